@@ -1,0 +1,2 @@
+//! Keys and their preimages, records, explain.
+#![forbid(unsafe_code)]

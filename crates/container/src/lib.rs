@@ -1,0 +1,2 @@
+//! Create, start, attach, stop, remove containers.
+#![forbid(unsafe_code)]

@@ -1,0 +1,92 @@
+//! Where in the source something stands.
+
+use std::ops::Range;
+
+/// A range of bytes in the source text, end excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// From `start` up to, not including, `end`.
+    pub const fn new(start: u32, end: u32) -> Self {
+        Self { start, end }
+    }
+
+    /// The smallest span that holds both.
+    #[must_use]
+    pub fn to(self, other: Self) -> Self {
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
+    }
+
+    /// As a range into the source text.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// `value`, which stands at `span`.
+    pub const fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+}
+
+/// A word of the source: continuation lines joined, quotes and `$` as written.
+pub type Word = Spanned<String>;
+
+/// A Dockerfile's text and the name that messages call it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// `Dockerfile`, `docker/prod.Dockerfile`, `-`: as the user named it.
+    pub name: String,
+    /// The text. A byte order mark has been taken off.
+    pub text: String,
+}
+
+/// A place for people: line and column from 1, column in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+impl Source {
+    /// The position of byte `offset`.
+    pub fn position(&self, offset: u32) -> Position {
+        let before = &self.text.as_bytes()[..(offset as usize).min(self.text.len())];
+        let line_start = before
+            .iter()
+            .rposition(|&b| b == b'\n')
+            .map_or(0, |at| at + 1);
+        let line = 1 + before.iter().filter(|&&b| b == b'\n').count() as u32;
+        let column = 1 + String::from_utf8_lossy(&before[line_start..])
+            .chars()
+            .count() as u32;
+        Position { line, column }
+    }
+
+    /// First and last line, from 1, that `span` touches.
+    pub fn lines(&self, span: Span) -> (u32, u32) {
+        let last = span.end.saturating_sub(1).max(span.start);
+        (self.position(span.start).line, self.position(last).line)
+    }
+}

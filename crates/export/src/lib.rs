@@ -1,0 +1,2 @@
+//! Image assembly and outputs.
+#![forbid(unsafe_code)]

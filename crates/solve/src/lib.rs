@@ -1,0 +1,2 @@
+//! Walks the plan: key to hit, or execute to layer.
+#![forbid(unsafe_code)]

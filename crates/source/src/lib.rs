@@ -1,0 +1,2 @@
+//! Contexts: directory, git, http, tar, OCI layout.
+#![forbid(unsafe_code)]
