@@ -1,41 +1,92 @@
 //! The image configuration (OCI image-spec, config.md, with Docker's additions), whole and in order.
+//!
+//! Docker writes `null` where the specification leaves a field out: both read as "not set", and are written
+//! by leaving the field out. An empty list is a value of its own: `"Cmd": []` stays `[]`.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::DiffId;
+use crate::document::{self, MAX_DOCUMENT_BYTES};
+use crate::{DiffId, ImageError, Platform};
 
 /// An image's configuration document. Its canonical JSON's digest is the image ID.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ImageConfig {
     /// CPU architecture in Go's names.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub architecture: String,
     /// Operating system.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub os: String,
     /// Variant of the architecture.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub variant: String,
     /// RFC 3339 time of creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// MAINTAINER.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub author: String,
     /// How to run it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub config: RuntimeConfig,
     /// The layers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub rootfs: Rootfs,
     /// One entry for each instruction.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub history: Vec<HistoryEntry>,
     /// Fields that we do not know, kept as they came.
     #[serde(flatten)]
     pub other: BTreeMap<String, serde_json::Value>,
+}
+
+impl ImageConfig {
+    /// Reads a config document of at most [`MAX_DOCUMENT_BYTES`].
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ImageError> {
+        document::read("the image config", bytes)
+    }
+
+    /// The platform that the image is for, normalised.
+    pub fn platform(&self) -> Platform {
+        let os_version = self.other.get("os.version").and_then(|v| v.as_str());
+        Platform {
+            os_version: os_version.unwrap_or_default().to_owned(),
+            ..Platform::new(&self.os, &self.architecture, &self.variant)
+        }
+    }
+}
+
+/// Docker's `null` for "nothing here".
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A JSON object of which only the names count.
+fn set_of_names<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, D::Error> {
+    let names: Option<BTreeMap<String, IgnoredAny>> = Option::deserialize(deserializer)?;
+    let names = names.unwrap_or_default().into_keys();
+    Ok(names.map(|name| (name, BTreeMap::new())).collect())
 }
 
 /// The set of paths in `Volumes`, each an empty object in JSON.
@@ -46,10 +97,18 @@ pub type Volumes = BTreeMap<String, BTreeMap<String, String>>;
 #[serde(rename_all = "PascalCase")]
 pub struct RuntimeConfig {
     /// USER.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub user: String,
     /// EXPOSE, as `port/protocol`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "set_of_names",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub exposed_ports: BTreeMap<String, BTreeMap<String, String>>,
     /// ENV, `NAME=value`, in the order of definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,22 +123,42 @@ pub struct RuntimeConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
     /// Docker's note that CMD was written by a Dockerfile.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub args_escaped: bool,
     /// VOLUME.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "set_of_names",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub volumes: Volumes,
     /// WORKDIR.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub working_dir: String,
     /// ONBUILD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_build: Option<Vec<String>>,
     /// LABEL.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub labels: BTreeMap<String, String>,
     /// STOPSIGNAL.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub stop_signal: String,
     /// SHELL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,22 +173,46 @@ pub struct RuntimeConfig {
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub test: Vec<String>,
     /// Time between checks.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub interval: i64,
     /// Time after which a check counts as failed.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub timeout: i64,
     /// Time after the start in which failures do not count.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub start_period: i64,
     /// Time between checks in the start period.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub start_interval: i64,
     /// Failures in a row that make a container unhealthy.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub retries: i64,
 }
 
@@ -125,6 +228,7 @@ pub struct Rootfs {
     #[serde(rename = "type")]
     pub kind: String,
     /// The layers' diffIDs, bottom first.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub diff_ids: Vec<DiffId>,
 }
 
@@ -144,15 +248,34 @@ pub struct HistoryEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
     /// The instruction, as BuildKit writes it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub created_by: String,
     /// MAINTAINER at that time.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub author: String,
     /// `buildkit.dockerfile.v0`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub comment: String,
     /// Whether the instruction made no layer.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(
+        default,
+        deserialize_with = "null_is_default",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
     pub empty_layer: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,25 @@ pub mod media_type {
     pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
     /// Docker manifest, version 2 schema 1: refused.
     pub const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    /// [`DOCKER_SCHEMA1`] without signatures: refused.
+    pub const DOCKER_SCHEMA1_UNSIGNED: &str =
+        "application/vnd.docker.distribution.manifest.v1+json";
+    /// Docker layer, zstd: never registered, yet written by some tools.
+    pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+    /// Docker layer, gzip, fetched from its own URLs.
+    pub const DOCKER_FOREIGN_LAYER_GZIP: &str =
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    /// Docker layer, uncompressed, fetched from its own URLs.
+    pub const DOCKER_FOREIGN_LAYER: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar";
+    /// OCI layer, uncompressed, not to be distributed.
+    pub const OCI_RESTRICTED_LAYER: &str =
+        "application/vnd.oci.image.layer.nondistributable.v1.tar";
+    /// OCI layer, gzip, not to be distributed.
+    pub const OCI_RESTRICTED_LAYER_GZIP: &str =
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
+    /// OCI layer, zstd, not to be distributed.
+    pub const OCI_RESTRICTED_LAYER_ZSTD: &str =
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd";
 }
 
 /// How a layer blob is compressed.
@@ -48,6 +67,48 @@ pub struct LayerMediaType {
     pub distribution: Distribution,
 }
 
+impl LayerMediaType {
+    /// What `media_type` says of a layer; `None` if it is not a layer's.
+    pub fn parse(media_type: &str) -> Option<Self> {
+        use Compression::{Gzip, None as Plain, Zstd};
+        use Distribution::{Free, Restricted};
+        let (compression, distribution) = match bare(media_type) {
+            media_type::OCI_LAYER | media_type::DOCKER_LAYER => (Plain, Free),
+            media_type::OCI_LAYER_GZIP | media_type::DOCKER_LAYER_GZIP => (Gzip, Free),
+            media_type::OCI_LAYER_ZSTD | media_type::DOCKER_LAYER_ZSTD => (Zstd, Free),
+            media_type::OCI_RESTRICTED_LAYER | media_type::DOCKER_FOREIGN_LAYER => {
+                (Plain, Restricted)
+            }
+            media_type::OCI_RESTRICTED_LAYER_GZIP | media_type::DOCKER_FOREIGN_LAYER_GZIP => {
+                (Gzip, Restricted)
+            }
+            media_type::OCI_RESTRICTED_LAYER_ZSTD => (Zstd, Restricted),
+            _ => return None,
+        };
+        Some(Self {
+            compression,
+            distribution,
+        })
+    }
+}
+
+impl ManifestKind {
+    /// What a document of `media_type` is; `None` if it is not a manifest that we read.
+    pub fn of_media_type(media_type: &str) -> Option<Self> {
+        match bare(media_type) {
+            media_type::OCI_MANIFEST | media_type::DOCKER_MANIFEST => Some(Self::Image),
+            media_type::OCI_INDEX | media_type::DOCKER_LIST => Some(Self::Index),
+            _ => None,
+        }
+    }
+}
+
+/// A media type without its parameters (`; charset=utf-8`).
+fn bare(media_type: &str) -> &str {
+    let end = media_type.find(';').unwrap_or(media_type.len());
+    media_type[..end].trim()
+}
+
 /// Whether a registry may be given a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distribution {
@@ -64,4 +125,58 @@ pub enum ManifestKind {
     Image,
     /// A list of manifests.
     Index,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_known_by_their_media_type() {
+        for (text, compression, distribution) in [
+            (media_type::OCI_LAYER, Compression::None, Distribution::Free),
+            (
+                media_type::OCI_LAYER_ZSTD,
+                Compression::Zstd,
+                Distribution::Free,
+            ),
+            (
+                media_type::DOCKER_LAYER_GZIP,
+                Compression::Gzip,
+                Distribution::Free,
+            ),
+            (
+                media_type::DOCKER_FOREIGN_LAYER_GZIP,
+                Compression::Gzip,
+                Distribution::Restricted,
+            ),
+            (
+                media_type::OCI_RESTRICTED_LAYER,
+                Compression::None,
+                Distribution::Restricted,
+            ),
+        ] {
+            let expected = LayerMediaType {
+                compression,
+                distribution,
+            };
+            assert_eq!(LayerMediaType::parse(text), Some(expected), "{text}");
+        }
+        assert_eq!(LayerMediaType::parse(media_type::OCI_CONFIG), None);
+        assert_eq!(LayerMediaType::parse(""), None);
+    }
+
+    #[test]
+    fn manifests_are_known_by_their_media_type() {
+        let with_parameter = format!("{}; charset=utf-8", media_type::OCI_MANIFEST);
+        assert_eq!(
+            ManifestKind::of_media_type(&with_parameter),
+            Some(ManifestKind::Image)
+        );
+        assert_eq!(
+            ManifestKind::of_media_type(media_type::DOCKER_LIST),
+            Some(ManifestKind::Index)
+        );
+        assert_eq!(ManifestKind::of_media_type("application/json"), None);
+    }
 }
