@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::document::{self, MAX_DOCUMENT_BYTES};
-use crate::{DiffId, ImageError, Platform};
+use crate::{DiffId, ImageError, Platform, document};
 
 /// An image's configuration document. Its canonical JSON's digest is the image ID.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -56,7 +55,7 @@ pub struct ImageConfig {
 }
 
 impl ImageConfig {
-    /// Reads a config document of at most [`MAX_DOCUMENT_BYTES`].
+    /// Reads a config document of at most [`MAX_DOCUMENT_BYTES`](crate::MAX_DOCUMENT_BYTES).
     pub fn from_json(bytes: &[u8]) -> Result<Self, ImageError> {
         document::read("the image config", bytes)
     }
@@ -81,6 +80,7 @@ where
 }
 
 /// A JSON object of which only the names count.
+#[allow(clippy::zero_sized_map_values)] // it is a map in JSON, and only a map reads it
 fn set_of_names<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, D::Error> {
@@ -247,7 +247,7 @@ pub struct HistoryEntry {
     /// RFC 3339 time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// The instruction, as BuildKit writes it.
+    /// The instruction, as `BuildKit` writes it.
     #[serde(
         default,
         deserialize_with = "null_is_default",

@@ -153,7 +153,7 @@ impl std::io::Write for Digester {
     }
 }
 
-/// The digest of a layer's uncompressed tar (OCI image-spec, config.md, "Layer DiffID").
+/// The digest of a layer's uncompressed tar (OCI image-spec, config.md, "Layer `DiffID`").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DiffId(pub Digest);
@@ -164,7 +164,7 @@ impl fmt::Display for DiffId {
     }
 }
 
-/// The identity of a stack of layers (OCI image-spec, config.md, "Layer ChainID").
+/// The identity of a stack of layers (OCI image-spec, config.md, "Layer `ChainID`").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChainId(pub Digest);

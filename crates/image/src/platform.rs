@@ -60,6 +60,7 @@ impl Platform {
     }
 
     /// containerd's normalisation: `x86_64` → `amd64`, `aarch64` → `arm64` (`v8` dropped), `arm` → `arm/v7`, …
+    #[must_use]
     pub fn normalized(&self) -> Self {
         Self {
             os_version: self.os_version.clone(),
@@ -166,11 +167,9 @@ fn normalize_architecture(architecture: &str, variant: &str) -> (String, String)
         ("aarch64" | "arm64", "8" | "v8" | "v8.0") => ("arm64", ""),
         ("aarch64" | "arm64", "9" | "9.0" | "v9.0") => ("arm64", "v9"),
         ("aarch64" | "arm64", other) => ("arm64", other),
-        ("armhf", _) => ("arm", "v7"),
-        ("armel", _) => ("arm", "v6"),
-        ("arm", "" | "7") => ("arm", "v7"),
+        ("armhf", _) | ("arm", "" | "7") => ("arm", "v7"),
+        ("armel", _) | ("arm", "6") => ("arm", "v6"),
         ("arm", "5") => ("arm", "v5"),
-        ("arm", "6") => ("arm", "v6"),
         ("arm", "8") => ("arm", "v8"),
         (other, variant) => (other, variant),
     };

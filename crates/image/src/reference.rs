@@ -313,9 +313,8 @@ fn is_path_component(component: &str) -> bool {
             return true;
         }
         let separator = match rest {
-            [b'.', ..] => 1,
             [b'_', b'_', ..] => 2,
-            [b'_', ..] => 1,
+            [b'.' | b'_', ..] => 1,
             _ => rest.iter().take_while(|&&b| b == b'-').count(),
         };
         if separator == 0 {
