@@ -1,6 +1,7 @@
 //! The plan: one graph for all stages, targets and platforms of a build.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -8,7 +9,7 @@ use petgraph::visit::EdgeRef;
 use rbuild_dockerfile::Span;
 use rbuild_image::{HistoryEntry, ImageConfig, Platform};
 
-use crate::{Input, Operation};
+use crate::{FileAction, Input, MountKind, Operation};
 
 /// A vertex of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +58,7 @@ pub struct ImageOutput {
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     graph: DiGraph<Vertex, Input>,
-    known: HashMap<(Operation, Vec<VertexId>, Platform, CacheUse), VertexId>,
+    known: HashMap<u64, Vec<VertexId>>,
     /// One for each platform of the build.
     pub outputs: Vec<ImageOutput>,
 }
@@ -65,20 +66,24 @@ pub struct Plan {
 impl Plan {
     /// Adds a vertex, or finds the equal one that is there already.
     pub fn add(&mut self, vertex: Vertex, inputs: &[VertexId]) -> VertexId {
-        let identity = (
-            vertex.operation.clone(),
-            inputs.to_vec(),
-            vertex.platform.clone(),
-            vertex.cache_use,
-        );
-        if let Some(&known) = self.known.get(&identity) {
+        let fingerprint = fingerprint(&vertex, inputs);
+        let same = self.known.get(&fingerprint).and_then(|candidates| {
+            candidates.iter().copied().find(|&id| {
+                let known = self.vertex(id);
+                known.operation == vertex.operation
+                    && known.platform == vertex.platform
+                    && known.cache_use == vertex.cache_use
+                    && self.inputs(id) == inputs
+            })
+        });
+        if let Some(known) = same {
             return known;
         }
         let id = VertexId(self.graph.add_node(vertex));
         for (slot, input) in inputs.iter().enumerate() {
             self.graph.add_edge(input.0, id.0, Input(slot as u32));
         }
-        self.known.insert(identity, id);
+        self.known.entry(fingerprint).or_default().push(id);
         id
     }
 
@@ -115,9 +120,65 @@ impl Plan {
         users
     }
 
+    /// Which paths of `context` the plan reads: those that copies and bind mounts name, patterns included.
+    pub fn context_paths(&self, context: VertexId) -> Needed {
+        let mut paths = BTreeSet::new();
+        for edge in self.graph.edges_directed(context.0, Direction::Outgoing) {
+            let user = &self.graph[edge.target()];
+            if !needed_paths(&user.operation, *edge.weight(), &mut paths) {
+                return Needed::All;
+            }
+        }
+        Needed::Paths(paths)
+    }
+
     /// The graph itself, for algorithms and drawing.
     pub fn graph(&self) -> &DiGraph<Vertex, Input> {
         &self.graph
+    }
+}
+
+fn fingerprint(vertex: &Vertex, inputs: &[VertexId]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    vertex.operation.hash(&mut hasher);
+    inputs.hash(&mut hasher);
+    vertex.platform.hash(&mut hasher);
+    vertex.cache_use.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The part of a context that a build reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needed {
+    /// All of it.
+    All,
+    /// Only what these name: relative paths or patterns, without `./`; directories with all below.
+    Paths(BTreeSet<String>),
+}
+
+/// Notes what `operation` reads of the input in `slot`; `false` if that is everything.
+fn needed_paths(operation: &Operation, slot: Input, paths: &mut BTreeSet<String>) -> bool {
+    let mut note = |source: &str| {
+        let relative = source.replace("/./", "/");
+        let relative = relative.trim_matches('/');
+        paths.insert(relative.to_owned());
+        !relative.is_empty() && relative != "."
+    };
+    match operation {
+        Operation::File(file) => file.actions.iter().all(|action| match action {
+            FileAction::Copy(copy) if copy.from == slot => note(&copy.source),
+            _ => file.base != Some(slot),
+        }),
+        Operation::Exec(exec) => exec.mounts.iter().all(|mount| match &mount.kind {
+            MountKind::Bind { from, source, .. } if *from == slot => note(source),
+            MountKind::Cache {
+                from: Some(from),
+                source,
+                ..
+            } if *from == slot => note(source),
+            _ => slot != Input(0),
+        }),
+        _ => false,
     }
 }
 

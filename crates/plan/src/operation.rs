@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rbuild_image::{Descriptor, DiffId, Digest, ImageConfig, Platform};
+use rbuild_image::{Descriptor, DiffId, Digest, ImageConfig};
 
 /// The slot of an input edge: `Input(0)` is the first input of a vertex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +28,8 @@ pub enum Operation {
     Exec(Box<Exec>),
     /// Copies, directories and files: one layer on top of `base`.
     File(FileOperation),
-    /// The layers of input 0 and, on top, those of the other inputs: makes no layer of its own.
+    /// The layers of input 0 and, on top, those of the other inputs: makes no layer of its own. With no
+    /// inputs it is the empty tree: what a RUN on `FROM scratch` starts from.
     Merge,
 }
 
@@ -109,6 +110,17 @@ pub struct GitSource {
     pub git_directory: GitDirectory,
     /// Whether submodules are checked out.
     pub submodules: Submodules,
+    /// Which times its files get.
+    pub times: GitTimes,
+}
+
+/// The modification times of a checkout's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GitTimes {
+    /// That of the checkout, whatever it is.
+    Checkout,
+    /// That of the commit (`?mtime=commit`).
+    Commit,
 }
 
 /// What becomes of `.git` in a checkout.
@@ -359,7 +371,8 @@ pub enum FileAction {
 pub struct CopyAction {
     /// The tree to copy from.
     pub from: Input,
-    /// The path or pattern in it, clamped: starts with `/`.
+    /// The path or pattern in it, clamped: starts with `/`. With [`Parents::Kept`] a `/./` may stand in it:
+    /// what comes behind it is kept, else all of it.
     pub source: String,
     /// Absolute destination; a trailing `/` is kept.
     pub destination: String,

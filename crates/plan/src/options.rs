@@ -1,0 +1,171 @@
+//! What the user asked for, beside the Dockerfile: `docker buildx build`'s flags as values.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use rbuild_image::Platform;
+
+use crate::{GitSource, HttpSource, NetworkMode};
+
+/// Everything besides the file that decides what is built.
+#[derive(Debug, Clone)]
+pub struct PlanOptions {
+    /// `--target`: a stage's name or number; the last stage if absent.
+    pub target: Option<String>,
+    /// Which stages are looked at.
+    pub scope: Scope,
+    /// `--build-arg`, in the order given; the last of equal names wins.
+    pub build_args: Vec<(String, String)>,
+    /// `--label`: these win over LABEL.
+    pub labels: Vec<(String, String)>,
+    /// `--platform`; empty: the build platform, and the base image's config decides what the result says.
+    pub platforms: Vec<Platform>,
+    /// What this machine runs.
+    pub build_platform: Platform,
+    /// `--network`
+    pub network: NetworkMode,
+    /// `--add-host`: (name, address).
+    pub extra_hosts: Vec<(String, String)>,
+    /// `--no-cache`, `--no-cache-filter`
+    pub no_cache: NoCache,
+    /// `--build-context`, by name.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// `--allow`
+    pub entitlements: BTreeSet<Entitlement>,
+    /// The host name that steps see unless `BUILDKIT_SANDBOX_HOSTNAME` says otherwise.
+    pub hostname: String,
+    /// `--shm-size` in bytes.
+    pub shm_size: Option<u64>,
+    /// `--ulimit`: (name, soft, hard).
+    pub ulimits: Vec<(String, u64, u64)>,
+    /// What the build context is.
+    pub main_context: MainContext,
+    /// What `.dockerignore` leaves out, for the lint CopyIgnoredFile.
+    pub ignored: Option<Ignored>,
+}
+
+impl Default for PlanOptions {
+    /// No flags, a directory as context, `linux/amd64`.
+    fn default() -> Self {
+        Self {
+            target: None,
+            scope: Scope::Target,
+            build_args: Vec::new(),
+            labels: Vec::new(),
+            platforms: Vec::new(),
+            build_platform: Platform {
+                os: "linux".to_owned(),
+                architecture: "amd64".to_owned(),
+                variant: String::new(),
+                os_version: String::new(),
+            },
+            network: NetworkMode::Default,
+            extra_hosts: Vec::new(),
+            no_cache: NoCache::None,
+            contexts: BTreeMap::new(),
+            entitlements: BTreeSet::new(),
+            hostname: DEFAULT_HOSTNAME.to_owned(),
+            shm_size: None,
+            ulimits: Vec::new(),
+            main_context: MainContext::Directory,
+            ignored: None,
+        }
+    }
+}
+
+/// The host name of steps if nobody asks for another; it is in every step's key.
+pub const DEFAULT_HOSTNAME: &str = "buildkitsandbox";
+
+/// Which stages are planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What the target needs.
+    Target,
+    /// Every stage, for `--check` without `--target`; the outputs are still the target's.
+    AllStages,
+}
+
+/// `--no-cache` and `--no-cache-filter`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoCache {
+    /// Earlier results are used.
+    None,
+    /// No step's earlier result is used.
+    All,
+    /// Those of the steps of these stages are not.
+    Stages(Vec<String>),
+}
+
+/// `--allow`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entitlement {
+    /// `network.host`
+    NetworkHost,
+    /// `security.insecure`
+    SecurityInsecure,
+    /// `device`
+    Device,
+}
+
+impl fmt::Display for Entitlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NetworkHost => "network.host",
+            Self::SecurityInsecure => "security.insecure",
+            Self::Device => "device",
+        })
+    }
+}
+
+/// The build context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MainContext {
+    /// A directory, or a tar that was unpacked into one.
+    Directory,
+    /// A git repository.
+    Git(GitSource),
+    /// A file from the web that is no archive: the context holds just that file.
+    Http(HttpSource),
+    /// None: the Dockerfile came on standard input.
+    Absent,
+}
+
+/// `--build-context NAME=…`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// A directory; the caller knows which by the name.
+    Local,
+    /// `docker-image://REFERENCE`
+    Image(String),
+    /// `oci-layout://PATH[:TAG][@DIGEST]`: the part behind `//`.
+    OciLayout(String),
+    /// A git URL.
+    Git(GitSource),
+    /// A file from the web.
+    Http(HttpSource),
+    /// `target:NAME`: a stage of the same file.
+    Target(String),
+}
+
+/// Says what `.dockerignore` does to a path; the path is relative, without `./`; `.` is the context itself.
+#[derive(Clone)]
+pub struct Ignored(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+
+impl Ignored {
+    /// A predicate: whether the path is left out of the context.
+    pub fn new(is_ignored: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_ignored))
+    }
+
+    /// Whether `path` is left out of the context.
+    pub fn is_ignored(&self, path: &str) -> bool {
+        (self.0)(path)
+    }
+}
+
+impl fmt::Debug for Ignored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ignored(..)")
+    }
+}
