@@ -1,1 +1,55 @@
-//! Raw system calls, descriptors, id maps.
+//! Raw system calls, descriptors, id maps: the only crate of the workspace with `unsafe`.
+//!
+//! What `rustix` and `nix` offer safely is used from there directly; this crate holds what they
+//! do not offer, each call behind a safe face:
+//!
+//! * [`mount_overlay`]: a detached overlay mount of up to 500 layers;
+//! * [`enter_user_namespace`]: how a normal user becomes "root in a namespace";
+//! * [`fork`], guarded by [`SingleThreaded`], for the sandbox's init;
+//! * small wrappers: seccomp, keyrings, terminals, loopback, descriptors.
+//!
+//! It decides nothing: no policy, no paths of rbuild, no logging.
+//!
+//! ```no_run
+//! use rbuild_sys::{OverlayFlavor, mount_overlay};
+//!
+//! # fn main() -> Result<(), rbuild_sys::SysError> {
+//! let root = mount_overlay(&["/layers/top", "/layers/bottom"], None, OverlayFlavor::detect())?;
+//! // `root` works with openat2; dropping it unmounts.
+//! # Ok(())
+//! # }
+//! ```
+
+mod descriptor;
+mod error;
+mod id_map;
+mod mount;
+mod overlay;
+mod process;
+mod seccomp;
+mod single_threaded;
+mod terminal;
+mod user_namespace;
+
+pub use descriptor::{
+    FIRST_AFTER_STDIO, close_on_exec_from, duplicate_onto, memory_file, sealed_memory_file,
+};
+pub use error::SysError;
+pub use id_map::{IdRange, SubordinateIds, subordinate_ids};
+pub use mount::{
+    Attributes, Recursion, attach, clone_tree, file_system, is_initial_user_namespace,
+    make_mounts_private, set_attributes, unshare_mounts,
+};
+pub use overlay::{
+    MAX_OVERLAY_LOWERS, OVERLAY_OPAQUE_TRUSTED, OVERLAY_OPAQUE_USER, OverlayFlavor, UpperWork,
+    mount_overlay,
+};
+pub use process::{
+    Fork, bring_up_loopback, drop_bounding_capability, exit_now, fork, join_new_session_keyring,
+    kill_on_parent_death, reset_signals, set_child_subreaper, set_groups, set_name, set_rlimit,
+    set_user,
+};
+pub use seccomp::{BpfInstruction, install_seccomp_filter};
+pub use single_threaded::SingleThreaded;
+pub use terminal::{make_controlling_terminal, open_terminal_peer};
+pub use user_namespace::{Entered, IdMap, enter_user_namespace};

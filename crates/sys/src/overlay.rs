@@ -1,0 +1,346 @@
+//! Overlay mounts that nobody else sees: made detached, gone when the descriptor closes.
+//!
+//! ```text
+//!   upper   (writable, optional)      what a step changes
+//!   lower 0                           the newest layer
+//!   lower n                           the oldest layer
+//!   ───────                           ───────────────────
+//!   the descriptor                    the merged tree
+//! ```
+
+use std::ffi::CString;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, unmount,
+};
+
+use crate::{Attributes, Recursion, SysError, clone_tree, file_system, set_attributes};
+
+/// The kernel's limit on lower directories (`OVL_MAX_STACK`).
+pub const MAX_OVERLAY_LOWERS: usize = 500;
+/// Marks a directory that hides all below it, where the flavor is [`OverlayFlavor::Trusted`].
+pub const OVERLAY_OPAQUE_TRUSTED: &str = "trusted.overlay.opaque";
+/// Marks a directory that hides all below it, where the flavor is [`OverlayFlavor::User`].
+pub const OVERLAY_OPAQUE_USER: &str = "user.overlay.opaque";
+
+/// `fsconfig` takes values of up to 255 bytes.
+const FSCONFIG_VALUE_BYTES: usize = 255;
+/// `mount` takes one page of options.
+const MOUNT_DATA_BYTES: usize = 4095;
+
+/// Which extended attributes overlayfs keeps its marks in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OverlayFlavor {
+    /// `trusted.overlay.*`: real root, in the initial user namespace.
+    Trusted,
+    /// `user.overlay.*`: root of any other user namespace.
+    User,
+}
+
+impl OverlayFlavor {
+    /// The flavor that this process can use.
+    pub fn detect() -> Self {
+        if crate::is_initial_user_namespace() {
+            Self::Trusted
+        } else {
+            Self::User
+        }
+    }
+
+    /// What [`OverlayFlavor::detect`] says; the name that reads well beside other state.
+    pub fn current() -> Self {
+        Self::detect()
+    }
+
+    /// Prefix of the attributes: `trusted.overlay.` or `user.overlay.`.
+    pub fn xattr_prefix(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted.overlay.",
+            Self::User => "user.overlay.",
+        }
+    }
+
+    /// The attribute whose value `y` makes a directory opaque.
+    pub fn opaque_xattr(self) -> &'static str {
+        match self {
+            Self::Trusted => OVERLAY_OPAQUE_TRUSTED,
+            Self::User => OVERLAY_OPAQUE_USER,
+        }
+    }
+}
+
+/// The writable side of an overlay: two directories of one file system.
+#[derive(Debug, Clone, Copy)]
+pub struct UpperWork<'a> {
+    /// Receives what is changed.
+    pub upper: &'a Path,
+    /// Empty; the kernel's own scratch space.
+    pub work: &'a Path,
+}
+
+/// Mounts `lowers` (topmost first) below an optional writable `upper` and returns the root of the
+/// merged tree, attached nowhere. Without `upper` the mount is read-only; with it, it is
+/// `volatile`: closing it does not sync, and what a crash leaves behind must be thrown away.
+/// The upper directory stays a plain difference: no redirects, no metadata-only copies, no index.
+///
+/// # Errors
+/// [`SysError::TooManyLayers`], or [`SysError::Overlay`] with the kernel's refusal.
+pub fn mount_overlay<P: AsRef<Path>>(
+    lowers: &[P],
+    upper: Option<UpperWork<'_>>,
+    flavor: OverlayFlavor,
+) -> Result<OwnedFd, SysError> {
+    if lowers.len() > MAX_OVERLAY_LOWERS {
+        return Err(SysError::TooManyLayers(lowers.len()));
+    }
+    let lowers: Vec<&Path> = lowers.iter().map(AsRef::as_ref).collect();
+    match (lowers.as_slice(), upper) {
+        ([] | [_], None) => mount_few(&lowers, flavor),
+        ([], Some(_)) => {
+            let empty = empty_directory()?;
+            mount(&[&through_proc(empty.as_fd())], upper, flavor)
+        }
+        _ => mount(&lowers, upper, flavor),
+    }
+}
+
+/// The kernel wants two lower directories where there is no upper one: an empty one joins. Before
+/// Linux 6.15 it must not be a detached mount, so there a read-only bind mount has to do.
+fn mount_few(lowers: &[&Path], flavor: OverlayFlavor) -> Result<OwnedFd, SysError> {
+    let empty = empty_directory()?;
+    let [lower] = lowers else {
+        return Ok(empty);
+    };
+    match mount(&[lower, &through_proc(empty.as_fd())], None, flavor) {
+        Ok(merged) => Ok(merged),
+        Err(_) => {
+            let tree = clone_tree(CWD, lower, Recursion::This)?;
+            set_attributes(tree.as_fd(), Attributes::READ_ONLY, Recursion::This)?;
+            Ok(tree)
+        }
+    }
+}
+
+fn empty_directory() -> Result<OwnedFd, SysError> {
+    file_system(
+        "tmpfs",
+        &[("size", "4k"), ("nr_inodes", "1"), ("mode", "0755")],
+        Attributes::READ_ONLY,
+    )
+}
+
+fn through_proc(fd: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn mount(
+    lowers: &[&Path],
+    upper: Option<UpperWork<'_>>,
+    flavor: OverlayFlavor,
+) -> Result<OwnedFd, SysError> {
+    match configure(lowers, upper, flavor) {
+        // Linux before 6.7 does not know `lowerdir+`.
+        Err(Refusal {
+            lower_append: true,
+            source,
+            ..
+        }) if source.raw_os_error() == Some(libc::EINVAL) => {
+            mount_by_options(lowers, upper, flavor)
+        }
+        Err(refusal) => Err(SysError::Overlay {
+            layers: lowers.len(),
+            step: refusal.step,
+            source: refusal.source,
+        }),
+        Ok(merged) => Ok(merged),
+    }
+}
+
+struct Refusal {
+    step: String,
+    /// The first `lowerdir+` was what the kernel refused.
+    lower_append: bool,
+    source: io::Error,
+}
+
+fn configure(
+    lowers: &[&Path],
+    upper: Option<UpperWork<'_>>,
+    flavor: OverlayFlavor,
+) -> Result<OwnedFd, Refusal> {
+    let refused = |step: &str| {
+        let step = step.to_owned();
+        move |error: rustix::io::Errno| Refusal {
+            step,
+            lower_append: false,
+            source: error.into(),
+        }
+    };
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(refused("fsopen"))?;
+    for (index, lower) in lowers.iter().enumerate() {
+        set_path(context.as_fd(), "lowerdir+", lower).map_err(|mut refusal| {
+            refusal.lower_append = index == 0;
+            refusal
+        })?;
+    }
+    if let Some(UpperWork { upper, work }) = upper {
+        set_path(context.as_fd(), "upperdir", upper)?;
+        set_path(context.as_fd(), "workdir", work)?;
+        fsconfig_set_flag(&context, "volatile").map_err(refused("volatile"))?;
+    }
+    for (key, value) in plain_diff_options() {
+        fsconfig_set_string(&context, key, value).map_err(refused(key))?;
+    }
+    if flavor == OverlayFlavor::User {
+        fsconfig_set_flag(&context, "userxattr").map_err(refused("userxattr"))?;
+    }
+    fsconfig_create(&context).map_err(|error| {
+        let told = kernel_messages(context.as_fd());
+        refused(&format!("create{told}"))(error)
+    })?;
+    let attributes = if upper.is_none() {
+        MountAttrFlags::MOUNT_ATTR_RDONLY
+    } else {
+        MountAttrFlags::empty()
+    };
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(refused("fsmount"))
+}
+
+/// What keeps the upper directory a plain difference that can be read without overlayfs, and
+/// keeps marks in a hostile image from redirecting anything.
+fn plain_diff_options() -> [(&'static str, &'static str); 4] {
+    [
+        ("redirect_dir", "nofollow"),
+        ("metacopy", "off"),
+        ("index", "off"),
+        ("xino", "off"),
+    ]
+}
+
+/// Sets a path option; a path that `fsconfig` finds too long goes by its descriptor.
+fn set_path(context: BorrowedFd<'_>, key: &str, path: &Path) -> Result<(), Refusal> {
+    let refused = |source: rustix::io::Errno| Refusal {
+        step: format!("{key} {}", path.display()),
+        lower_append: false,
+        source: source.into(),
+    };
+    if path.as_os_str().len() <= FSCONFIG_VALUE_BYTES {
+        return fsconfig_set_string(context, key, path).map_err(refused);
+    }
+    let directory = open_path(path).map_err(refused)?;
+    fsconfig_set_string(context, key, through_proc(directory.as_fd())).map_err(refused)
+}
+
+fn open_path(path: &Path) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open(
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// The kernel's own words about a refused configuration, if it has any: `: lines`.
+fn kernel_messages(context: BorrowedFd<'_>) -> String {
+    let mut told = String::new();
+    let mut line = [0_u8; 512];
+    while let Ok(length @ 1..) = rustix::io::read(context, &mut line) {
+        told.push_str(if told.is_empty() { ": " } else { "; " });
+        told.push_str(String::from_utf8_lossy(&line[..length]).trim_end());
+    }
+    told
+}
+
+/// The way of kernels before 6.7: one joined option string, mounted on a directory of its own
+/// for a moment and taken from there as a detached tree.
+fn mount_by_options(
+    lowers: &[&Path],
+    upper: Option<UpperWork<'_>>,
+    flavor: OverlayFlavor,
+) -> Result<OwnedFd, SysError> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+    let fail = |step: &str, source: io::Error| SysError::Overlay {
+        layers: lowers.len(),
+        step: step.to_owned(),
+        source,
+    };
+    let (options, _held) =
+        joined_options(lowers, upper, flavor).map_err(|error| fail("options", error))?;
+    let mut flags = MountFlags::empty();
+    if upper.is_none() {
+        flags |= MountFlags::RDONLY;
+    }
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let point = std::env::temp_dir().join(format!(
+        ".rbuild-mount-{}-{}",
+        std::process::id(),
+        SERIAL.fetch_add(1, Ordering::Relaxed)
+    ));
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&point)
+        .map_err(|error| fail("mount point", error))?;
+    let mounted = rustix::mount::mount("overlay", &point, "overlay", flags, options.as_c_str())
+        .map_err(|error| fail("mount", error.into()));
+    let tree = mounted.and_then(|()| {
+        let tree = clone_tree(CWD, &point, Recursion::This);
+        let _ = unmount(&point, UnmountFlags::DETACH);
+        tree
+    });
+    let _ = std::fs::remove_dir(&point);
+    tree
+}
+
+/// The option string, and the descriptors that its paths go through where they would not fit.
+fn joined_options(
+    lowers: &[&Path],
+    upper: Option<UpperWork<'_>>,
+    flavor: OverlayFlavor,
+) -> io::Result<(CString, Vec<OwnedFd>)> {
+    let mut held = Vec::with_capacity(lowers.len() + 2);
+    let mut short = |path: &Path| -> io::Result<Vec<u8>> {
+        let directory = open_path(path)?;
+        let name = through_proc(directory.as_fd());
+        held.push(directory);
+        Ok(name.into_os_string().as_bytes().to_vec())
+    };
+    let mut options = b"lowerdir=".to_vec();
+    for (index, lower) in lowers.iter().enumerate() {
+        if index > 0 {
+            options.push(b':');
+        }
+        options.extend(short(lower)?);
+    }
+    if let Some(UpperWork { upper, work }) = upper {
+        options.extend(b",upperdir=");
+        options.extend(short(upper)?);
+        options.extend(b",workdir=");
+        options.extend(short(work)?);
+        options.extend(b",volatile");
+    }
+    for (key, value) in plain_diff_options() {
+        options.extend(format!(",{key}={value}").bytes());
+    }
+    if flavor == OverlayFlavor::User {
+        options.extend(b",userxattr");
+    }
+    if options.len() > MOUNT_DATA_BYTES {
+        return Err(io::Error::from_raw_os_error(libc::E2BIG));
+    }
+    let options = CString::new(options).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    Ok((options, held))
+}
+
+#[cfg(test)]
+mod tests;
