@@ -1,2 +1,53 @@
-//! The distribution protocol: resolve, pull, push, mount, credentials, mirrors.
+//! The distribution protocol (OCI distribution-spec 1.1 and Docker's registry API): resolving names,
+//! pulling, pushing and mounting, with credentials and mirrors.
+//!
+//! Whatever comes from a registry is checked against its digest and size before it counts. Failures that may
+//! pass are retried, broken downloads and uploads are resumed, tokens are renewed; memory is bounded by
+//! buffers, and nothing is written to disk. All of [`Client`] is `&self` and thread-safe: callers move blobs
+//! in parallel.
+//!
+//! This crate does not store, unpack or compress anything, keeps no image list, and reads neither the
+//! environment nor a configuration file of its own accord: it is told.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use rbuild_image::Platform;
+//! use rbuild_registry::{Anonymous, Client, RegistryConfig};
+//!
+//! let client = Client::new(RegistryConfig::default(), Arc::new(Anonymous));
+//! let name = "debian:bookworm".parse()?;
+//! let image = client.pull_manifest(&name, &Platform::host())?;
+//! for layer in image.manifest.layers() {
+//!     let mut reader = client.blob(&name, layer)?;
+//!     std::io::copy(&mut reader, &mut std::io::sink())?; // fails unless every byte is right
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
+
+mod blob;
+mod client;
+mod config;
+mod credentials;
+mod docker_config;
+mod error;
+mod options;
+mod platform;
+mod push;
+mod reply;
+mod resolve;
+mod transport;
+mod upload;
+
+pub use blob::BlobReader;
+pub use client::Client;
+pub use config::{HostConfig, Keypair, RegistryConfig};
+pub use credentials::{Anonymous, Credential, Credentials};
+pub use docker_config::DockerConfig;
+pub use error::{Attempt, Fault, RegistryError};
+pub use options::{ClientOptions, ProxySettings, RetryPolicy};
+pub use platform::rank_platforms;
+pub use push::{BlobState, MountOutcome};
+pub use reply::{ApiError, Reply};
+pub use resolve::{PulledManifest, Resolved};
+pub use upload::BlobUpload;

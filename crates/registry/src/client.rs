@@ -1,0 +1,141 @@
+//! The client, and how it goes from one host to the next.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rbuild_image::Reference;
+
+use crate::transport::{Agents, CancelFlag, Endpoint, Transport, endpoints_of};
+use crate::{Attempt, ClientOptions, Credentials, Fault, RegistryConfig, RegistryError};
+
+/// Talks to registries. Cheap to clone; clones share connections, tokens and what was learnt about hosts.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: RegistryConfig,
+    transport: Transport,
+    endpoints: Mutex<HashMap<String, Arc<[Arc<Endpoint>]>>>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client with the default options.
+    pub fn new(config: RegistryConfig, credentials: Arc<dyn Credentials>) -> Self {
+        Self::with_options(config, credentials, ClientOptions::default())
+    }
+
+    /// A client with `options`.
+    pub fn with_options(
+        config: RegistryConfig,
+        credentials: Arc<dyn Credentials>,
+        options: ClientOptions,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                transport: Transport {
+                    agents: Agents::new(options),
+                    credentials,
+                    cancel: CancelFlag::default(),
+                },
+                endpoints: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Makes all waits of this client and its clones end, and all transfers fail with
+    /// [`RegistryError::Cancelled`] at their next step.
+    pub fn cancel(&self) {
+        self.shared.transport.cancel.set();
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.shared.transport
+    }
+
+    /// The hosts to pull from: mirrors, then the registry itself; those that did not answer come last.
+    pub(crate) fn sources(&self, reference: &Reference) -> Vec<Arc<Endpoint>> {
+        let mut all: Vec<_> = self
+            .endpoints(reference.registry())
+            .iter()
+            .cloned()
+            .collect();
+        all.sort_by_key(|endpoint| endpoint.is_down());
+        all
+    }
+
+    /// The host to push to.
+    pub(crate) fn destination(&self, reference: &Reference) -> Arc<Endpoint> {
+        let endpoints = self.endpoints(reference.registry());
+        let own = endpoints
+            .last()
+            .expect("the registry itself is always there");
+        Arc::clone(own)
+    }
+
+    fn endpoints(&self, registry: &str) -> Arc<[Arc<Endpoint>]> {
+        let mut known = self
+            .shared
+            .endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let make = || endpoints_of(&self.shared.config, registry).into();
+        Arc::clone(known.entry(registry.to_owned()).or_insert_with(make))
+    }
+
+    /// Asks one host after the other until one answers.
+    pub(crate) fn first_answer<T>(
+        &self,
+        reference: &Reference,
+        mut ask: impl FnMut(&Arc<Endpoint>) -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut failures = Vec::new();
+        for endpoint in self.sources(reference) {
+            match ask(&endpoint) {
+                Ok(answer) => return Ok(answer),
+                Err(error @ RegistryError::Cancelled { .. }) => return Err(error),
+                Err(error) => {
+                    note_failure(&endpoint, &error);
+                    failures.push(error);
+                }
+            }
+        }
+        Err(all_failed(failures))
+    }
+}
+
+/// A host that nobody answers at is asked last from now on.
+pub(crate) fn note_failure(endpoint: &Endpoint, error: &RegistryError) {
+    if let RegistryError::Unreachable {
+        fault: Fault::Refused | Fault::UnknownHost | Fault::Timeout,
+        ..
+    } = error
+    {
+        endpoint.set_down();
+    }
+}
+
+/// One error for the failures of all hosts.
+pub(crate) fn all_failed(mut failures: Vec<RegistryError>) -> RegistryError {
+    match failures.len() {
+        1 => failures.remove(0),
+        _ => RegistryError::Everywhere { failures },
+    }
+}
+
+/// An attempt on `subject` at `endpoint`.
+pub(crate) fn attempt(action: &'static str, subject: String, endpoint: &Endpoint) -> Attempt {
+    Attempt {
+        action,
+        subject,
+        host: endpoint.host.clone(),
+    }
+}

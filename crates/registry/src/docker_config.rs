@@ -1,0 +1,271 @@
+//! Credentials as `docker login` and `podman login` leave them: `config.json`, `auth.json`, and the
+//! `docker-credential-*` programs that these name.
+//!
+//! ```json
+//! {
+//!   "auths": { "https://index.docker.io/v1/": { "auth": "base64 of user:password" } },
+//!   "credHelpers": { "gcr.io": "gcloud" },
+//!   "credsStore": "secretservice"
+//! }
+//! ```
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+
+use crate::{Credential, Credentials, RegistryError};
+
+/// Docker Hub's key in `auths` and to credential helpers.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+/// The user name with which a helper says that its secret is an identity token.
+const TOKEN_USERNAME: &str = "<token>";
+/// base64 as Docker writes it, and as people write it by hand.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+);
+
+/// Reads credentials from Docker's configuration files, each when it is first needed. A file that does not
+/// exist holds none.
+pub struct DockerConfig {
+    paths: Vec<PathBuf>,
+    files: OnceLock<Result<Vec<File>, String>>,
+    found: Mutex<HashMap<String, Option<Credential>>>,
+}
+
+#[derive(Default, Deserialize)]
+struct File {
+    #[serde(default)]
+    auths: Option<HashMap<String, Option<Auth>>>,
+    #[serde(default, rename = "credHelpers")]
+    helpers: Option<HashMap<String, String>>,
+    #[serde(default, rename = "credsStore")]
+    store: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Auth {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    #[serde(rename = "identitytoken")]
+    identity_token: Option<String>,
+    #[serde(rename = "registrytoken")]
+    registry_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HelperReply {
+    username: String,
+    secret: String,
+}
+
+impl DockerConfig {
+    /// Credentials from the files at `paths`; the first that knows a registry wins.
+    pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self {
+            paths: paths.into_iter().collect(),
+            files: OnceLock::new(),
+            found: Mutex::default(),
+        }
+    }
+
+    fn files(&self) -> Result<&[File], RegistryError> {
+        let read = || self.paths.iter().filter_map(|path| read(path)).collect();
+        match self.files.get_or_init(read) {
+            Ok(files) => Ok(files),
+            Err(reason) => Err(RegistryError::Config {
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    fn look_up(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
+        for file in self.files()? {
+            if let Some(found) = file.get(registry)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Credentials for DockerConfig {
+    fn get(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
+        // Held while a helper runs: it may ask the user, and should do so once.
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = found.get(registry) {
+            return Ok(known.clone());
+        }
+        let credential = self.look_up(registry)?;
+        found.insert(registry.to_owned(), credential.clone());
+        Ok(credential)
+    }
+}
+
+/// `None` for a file that does not exist; otherwise the file, or what is wrong with it (its contents are
+/// never quoted).
+fn read(path: &Path) -> Option<Result<File, String>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(Err(format!("{}: {error}", path.display()))),
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return None;
+    }
+    Some(serde_json::from_slice(&bytes).map_err(|error| {
+        format!(
+            "{}: line {}, column {}: not the JSON of a Docker configuration",
+            path.display(),
+            error.line(),
+            error.column()
+        )
+    }))
+}
+
+impl File {
+    fn get(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
+        let keys = keys_of(registry);
+        let helper = self.helpers.as_ref().and_then(|helpers| {
+            keys.iter()
+                .find_map(|key| helpers.get(key).map(|helper| (key, helper)))
+        });
+        if let Some((key, helper)) = helper {
+            return ask_helper(helper, key);
+        }
+        if let Some(auth) = self.auth_of(registry, &keys)
+            && let Some(credential) = auth.credential(registry)?
+        {
+            return Ok(Some(credential));
+        }
+        match &self.store {
+            Some(store) if !store.is_empty() => ask_helper(store, &keys[0]),
+            _ => Ok(None),
+        }
+    }
+
+    fn auth_of(&self, registry: &str, keys: &[String]) -> Option<&Auth> {
+        let auths = self.auths.as_ref()?;
+        let exact = keys.iter().find_map(|key| auths.get(key));
+        // Keys of old are URLs; only their host counts.
+        let by_host = || {
+            let mut fitting = auths.iter().filter(|(key, _)| host_of(key) == registry);
+            fitting.next().map(|(_, auth)| auth)
+        };
+        exact.or_else(by_host)?.as_ref()
+    }
+}
+
+impl Auth {
+    fn credential(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
+        let given = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+        if let Some(token) = given(&self.registry_token) {
+            return Ok(Some(Credential::RegistryToken(token)));
+        }
+        if let Some(token) = given(&self.identity_token) {
+            return Ok(Some(Credential::IdentityToken(token)));
+        }
+        if let Some(encoded) = given(&self.auth) {
+            return decode(&encoded)
+                .map(Some)
+                .ok_or_else(|| RegistryError::Credentials {
+                    registry: registry.to_owned(),
+                    reason: "its \"auth\" field is not the base64 of user:password".to_owned(),
+                });
+        }
+        Ok(given(&self.username).map(|username| Credential::Password {
+            username,
+            password: self.password.clone().unwrap_or_default(),
+        }))
+    }
+}
+
+fn decode(encoded: &str) -> Option<Credential> {
+    let bytes = BASE64.decode(encoded.trim()).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some(Credential::Password {
+        username: username.to_owned(),
+        // Docker pads with zero bytes.
+        password: password.trim_end_matches('\0').to_owned(),
+    })
+}
+
+fn keys_of(registry: &str) -> Vec<String> {
+    if registry == "docker.io" {
+        return [
+            DOCKER_HUB_KEY,
+            "index.docker.io",
+            "docker.io",
+            "registry-1.docker.io",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+    }
+    vec![
+        registry.to_owned(),
+        format!("https://{registry}"),
+        format!("http://{registry}"),
+    ]
+}
+
+fn host_of(key: &str) -> &str {
+    let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+/// Runs `docker-credential-<helper> get`. Its standard output holds secrets and is never quoted.
+fn ask_helper(helper: &str, server: &str) -> Result<Option<Credential>, RegistryError> {
+    let fail = |reason: String| RegistryError::Credentials {
+        registry: host_of(server).to_owned(),
+        reason: format!("docker-credential-{helper}: {reason}"),
+    };
+    if helper.contains('/') {
+        return Err(fail("a helper is named without a path".to_owned()));
+    }
+    let mut child = Command::new(format!("docker-credential-{helper}"))
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| fail(error.to_string()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A helper that does not read is judged by what it answers.
+        let _ = stdin.write_all(server.as_bytes());
+    }
+    let output = child
+        .wait_with_output()
+        .map_err(|error| fail(error.to_string()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stdout);
+        if said.contains("credentials not found") {
+            return Ok(None);
+        }
+        return Err(fail(format!("it ended with {}", output.status)));
+    }
+    let reply: HelperReply = serde_json::from_slice(&output.stdout)
+        .map_err(|_| fail("its answer is not the JSON of a credential".to_owned()))?;
+    Ok(match (reply.username.as_str(), reply.secret) {
+        ("", secret) if secret.is_empty() => None,
+        (TOKEN_USERNAME, secret) => Some(Credential::IdentityToken(secret)),
+        (_, password) => Some(Credential::Password {
+            username: reply.username,
+            password,
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! What a client is told besides where registries are: patience, proxies, trust.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the client behaves on the network. The defaults suit people and CI.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// How failures are retried.
+    pub retry: RetryPolicy,
+    /// The longest that a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// The longest silence in the middle of a transfer.
+    pub stall_timeout: Duration,
+    /// The longest wait for the answer to a request that gives the registry work (the end of an upload).
+    pub commit_timeout: Duration,
+    /// Proxies, as the caller read them from the environment.
+    pub proxy: ProxySettings,
+    /// PEM files of certificate authorities to trust for every registry besides the public ones (what
+    /// `SSL_CERT_FILE` names). Files that do not exist are passed over.
+    pub root_certificates: Vec<PathBuf>,
+    /// What we call ourselves.
+    pub user_agent: String,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            retry: RetryPolicy::default(),
+            connect_timeout: Duration::from_secs(15),
+            stall_timeout: Duration::from_secs(30),
+            commit_timeout: Duration::from_mins(5),
+            proxy: ProxySettings::default(),
+            root_certificates: Vec::new(),
+            user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// How failures that may pass are retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How often a request is sent at most.
+    pub attempts: u32,
+    /// The wait after the first failure; it doubles with each.
+    pub first_wait: Duration,
+    /// The longest wait of our own accord.
+    pub longest_wait: Duration,
+    /// The longest wait that a server may ask for (`Retry-After`); more is a failure at once.
+    pub longest_asked_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            first_wait: Duration::from_millis(250),
+            longest_wait: Duration::from_secs(8),
+            longest_asked_wait: Duration::from_mins(2),
+        }
+    }
+}
+
+/// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`. Hosts on the loopback interface are always reached directly.
+#[derive(Debug, Clone, Default)]
+pub struct ProxySettings {
+    /// For plain HTTP.
+    pub http: Option<String>,
+    /// For HTTPS.
+    pub https: Option<String>,
+    /// Hosts that are reached directly, separated by commas.
+    pub no_proxy: Option<String>,
+}

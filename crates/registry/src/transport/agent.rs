@@ -1,0 +1,219 @@
+//! ureq agents: one for plain HTTP, one for each way of trusting certificates.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ureq::config::{AutoHeaderValue, ConfigBuilder};
+use ureq::tls::{Certificate, ClientCert, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::typestate::AgentScope;
+use ureq::{Agent, Proxy};
+
+use crate::RegistryError;
+use crate::config::Keypair;
+use crate::options::ClientOptions;
+
+/// Connections kept open to one host: as many as transfers run side by side.
+const IDLE_CONNECTIONS_PER_HOST: usize = 16;
+/// Bytes taken from, and given to, a socket at once.
+const SOCKET_BUFFER_BYTES: usize = 128 << 10;
+
+/// Whether a server must prove who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Verification {
+    Required,
+    Off,
+}
+
+/// What makes two HTTPS connections differ.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Trust {
+    pub(crate) roots: Vec<PathBuf>,
+    pub(crate) keypair: Option<(PathBuf, PathBuf)>,
+    pub(crate) verification: Verification,
+}
+
+impl Trust {
+    /// The same trust without the certificate that says who we are: for hosts that we were sent to.
+    pub(crate) fn without_identity(&self) -> Self {
+        Self {
+            keypair: None,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn keypair(pair: &Keypair) -> (PathBuf, PathBuf) {
+        (pair.cert.clone(), pair.key.clone())
+    }
+}
+
+/// Whether a proxy may stand between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Route {
+    AsConfigured,
+    /// To the loopback interface.
+    Direct,
+}
+
+type AgentKey = (Option<Trust>, Route);
+
+/// All agents, made when first needed.
+pub(crate) struct Agents {
+    options: ClientOptions,
+    made: Mutex<HashMap<AgentKey, Agent>>,
+}
+
+impl Agents {
+    pub(crate) fn new(options: ClientOptions) -> Self {
+        Self {
+            options,
+            made: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn options(&self) -> &ClientOptions {
+        &self.options
+    }
+
+    /// An agent for plain HTTP.
+    pub(crate) fn http(&self, route: Route) -> Result<Agent, RegistryError> {
+        self.get((None, route))
+    }
+
+    /// An agent for HTTPS.
+    pub(crate) fn https(&self, trust: &Trust, route: Route) -> Result<Agent, RegistryError> {
+        self.get((Some(trust.clone()), route))
+    }
+
+    fn get(&self, key: AgentKey) -> Result<Agent, RegistryError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = made.get(&key) {
+            return Ok(agent.clone());
+        }
+        let mut config = self.base().proxy(self.proxy(&key)?);
+        if let Some(trust) = &key.0 {
+            config = config.tls_config(self.tls(trust)?);
+        }
+        let agent = config.build().new_agent();
+        made.insert(key, agent.clone());
+        Ok(agent)
+    }
+
+    fn base(&self) -> ConfigBuilder<AgentScope> {
+        Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .user_agent(self.options.user_agent.as_str())
+            .accept(AutoHeaderValue::None)
+            .accept_encoding(AutoHeaderValue::None)
+            .timeout_connect(Some(self.options.connect_timeout))
+            .timeout_per_read(Some(self.options.stall_timeout))
+            .timeout_per_write(Some(self.options.stall_timeout))
+            .input_buffer_size(SOCKET_BUFFER_BYTES)
+            .output_buffer_size(SOCKET_BUFFER_BYTES)
+            .max_idle_connections_per_host(IDLE_CONNECTIONS_PER_HOST)
+            .max_idle_connections(4 * IDLE_CONNECTIONS_PER_HOST)
+    }
+
+    fn proxy(&self, (trust, route): &AgentKey) -> Result<Option<Proxy>, RegistryError> {
+        let settings = &self.options.proxy;
+        let url = match (route, trust) {
+            (Route::Direct, _) => None,
+            (Route::AsConfigured, Some(_)) => settings.https.as_deref(),
+            (Route::AsConfigured, None) => settings.http.as_deref(),
+        };
+        let Some(url) = url.filter(|url| !url.is_empty()) else {
+            return Ok(None);
+        };
+        // The URL may hold a password: it is not quoted.
+        let malformed = || RegistryError::Config {
+            reason: "the proxy's URL is malformed".to_owned(),
+        };
+        let parsed = Proxy::new(url).map_err(|_| malformed())?;
+        let Some(direct) = &settings.no_proxy else {
+            return Ok(Some(parsed));
+        };
+        let mut builder = Proxy::builder(parsed.protocol())
+            .host(parsed.host())
+            .port(parsed.port());
+        if let Some(username) = parsed.username() {
+            builder = builder.username(username);
+        }
+        if let Some(password) = parsed.password() {
+            builder = builder.password(password);
+        }
+        for host in direct.split(',').map(str::trim).filter(|h| !h.is_empty()) {
+            builder = builder.no_proxy(host);
+        }
+        builder.build().map(Some).map_err(|_| malformed())
+    }
+
+    fn tls(&self, trust: &Trust) -> Result<TlsConfig, RegistryError> {
+        let mut extra = Vec::new();
+        for path in &self.options.root_certificates {
+            if path.exists() {
+                extra.extend(certificates(path)?);
+            }
+        }
+        for path in &trust.roots {
+            extra.extend(certificates(path)?);
+        }
+        let roots = if extra.is_empty() {
+            RootCerts::WebPki
+        } else {
+            let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+                .iter()
+                .map(|der| Certificate::from_der(der));
+            RootCerts::Specific(Arc::new(public.chain(extra).collect()))
+        };
+        let identity = match &trust.keypair {
+            Some((cert, key)) => Some(identity(cert, key)?),
+            None => None,
+        };
+        Ok(TlsConfig::builder()
+            .root_certs(roots)
+            .client_cert(identity)
+            .disable_verification(trust.verification == Verification::Off)
+            .build())
+    }
+}
+
+fn read_pem(path: &Path) -> Result<Vec<PemItem<'static>>, RegistryError> {
+    let fail = |reason: String| RegistryError::Config {
+        reason: format!("{}: {reason}", path.display()),
+    };
+    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    parse_pem(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|_| fail("not a PEM file".to_owned()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, RegistryError> {
+    let found: Vec<_> = read_pem(path)?
+        .into_iter()
+        .filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if found.is_empty() {
+        return Err(RegistryError::Config {
+            reason: format!("{}: no certificate in it", path.display()),
+        });
+    }
+    Ok(found)
+}
+
+fn identity(cert: &Path, key: &Path) -> Result<ClientCert, RegistryError> {
+    let chain = certificates(cert)?;
+    let key = read_pem(key)?
+        .into_iter()
+        .find_map(|item| match item {
+            PemItem::PrivateKey(key) => Some(key),
+            _ => None,
+        })
+        .ok_or_else(|| RegistryError::Config {
+            reason: format!("{}: no private key in it", key.display()),
+        })?;
+    Ok(ClientCert::new_with_certs(&chain, key))
+}

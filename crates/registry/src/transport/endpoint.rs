@@ -1,0 +1,342 @@
+//! A host that is asked for a registry's contents: the registry's own, or a mirror.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+use url::Url;
+
+use super::agent::{Agents, Route, Trust, Verification};
+use super::challenge::Challenge;
+use super::token::TokenSlot;
+use crate::config::RegistryConfig;
+use crate::{Attempt, RegistryError};
+
+/// The registry behind `docker.io`.
+const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
+
+/// Which protocols may be spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Http,
+    Https,
+    /// HTTPS, and HTTP where that is not spoken.
+    Either,
+}
+
+/// The protocol that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+/// One host, and all that was learnt about it.
+pub(crate) struct Endpoint {
+    /// Whose credentials it gets: `docker.io`, or the mirror's own.
+    pub(crate) registry: String,
+    /// Host and port.
+    pub(crate) host: String,
+    /// A path before the repository: empty, or `/cache`.
+    prefix: String,
+    /// The registry that a mirror is asked for.
+    namespace: Option<String>,
+    wire: Wire,
+    trust: Trust,
+    scheme: OnceLock<Scheme>,
+    probing: Mutex<()>,
+    pub(super) challenge: Mutex<Option<Challenge>>,
+    pub(super) tokens: Mutex<HashMap<Vec<super::Scope>, Arc<TokenSlot>>>,
+    quiet_until: Mutex<Option<Instant>>,
+    down: AtomicBool,
+}
+
+/// The endpoints to pull `registry`'s contents from: its mirrors, then itself, which is also where pushes go.
+pub(crate) fn endpoints_of(config: &RegistryConfig, registry: &str) -> Vec<Arc<Endpoint>> {
+    let mirrors = config.host(registry).mirrors;
+    let mut all: Vec<Arc<Endpoint>> = mirrors
+        .iter()
+        .map(|mirror| Arc::new(Endpoint::mirror(config, mirror, registry)))
+        .collect();
+    let host = match registry {
+        "docker.io" => DOCKER_HUB_HOST,
+        other => other,
+    };
+    all.push(Arc::new(Endpoint::new(config, registry, host, "", None)));
+    all
+}
+
+impl Endpoint {
+    /// `[http[s]://]host[:port][/path]`.
+    fn mirror(config: &RegistryConfig, mirror: &str, of: &str) -> Self {
+        let (wire, rest) = match mirror.split_once("://") {
+            Some(("http", rest)) => (Some(Wire::Http), rest),
+            Some(("https", rest)) => (Some(Wire::Https), rest),
+            _ => (None, mirror),
+        };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = path.trim_matches('/');
+        let path = path.strip_prefix("v2/").unwrap_or(path);
+        let mut endpoint = Self::new(config, host, host, path, Some(of.to_owned()));
+        endpoint.wire = wire.unwrap_or(endpoint.wire);
+        endpoint
+    }
+
+    fn new(
+        config: &RegistryConfig,
+        registry: &str,
+        host: &str,
+        path: &str,
+        namespace: Option<String>,
+    ) -> Self {
+        let table = config.host(registry);
+        let insecure = table.insecure.unwrap_or(false);
+        let wire = match table.http {
+            Some(true) => Wire::Http,
+            Some(false) => Wire::Https,
+            None if insecure || is_loopback(host) => Wire::Either,
+            None => Wire::Https,
+        };
+        Self {
+            registry: registry.to_owned(),
+            host: host.to_owned(),
+            prefix: match path {
+                "" => String::new(),
+                path => format!("/{path}"),
+            },
+            namespace,
+            wire,
+            trust: Trust {
+                roots: table.ca.clone(),
+                keypair: table.keypair.first().map(Trust::keypair),
+                verification: if insecure {
+                    Verification::Off
+                } else {
+                    Verification::Required
+                },
+            },
+            scheme: OnceLock::new(),
+            probing: Mutex::default(),
+            challenge: Mutex::default(),
+            tokens: Mutex::default(),
+            quiet_until: Mutex::default(),
+            down: AtomicBool::new(false),
+        }
+    }
+
+    /// `scheme://host/v2/<prefix>/<path>`, with `?ns=` for a mirror. The first call finds out which protocol is
+    /// spoken.
+    pub(crate) fn url(&self, agents: &Agents, path: &str) -> Result<Url, RegistryError> {
+        let scheme = match self.scheme(agents)? {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        let text = format!("{scheme}://{}/v2{}/{path}", self.host, self.prefix);
+        let mut url = Url::parse(&text).map_err(|error| RegistryError::Config {
+            reason: format!("the host {:?}: {error}", self.host),
+        })?;
+        if let Some(namespace) = &self.namespace {
+            url.query_pairs_mut().append_pair("ns", namespace);
+        }
+        Ok(url)
+    }
+
+    fn scheme(&self, agents: &Agents) -> Result<Scheme, RegistryError> {
+        if let Some(known) = self.scheme.get() {
+            return Ok(*known);
+        }
+        let _one_at_a_time = self.probing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = self.scheme.get() {
+            return Ok(*known);
+        }
+        let scheme = match self.wire {
+            Wire::Http => Scheme::Http,
+            Wire::Https => Scheme::Https,
+            Wire::Either => self.probe(agents)?,
+        };
+        Ok(*self.scheme.get_or_init(|| scheme))
+    }
+
+    /// Asks in HTTPS. A server that speaks it answers anything; a certificate that is not trusted is no
+    /// reason to fall back.
+    fn probe(&self, agents: &Agents) -> Result<Scheme, RegistryError> {
+        let agent = agents.https(&self.trust, route_to(&self.host))?;
+        let Err(error) = agent.head(format!("https://{}/v2/", self.host)).call() else {
+            return Ok(Scheme::Https);
+        };
+        let attempt = Attempt {
+            action: "speak to",
+            subject: "the registry".to_owned(),
+            host: self.host.clone(),
+        };
+        match RegistryError::unreachable(&attempt, error) {
+            error @ RegistryError::Unreachable {
+                fault: crate::Fault::Certificate | crate::Fault::UnknownHost,
+                ..
+            } => Err(error),
+            _ => Ok(Scheme::Http),
+        }
+    }
+
+    /// The agent for `url`, to which a request to this endpoint leads.
+    pub(super) fn agent(&self, agents: &Agents, url: &Url) -> Result<Agent, RegistryError> {
+        let host = url.host_str().unwrap_or_default();
+        let route = route_to(host);
+        match url.scheme() {
+            "http" => agents.http(route),
+            _ if self.is_origin(url) => agents.https(&self.trust, route),
+            _ => agents.https(&self.trust.without_identity(), route),
+        }
+    }
+
+    /// Whether `url` is on this very host and port.
+    pub(super) fn is_origin(&self, url: &Url) -> bool {
+        let own = Url::parse(&format!("{}://{}/", url.scheme(), self.host));
+        let scheme_fits = match (self.scheme.get(), url.scheme()) {
+            (Some(Scheme::Https), "https") | (Some(Scheme::Http), "http") => true,
+            (None, _) => true,
+            _ => false,
+        };
+        scheme_fits && own.is_ok_and(|own| own.origin() == url.origin())
+    }
+
+    /// Whether plain HTTP is acceptable on the way.
+    pub(super) fn allows_http(&self) -> bool {
+        self.wire != Wire::Https
+    }
+
+    /// Keeps all requests to this host back for `time`.
+    pub(super) fn keep_quiet(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut quiet = self
+            .quiet_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *quiet = Some(quiet.map_or(until, |known| known.max(until)));
+    }
+
+    /// How long requests are to be kept back.
+    pub(super) fn quiet_time(&self) -> Option<Duration> {
+        let until = (*self
+            .quiet_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner))?;
+        until
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+    }
+
+    /// Remembers that nobody answers, so that others are asked first.
+    pub(crate) fn set_down(&self) {
+        self.down.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+}
+
+fn route_to(host: &str) -> Route {
+    if is_loopback(host) {
+        Route::Direct
+    } else {
+        Route::AsConfigured
+    }
+}
+
+/// `localhost`, `127.0.0.0/8` and `::1`, with or without a port.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None if host.matches(':').count() == 1 => host.split(':').next().unwrap_or(host),
+        None => host,
+    };
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> RegistryConfig {
+        RegistryConfig::from_toml(text).expect("a configuration")
+    }
+
+    fn urls(config: &RegistryConfig, registry: &str) -> Vec<String> {
+        let agents = Agents::new(crate::ClientOptions::default());
+        endpoints_of(config, registry)
+            .iter()
+            .map(|endpoint| {
+                endpoint
+                    .url(&agents, "a/manifests/b")
+                    .expect("a URL")
+                    .into()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn docker_hub_and_its_mirrors_are_asked_in_order() {
+        let config = config(
+            r#"
+            [registry."docker.io"]
+            mirrors = ["m.example.com:5000", "https://p.example.com/hub/"]
+            [registry."m.example.com:5000"]
+            http = true
+            "#,
+        );
+        assert_eq!(
+            urls(&config, "docker.io"),
+            [
+                "http://m.example.com:5000/v2/a/manifests/b?ns=docker.io",
+                "https://p.example.com/v2/hub/a/manifests/b?ns=docker.io",
+                "https://registry-1.docker.io/v2/a/manifests/b",
+            ]
+        );
+        assert_eq!(
+            urls(&config, "ghcr.io"),
+            ["https://ghcr.io/v2/a/manifests/b"]
+        );
+    }
+
+    #[test]
+    fn the_loopback_interface_is_known_by_its_names() {
+        for host in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1:80",
+            "127.9.9.9",
+            "[::1]:5000",
+            "::1",
+            "r.localhost",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in [
+            "localhost.example.com",
+            "10.0.0.1",
+            "[fe80::1]:80",
+            "example.com:127",
+        ] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn credentials_belong_to_one_host_and_port() {
+        let endpoint = &endpoints_of(&config("[registry.\"a.io\"]\nhttp = false"), "a.io")[0];
+        let agents = Agents::new(crate::ClientOptions::default());
+        endpoint.url(&agents, "").expect("a URL");
+        let is_origin = |url: &str| endpoint.is_origin(&Url::parse(url).expect("a URL"));
+        assert!(is_origin("https://a.io/v2/x"));
+        assert!(is_origin("https://a.io:443/v2/x"));
+        assert!(!is_origin("http://a.io/v2/x"));
+        assert!(!is_origin("https://a.io:444/v2/x"));
+        assert!(!is_origin("https://b.a.io/v2/x"));
+    }
+}

@@ -1,0 +1,27 @@
+//! One request, brought to its end.
+//!
+//! ```text
+//! send         retries what may pass, waits as told          retry.rs
+//!  └ authorize   answers challenges with credentials         challenge.rs, scope.rs, token.rs
+//!     └ follow     goes where it is sent, without them       redirect.rs
+//!        └ once      one exchange over ureq                  agent.rs
+//! ```
+
+mod agent;
+mod body;
+mod cancel;
+mod challenge;
+mod endpoint;
+mod exchange;
+mod redirect;
+mod retry;
+mod scope;
+mod token;
+
+pub(crate) use agent::Agents;
+pub(crate) use body::{Body, Source};
+pub(crate) use cancel::CancelFlag;
+pub(crate) use endpoint::{Endpoint, endpoints_of};
+pub(crate) use exchange::{Call, Patience, Retry, Transport};
+pub(crate) use retry::Backoff;
+pub(crate) use scope::Scope;
