@@ -31,7 +31,16 @@ fn build() -> Script {
 #[test]
 fn a_running_build_shows_what_moves() {
     let lines = moving(&build().model, size(61, 24), STYLE);
-    assert_snapshot!(lines.join("\n"), @r"");
+    assert_snapshot!(lines.join("\n"), @r"
+    [+] Building 3.2s (1/4)
+     => CACHED [base 1/1] FROM debian:bookworm              0.0s
+     => [build 2/3] RUN make && make install && make check  2.1s
+     => => # cc -o hello     hello.c
+     => => # 10%
+     => => # 20%
+     => [image] FROM python:3                               0.5s
+     => => sha256:3f4ca61 ████░░░░░░░░░░░░ 7.28MB / 29.12MB 0.5s
+    ");
 }
 
 #[test]
@@ -39,7 +48,13 @@ fn an_ended_build_shows_every_step_and_what_it_came_to() {
     let mut b = build();
     b.failed(4_000, 2, "exit code: 2")
         .done(4_000, 3, Outcome::Cancelled);
-    assert_snapshot!(last(&b.model, size(61, 3), STYLE).join("\n"), @r"");
+    assert_snapshot!(last(&b.model, size(61, 3), STYLE).join("\n"), @r"
+    [+] Building 4.0s (3/4) FINISHED
+     => CACHED [base 1/1] FROM debian:bookworm              0.0s
+     => ERROR [build 2/3] RUN make && make install && make… 2.9s
+     => CANCELED [image] FROM python:3                      1.3s
+     3 steps, 1 cached, 1 failed, 1 cancelled, 4.0s
+    ");
 }
 
 #[test]

@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_redrawn_line_is_kept_in_bounds_and_its_last_state_is_shown() {
-        let bar: String = (0..=100).map(|n| format!("{n}%\r")).collect();
+        let bar = (0..=100).fold(String::new(), |bar, n| bar + &format!("{n}%\r"));
         let (seen, _) = lines(&[(0, &bar), (50, "done\n")]);
         assert_eq!(seen, ["0%", "done"]);
         let slow = [(0, "10%\r"), (300, "20%\r"), (350, "30%\r"), (900, "40%\n")];

@@ -1,4 +1,4 @@
-//! `--progress=plain`: lines that people search, in the shape that BuildKit gave them.
+//! `--progress=plain`: lines that people search, in the shape that `BuildKit` gave them.
 //!
 //! ```text
 //! #4 [base 1/1] FROM docker.io/library/debian:bookworm
@@ -431,22 +431,22 @@ impl Feed {
 
 /// `sha256:3f4ca61… 3.15MB / 29.12MB 0.5s done`
 fn status_line(status: &Status) -> String {
-    let mut text = status.id.clone();
-    match (status.current, status.total) {
+    let amount = match (status.current, status.total) {
         (current, Some(total)) => {
-            text += &format!(" {} / {}", units::bytes(current), units::bytes(total));
+            format!(" {} / {}", units::bytes(current), units::bytes(total))
         }
-        (0, None) => {}
-        (current, None) => text += &format!(" {}", units::bytes(current)),
-    }
-    let took = status.at.saturating_sub(status.since);
-    if took > Duration::from_millis(10) {
-        text += &format!(" {}", units::tenths(took));
-    }
-    if status.state == StatusState::Finished {
-        text += " done";
-    }
-    text
+        (0, None) => String::new(),
+        (current, None) => format!(" {}", units::bytes(current)),
+    };
+    let took = match status.at.saturating_sub(status.since) {
+        took if took > Duration::from_millis(10) => format!(" {}", units::tenths(took)),
+        _ => String::new(),
+    };
+    let done = match status.state {
+        StatusState::Finished => " done",
+        StatusState::Running => "",
+    };
+    format!("{}{amount}{took}{done}", status.id)
 }
 
 fn stamped(at: Duration, line: &[u8]) -> Vec<u8> {

@@ -39,7 +39,7 @@ fn a_build_reads_as_people_know_it() {
     });
     assert_snapshot!(text, @r"
     #1 [internal] load build definition from Dockerfile
-    #1 transferring dockerfile: 67B
+    #1 transferring dockerfile: 67B done
     #1 DONE 0.0s
 
     #2 [base 1/1] FROM docker.io/library/debian:bookworm
@@ -152,7 +152,7 @@ fn half_a_line_is_shown_when_its_end_does_not_come_and_continued_when_it_does() 
 
 #[test]
 fn progress_bars_do_not_flood_the_log() {
-    let bar: String = (0..=1000).map(|n| format!("\r{n}/1000")).collect();
+    let bar = (0..=1000).fold(String::new(), |bar, n| bar + &format!("\r{n}/1000"));
     let text = plain(|b| {
         b.plan(1, "[1/1] RUN curl");
         b.start(0, 1)
@@ -195,7 +195,7 @@ fn a_flood_of_output_is_all_there_and_in_order() {
         b.plan(1, "[1/1] RUN yes").start(0, 1);
         for n in 0..20_000 {
             b.output(0, 1, &format!("line {n}\n"));
-            expected += &format!("#1 0.000 line {n}\n");
+            expected.extend(["#1 0.000 line ", &n.to_string(), "\n"]);
         }
         b.completed(0, 1).end(0);
     });

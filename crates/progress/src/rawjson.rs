@@ -1,4 +1,4 @@
-//! `--progress=rawjson`: one JSON object per line, in the shape that buildx writes (BuildKit's
+//! `--progress=rawjson`: one JSON object per line, in the shape that buildx writes (`BuildKit`'s
 //! `SolveStatus`), so that programs made for it can read ours.
 //!
 //! ```json

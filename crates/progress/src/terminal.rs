@@ -187,11 +187,10 @@ impl std::fmt::Debug for Screen {
 }
 
 impl Screen {
-    fn csi(&self, count: usize, code: char) -> io::Result<()> {
+    fn move_cursor(&self, count: usize, code: char) {
         if count > 0 {
             self.lock().write(format_args!("\x1b[{count}{code}"));
         }
-        Ok(())
     }
 }
 
@@ -205,19 +204,23 @@ impl TermLike for Screen {
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.csi(n, 'A')
+        self.move_cursor(n, 'A');
+        Ok(())
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.csi(n, 'B')
+        self.move_cursor(n, 'B');
+        Ok(())
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.csi(n, 'C')
+        self.move_cursor(n, 'C');
+        Ok(())
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.csi(n, 'D')
+        self.move_cursor(n, 'D');
+        Ok(())
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {

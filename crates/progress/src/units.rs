@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// `67B`, `2.10kB`, `29.12MB`: decimal units, as BuildKit and registries write them.
+/// `67B`, `2.10kB`, `29.12MB`: decimal units, as `BuildKit` and registries write them.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {
