@@ -1,0 +1,300 @@
+//! Cache mounts: directories that steps share between builds (`RUN --mount=type=cache`).
+//!
+//! ```text
+//! mounts/<key>/meta.json        the id and what it is seeded from: sha256 over both is <key>
+//! mounts/<key>/<n>/data         what the step sees; 0 unless private mounts ran side by side
+//! mounts/<key>/<n>/seeded       there once `data` holds what it shall begin with
+//! ```
+//!
+//! `mounts/<key>/<n>` is locked while a step uses it: shared by `shared` ones, exclusively by the others. The lock is on
+//! the directory above `data`, so a step that locks its own cache directory does not meet ours.
+
+use std::fs::{self, File, FileTimes};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rbuild_image::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::Store;
+use crate::error::{Result, StoreError};
+use crate::flock::{self, Attempt, Hold};
+use crate::lease::list;
+
+/// Who may use a cache mount at the same time (`sharing=`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CacheSharing {
+    /// Any number of steps.
+    Shared,
+    /// One step; another one gets a directory of its own.
+    Private,
+    /// One step; another one waits.
+    Locked,
+}
+
+/// Which cache mount, and how it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheMountSpec<'a> {
+    /// `id=`, by default the target path.
+    pub id: &'a str,
+    /// What `from=` and `source=` name, by content; empty if it begins empty. Part of the mount's identity.
+    pub seed: &'a str,
+    /// `sharing=`.
+    pub sharing: CacheSharing,
+    /// `mode=`, of a new directory.
+    pub mode: u32,
+    /// `uid=`, of a new directory.
+    pub uid: u32,
+    /// `gid=`, of a new directory.
+    pub gid: u32,
+}
+
+/// Whether a cache mount holds what it shall begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheFill {
+    /// It is ready for the step.
+    Ready,
+    /// The caller copies the seed into it, then says [`CacheMountGuard::seeded`]. Nobody else uses it meanwhile.
+    Unseeded,
+}
+
+/// Keeps a cache mount in use until it is dropped or the process ends.
+#[derive(Debug)]
+#[must_use = "the mount is free as soon as the guard is dropped"]
+pub struct CacheMountGuard {
+    directory: PathBuf,
+    fill: CacheFill,
+    lock: OwnedFd,
+    sharing: CacheSharing,
+}
+
+impl CacheMountGuard {
+    /// The directory to mount.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// Whether it must be seeded first.
+    pub fn fill(&self) -> CacheFill {
+        self.fill
+    }
+
+    /// Says that the seed is in place, and lets other users of a shared mount in.
+    pub fn seeded(&mut self) -> Result<()> {
+        let marker = self.directory.join("seeded");
+        File::create(&marker).map_err(StoreError::io("create", &marker))?;
+        self.fill = CacheFill::Ready;
+        if self.sharing == CacheSharing::Shared {
+            flock::lock_now(&self.lock, Hold::Shared)
+                .map_err(StoreError::io("lock", &self.directory))?;
+        }
+        Ok(())
+    }
+}
+
+/// A cache mount as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheMount {
+    /// The name of its directory.
+    pub key: String,
+    /// See [`CacheMountSpec::id`].
+    pub id: String,
+    /// See [`CacheMountSpec::seed`].
+    pub seed: String,
+    /// When a step last used it.
+    pub last_used: SystemTime,
+    /// Whether a step uses it now.
+    pub in_use: bool,
+    /// The directories that steps see: one, or several if private mounts ran side by side.
+    pub directories: Vec<PathBuf>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    id: String,
+    seed: String,
+}
+
+impl Store {
+    /// Gives the directory of a cache mount, made if it is new. Where it is in use otherwise than `sharing` allows,
+    /// waits, or takes another (`private`). `cancelled` is asked every few milliseconds.
+    ///
+    /// Fails with [`StoreError::Cancelled`] when told so.
+    pub fn cache_mount(
+        &self,
+        spec: &CacheMountSpec<'_>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<CacheMountGuard> {
+        let top = self.paths().mounts().join(cache_mount_key(spec));
+        let what = format!("cache mount {}", spec.id);
+        flock::wait_for(&what, cancelled, || {
+            self.note_mount(&top, spec)?;
+            if spec.sharing != CacheSharing::Private {
+                return claim(&top.join("0"), spec);
+            }
+            for number in 0.. {
+                if let Some(guard) = claim(&top.join(number.to_string()), spec)? {
+                    return Ok(Some(guard));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// All cache mounts, sorted by id.
+    pub fn cache_mounts(&self) -> Result<Vec<CacheMount>> {
+        let mut mounts = Vec::new();
+        for top in list(&self.paths().mounts())? {
+            let path = top.join("meta.json");
+            // One that is just being made or removed is not listed.
+            let Ok(text) = fs::read(&path) else { continue };
+            let Ok(meta) = serde_json::from_slice::<Meta>(&text) else {
+                continue;
+            };
+            let instances = instances(&top)?;
+            let mut in_use = false;
+            for directory in &instances {
+                in_use |= matches!(
+                    flock::try_directory(directory, Hold::Exclusive)?,
+                    Attempt::Busy
+                );
+            }
+            mounts.push(CacheMount {
+                key: top
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                id: meta.id,
+                seed: meta.seed,
+                last_used: fs::metadata(&path)
+                    .and_then(|meta| meta.modified())
+                    .unwrap_or(SystemTime::UNIX_EPOCH),
+                in_use,
+                directories: instances.iter().map(|one| one.join("data")).collect(),
+            });
+        }
+        mounts.sort_by(|one, other| (&one.id, &one.key).cmp(&(&other.id, &other.key)));
+        Ok(mounts)
+    }
+
+    /// Throws away the directories of the cache mount `key` that no step uses now; their contents are in the trash then.
+    /// Tells how many those were.
+    pub fn remove_cache_mount(&self, key: &str) -> Result<usize> {
+        let top = self.paths().mounts().join(key);
+        let mut removed = 0;
+        for directory in instances(&top)? {
+            if let Attempt::Got(lock) = flock::try_directory(&directory, Hold::Exclusive)? {
+                self.throw_away(&directory)?;
+                drop(lock);
+                removed += 1;
+            }
+        }
+        if instances(&top)?.is_empty() {
+            // Whoever makes one just now makes these anew.
+            crate::blob::remove_file(&top.join("meta.json"))?;
+            let _ = fs::remove_dir(&top);
+        }
+        Ok(removed)
+    }
+
+    /// Makes the mount's place if it is new, and notes the use as the time of its `meta.json`.
+    fn note_mount(&self, top: &Path, spec: &CacheMountSpec<'_>) -> Result<()> {
+        let path = top.join("meta.json");
+        if !path.exists() {
+            crate::store::make_directory(top)?;
+            let meta = Meta {
+                id: spec.id.to_owned(),
+                seed: spec.seed.to_owned(),
+            };
+            let text = serde_json::to_string(&meta).expect("two strings are plain JSON");
+            match fs::write(&path, text) {
+                // Removed in this instant: asked again by the caller's loop.
+                Err(error) if flock::is_missing(&error) => return Ok(()),
+                outcome => outcome.map_err(StoreError::io("write", &path))?,
+            }
+        }
+        let times = FileTimes::new().set_modified(self.now());
+        match File::options().write(true).open(&path) {
+            Ok(file) => file
+                .set_times(times)
+                .map_err(StoreError::io("set the times of", path)),
+            Err(error) if flock::is_missing(&error) => Ok(()),
+            Err(error) => Err(StoreError::io("open", path)(error)),
+        }
+    }
+}
+
+/// `sha256(id, NUL, seed)`; the name of a directory, so a change loses every cache mount that there is.
+pub fn cache_mount_key(spec: &CacheMountSpec<'_>) -> String {
+    Digest::sha256_of(format!("{}\0{}", spec.id, spec.seed).as_bytes()).hex()
+}
+
+/// Takes `directory` for a step, made if it is not there; `None` if others use it.
+fn claim(directory: &Path, spec: &CacheMountSpec<'_>) -> Result<Option<CacheMountGuard>> {
+    let ready = directory.join("seeded").exists();
+    let hold = if ready && spec.sharing == CacheSharing::Shared {
+        Hold::Shared
+    } else {
+        Hold::Exclusive
+    };
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(error)
+            if error.kind() != std::io::ErrorKind::AlreadyExists && !flock::is_missing(&error) =>
+        {
+            return Err(StoreError::io("create", directory)(error));
+        }
+        _ => {}
+    }
+    let Attempt::Got(lock) = flock::try_directory(directory, hold)? else {
+        return Ok(None);
+    };
+    let mut guard = CacheMountGuard {
+        directory: directory.to_owned(),
+        fill: CacheFill::Ready,
+        lock,
+        sharing: spec.sharing,
+    };
+    if !directory.join("seeded").exists() {
+        begin_data(&guard.path(), spec)?;
+        guard.fill = CacheFill::Unseeded;
+    }
+    if guard.fill == CacheFill::Unseeded && spec.seed.is_empty()
+        || hold == Hold::Exclusive && guard.fill == CacheFill::Ready
+    {
+        guard.seeded()?;
+    }
+    Ok(Some(guard))
+}
+
+/// An empty `data`. What a seeding that was cut off left there goes.
+fn begin_data(data: &Path, spec: &CacheMountSpec<'_>) -> Result<()> {
+    let top = data.parent().expect("data lies in its instance");
+    let parent = crate::store::open_directory(top)?;
+    crate::remove::remove_tree(&parent, b"data").map_err(StoreError::io("remove", data))?;
+    fs::create_dir(data).map_err(StoreError::io("create", data))?;
+    match std::os::unix::fs::chown(data, Some(spec.uid), Some(spec.gid)) {
+        // A single-id map knows no other owner.
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::InvalidInput
+            ) => {}
+        outcome => outcome.map_err(StoreError::io("change the owner of", data))?,
+    }
+    fs::set_permissions(data, fs::Permissions::from_mode(spec.mode))
+        .map_err(StoreError::io("change the mode of", data))
+}
+
+/// The directories `<n>` of a mount.
+fn instances(top: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = list(top)?;
+    found.retain(|path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.parse::<u32>().is_ok())
+    });
+    Ok(found)
+}

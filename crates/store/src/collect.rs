@@ -1,0 +1,147 @@
+//! What nobody needs any more, and its removal.
+//!
+//! ```text
+//! layer   kept by a record, an image (through its diffID), a container, or a lock of any living process
+//! blob    kept by an image, by a kept layer whose tar it is, or by its use since the oldest living lease began
+//! ```
+//!
+//! Each removal asks again in the transaction that removes the row, so two collectors, or a collector and a build, can
+//! work at once. Files go after their row: what a crash leaves is swept.
+
+use rbuild_image::{Digest, LayerId};
+use rusqlite::{OptionalExtension, params};
+
+use crate::Store;
+use crate::error::Result;
+use crate::flock::{self, Attempt, Hold};
+use crate::layer::digest_column;
+
+/// What went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Layers, whose directories are in the trash now.
+    pub layers: Vec<LayerId>,
+    /// Blobs.
+    pub blobs: Vec<Digest>,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+/// When [`Store::remove_layer`] does so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// Unless something refers to it.
+    IfUnneeded,
+    /// Although something may: it is damaged.
+    Always,
+}
+
+/// True of a row of `layers` that nothing refers to.
+const UNNEEDED_LAYER: &str = "NOT EXISTS (SELECT 1 FROM record_layers WHERE layer = layers.id)
+    AND NOT EXISTS (SELECT 1 FROM container_layers WHERE layer = layers.id)
+    AND NOT EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layers.diff_id)";
+
+/// True of a row of `blobs` that nothing refers to and that was not used since `?1`.
+const UNNEEDED_BLOB: &str = "last_used < ?1
+    AND NOT EXISTS (SELECT 1 FROM image_blobs WHERE image_blobs.digest = blobs.digest)
+    AND NOT EXISTS (SELECT 1 FROM layer_blobs WHERE layer_blobs.digest = blobs.digest AND (
+        EXISTS (SELECT 1 FROM layers WHERE layers.diff_id = layer_blobs.diff_id)
+        OR EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layer_blobs.diff_id)))";
+
+impl Store {
+    /// Removes the layers and blobs that nothing needs. Layers land in the trash, which [`Store::sweep`] empties.
+    pub(crate) fn collect(&self) -> Result<Collected> {
+        let mut collected = Collected::default();
+        let candidates: Vec<String> = self.db().read("look for unneeded layers", |db| {
+            Ok(db
+                .prepare_cached(&format!("SELECT id FROM layers WHERE {UNNEEDED_LAYER}"))?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?)
+        })?;
+        for id in candidates.iter().filter_map(|id| id.parse().ok()) {
+            if let Some(bytes) = self.remove_layer(&id, Removal::IfUnneeded)? {
+                collected.layers.push(id);
+                collected.bytes += bytes;
+            }
+        }
+        self.collect_blobs(&mut collected)?;
+        Ok(collected)
+    }
+
+    /// Removes a layer that no process uses; gives its bytes if it did.
+    pub(crate) fn remove_layer(&self, id: &LayerId, when: Removal) -> Result<Option<u64>> {
+        let directory = self.paths().layer(id);
+        let lock = match flock::try_directory(&directory, Hold::Exclusive)? {
+            Attempt::Busy => return Ok(None),
+            Attempt::Got(lock) => Some(lock),
+            Attempt::Missing => None,
+        };
+        let condition = match when {
+            Removal::IfUnneeded => UNNEEDED_LAYER,
+            Removal::Always => "TRUE",
+        };
+        let removed = self.db().write("remove a layer", |db| {
+            // Without a directory there was no lock to take, so one may have been put there meanwhile.
+            if lock.is_none() && directory.exists() {
+                return Ok(None);
+            }
+            let bytes: Option<i64> = db
+                .prepare_cached(&format!(
+                    "DELETE FROM layers WHERE id = ?1 AND {condition} RETURNING bytes"
+                ))?
+                .query_row([id.to_string()], |row| row.get(0))
+                .optional()?;
+            Ok(bytes)
+        })?;
+        if removed.is_some() && lock.is_some() {
+            self.throw_away(&directory)?;
+        }
+        Ok(removed.map(|bytes| bytes as u64))
+    }
+
+    fn collect_blobs(&self, collected: &mut Collected) -> Result<()> {
+        let before = self.protected_since()?;
+        let candidates: Vec<Digest> = self.db().read("look for unneeded blobs", |db| {
+            Ok(db
+                .prepare_cached(&format!("SELECT digest FROM blobs WHERE {UNNEEDED_BLOB}"))?
+                .query_map([before], |row| digest_column(row, 0))?
+                .collect::<rusqlite::Result<_>>()?)
+        })?;
+        for digest in candidates {
+            let path = self.paths().blob(&digest);
+            let removed = self.db().write("remove a blob", |db| {
+                let bytes: Option<i64> = db
+                    .prepare_cached(&format!(
+                        "DELETE FROM blobs WHERE digest = ?2 AND {UNNEEDED_BLOB} RETURNING bytes"
+                    ))?
+                    .query_row(params![before, digest.as_bytes()], |row| row.get(0))
+                    .optional()?;
+                if bytes.is_some() {
+                    // In the transaction, so that a commit of the same blob comes before or after it.
+                    crate::blob::remove_file(&path)?;
+                }
+                Ok(bytes)
+            })?;
+            if let Some(bytes) = removed {
+                collected.blobs.push(digest);
+                collected.bytes += bytes as u64;
+            }
+        }
+        self.db().write("forget blobs of layers that are gone", |db| {
+            db.prepare_cached(
+                "DELETE FROM layer_blobs WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.digest = layer_blobs.digest)
+                 AND NOT EXISTS (SELECT 1 FROM layers WHERE layers.diff_id = layer_blobs.diff_id)
+                 AND NOT EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layer_blobs.diff_id)",
+            )?
+            .execute([])?;
+            Ok(())
+        })
+    }
+
+    /// What was used since then may be in use by a living process. A process that takes its lease after this was asked
+    /// notes its uses later still.
+    pub(crate) fn protected_since(&self) -> Result<i64> {
+        let now = self.now_millis();
+        Ok(self.oldest_lease()?.map_or(now, |oldest| oldest.min(now)))
+    }
+}

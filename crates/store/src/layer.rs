@@ -1,0 +1,309 @@
+//! Layers: extracted directories that never change, with their content index.
+//!
+//! ```text
+//! layers/<id>/diff    what overlayfs mounts as a lower directory
+//! layers/<id>/index   the ContentIndex of diff, encoded
+//! ```
+//!
+//! A [`Layer`] handle holds a shared lock on `layers/<id>`; the collector needs an exclusive one, so what any living
+//! process uses stays. A layer's row is entered after its directory, complete with index, was renamed into
+//! place: a directory without a row is garbage, a row without a directory is dropped when it is found.
+
+use std::fmt;
+use std::fs;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use rbuild_image::{DiffId, Digest, LayerId};
+use rbuild_layer::ContentIndex;
+use rbuild_sys::OverlayFlavor;
+use rusqlite::{OptionalExtension, params};
+
+use crate::Store;
+use crate::collect::Removal;
+use crate::error::{Result, StoreError};
+use crate::flock::{self, Attempt, Hold};
+use crate::store::open_directory;
+
+/// A layer that exists and stays while this handle does. Handles of the same layer are one.
+pub struct Layer {
+    id: LayerId,
+    directory: PathBuf,
+    bytes: u64,
+    index: OnceLock<Arc<ContentIndex>>,
+    loading: Mutex<()>,
+    /// The open, share-locked `layers/<id>`.
+    _pin: OwnedFd,
+}
+
+impl Layer {
+    pub(crate) fn new(id: LayerId, directory: PathBuf, bytes: u64, pin: OwnedFd) -> Self {
+        Self {
+            id,
+            directory,
+            bytes,
+            index: OnceLock::new(),
+            loading: Mutex::new(()),
+            _pin: pin,
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> LayerId {
+        self.id
+    }
+
+    /// The extracted tree, to be mounted as a lower directory; never to be written to.
+    pub fn diff_path(&self) -> PathBuf {
+        self.directory.join("diff")
+    }
+
+    /// [`Self::diff_path`], opened.
+    pub fn open_diff(&self) -> Result<OwnedFd> {
+        open_directory(&self.diff_path())
+    }
+
+    /// The bytes of its files together.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What it holds; read from disk the first time and kept.
+    pub fn index(&self) -> Result<Arc<ContentIndex>> {
+        if let Some(index) = self.index.get() {
+            return Ok(Arc::clone(index));
+        }
+        let _one_reader = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = self.index.get() {
+            return Ok(Arc::clone(index));
+        }
+        let index = Arc::new(read_index(self.id, &self.directory)?);
+        Ok(Arc::clone(self.index.get_or_init(|| index)))
+    }
+
+    /// Keeps an index that was just written, so that nobody reads it again.
+    pub(crate) fn keep_index(&self, index: Arc<ContentIndex>) {
+        let _ = self.index.set(index);
+    }
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layer").field("id", &self.id).finish()
+    }
+}
+
+pub(crate) fn read_index(id: LayerId, directory: &Path) -> Result<ContentIndex> {
+    let path = directory.join("index");
+    let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+    ContentIndex::decode(&bytes).map_err(|source| StoreError::Layer { id, source })
+}
+
+/// What the row of a layer says of its files.
+struct LayerRow {
+    bytes: u64,
+    boot: String,
+    synced: bool,
+}
+
+impl Store {
+    /// The layer `id`, if the store holds it, pinned until the handle is dropped.
+    ///
+    /// Nothing is handed out that is not whole: a row without a directory is dropped, and what an earlier boot may have
+    /// left half on the disk is compared with its index first.
+    pub fn layer(&self, id: &LayerId) -> Result<Option<Arc<Layer>>> {
+        if let Some(layer) = self.opened_layer(id) {
+            return Ok(Some(layer));
+        }
+        let directory = self.paths().layer(id);
+        let Some(pin) = pin(&directory)? else {
+            self.drop_row_without_directory(id)?;
+            return Ok(None);
+        };
+        let Some(row) = self.layer_row(id)? else {
+            return Ok(None);
+        };
+        if !row.synced && row.boot != self.boot() && !self.survived_reboot(id, &directory)? {
+            drop(pin);
+            self.remove_layer(id, Removal::Always)?;
+            return Ok(None);
+        }
+        let layer = Layer::new(*id, directory, row.bytes, pin);
+        Ok(Some(self.register(layer)))
+    }
+
+    /// The diffID of a layer and the size of its uncompressed tar in bytes, once somebody has computed them.
+    pub fn diff_id(&self, id: &LayerId) -> Result<Option<(DiffId, u64)>> {
+        self.db().read("read a layer's diffID", |db| {
+            let found = db
+                .prepare_cached(
+                    "SELECT diff_id, tar_bytes FROM layers WHERE id = ?1 AND diff_id IS NOT NULL",
+                )?
+                .query_row([id.to_string()], |row| {
+                    Ok((DiffId(digest_column(row, 0)?), row.get::<_, i64>(1)? as u64))
+                })
+                .optional()?;
+            Ok(found)
+        })
+    }
+
+    /// Remembers a layer's diffID and the size of its uncompressed tar in bytes.
+    ///
+    /// Fails with [`StoreError::MissingLayer`] if the layer is not in the store.
+    pub fn set_diff_id(&self, id: &LayerId, diff_id: &DiffId, tar_bytes: u64) -> Result<()> {
+        self.db().write("remember a layer's diffID", |db| {
+            let changed = db
+                .prepare_cached("UPDATE layers SET diff_id = ?2, tar_bytes = ?3 WHERE id = ?1")?
+                .execute(params![
+                    id.to_string(),
+                    diff_id.0.as_bytes(),
+                    tar_bytes as i64
+                ])?;
+            if changed == 0 {
+                return Err(StoreError::MissingLayer { id: *id }.into());
+            }
+            Ok(())
+        })
+    }
+
+    /// A layer in the store whose tar has this diffID, whether it was pulled or made here.
+    pub fn layer_by_diff_id(&self, diff_id: &DiffId) -> Result<Option<LayerId>> {
+        let pulled = LayerId::Pulled(*diff_id);
+        self.db().read("find a layer by its diffID", |db| {
+            let ids: Vec<String> = db
+                .prepare_cached("SELECT id FROM layers WHERE diff_id = ?1 OR id = ?2 ORDER BY id")?
+                .query_map(params![diff_id.0.as_bytes(), pulled.to_string()], |row| {
+                    row.get(0)
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(ids.iter().find_map(|id| id.parse().ok()))
+        })
+    }
+
+    /// All layers that have a row, sorted by name. They are not pinned: any may be gone when it is asked for.
+    pub fn layer_ids(&self) -> Result<Vec<LayerId>> {
+        self.db().read("list layers", |db| {
+            let ids: Vec<String> = db
+                .prepare_cached("SELECT id FROM layers ORDER BY id")?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+        })
+    }
+
+    /// Enters a layer whose directory is in place.
+    pub(crate) fn insert_layer(&self, id: &LayerId, bytes: u64) -> Result<()> {
+        let diff_id = match id {
+            LayerId::Pulled(diff_id) => Some(*diff_id.0.as_bytes()),
+            LayerId::Made(_) => None,
+        };
+        self.db().write("enter a layer", |db| {
+            db.prepare_cached(
+                "INSERT INTO layers (id, diff_id, tar_bytes, bytes, created, boot) VALUES (?1, ?2, 0, ?3, ?4, ?5)
+                 ON CONFLICT (id) DO NOTHING",
+            )?
+            .execute(params![
+                id.to_string(),
+                diff_id,
+                bytes as i64,
+                self.now_millis(),
+                self.boot()
+            ])?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn has_layer_row(&self, id: &LayerId) -> Result<bool> {
+        Ok(self.layer_row(id)?.is_some())
+    }
+
+    /// Makes a handle known in this process; if another thread was faster, gives its handle.
+    pub(crate) fn register(&self, layer: Layer) -> Arc<Layer> {
+        let mut open = self.open_layers();
+        if let Some(known) = open.get(&layer.id()).and_then(Weak::upgrade) {
+            return known;
+        }
+        open.retain(|_, handle| handle.strong_count() > 0);
+        let layer = Arc::new(layer);
+        open.insert(layer.id(), Arc::downgrade(&layer));
+        layer
+    }
+
+    fn opened_layer(&self, id: &LayerId) -> Option<Arc<Layer>> {
+        self.open_layers().get(id).and_then(Weak::upgrade)
+    }
+
+    fn layer_row(&self, id: &LayerId) -> Result<Option<LayerRow>> {
+        self.db().read("read a layer", |db| {
+            let row = db
+                .prepare_cached("SELECT bytes, boot, synced FROM layers WHERE id = ?1")?
+                .query_row([id.to_string()], |row| {
+                    Ok(LayerRow {
+                        bytes: row.get::<_, i64>(0)? as u64,
+                        boot: row.get(1)?,
+                        synced: row.get(2)?,
+                    })
+                })
+                .optional()?;
+            Ok(row)
+        })
+    }
+
+    /// Somebody removed the directory by hand, or a crash lost it: forget the row, unless a commit has put a
+    /// directory there meanwhile (its row comes after its directory, and so after this change).
+    fn drop_row_without_directory(&self, id: &LayerId) -> Result<()> {
+        if !self.has_layer_row(id)? {
+            return Ok(());
+        }
+        let directory = self.paths().layer(id);
+        self.db().write("forget a layer", |db| {
+            if !directory.exists() {
+                db.prepare_cached("DELETE FROM layers WHERE id = ?1")?
+                    .execute([id.to_string()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Whether a layer that another boot wrote and nobody synced is as its index says, byte for byte; if so,
+    /// it counts as written in this boot.
+    fn survived_reboot(&self, id: &LayerId, directory: &Path) -> Result<bool> {
+        if !is_whole(*id, directory) {
+            return Ok(false);
+        }
+        self.db().write("mark a layer as checked", |db| {
+            db.prepare_cached("UPDATE layers SET boot = ?2 WHERE id = ?1")?
+                .execute(params![id.to_string(), self.boot()])?;
+            Ok(true)
+        })
+    }
+}
+
+/// Share-locks a layer's directory; waits while the collector decides on it. `None` if it is not there.
+fn pin(directory: &Path) -> Result<Option<OwnedFd>> {
+    flock::wait_for("a layer", &|| false, || {
+        Ok(match flock::try_directory(directory, Hold::Shared)? {
+            Attempt::Got(pin) => Some(Some(pin)),
+            Attempt::Missing => Some(None),
+            Attempt::Busy => None,
+        })
+    })
+}
+
+/// Reads all of a layer again. Any failure means that it is not what it was.
+fn is_whole(id: LayerId, directory: &Path) -> bool {
+    let Ok(index) = read_index(id, directory) else {
+        return false;
+    };
+    let Ok(diff) = open_directory(&directory.join("diff")) else {
+        return false;
+    };
+    rbuild_layer::index_upper(diff.as_fd(), OverlayFlavor::current())
+        .is_ok_and(|found| found.content_id() == index.content_id())
+}
+
+/// A 32-byte column as a digest.
+pub(crate) fn digest_column(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Digest> {
+    Ok(Digest::from_sha256_bytes(row.get::<_, [u8; 32]>(column)?))
+}

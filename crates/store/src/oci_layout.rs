@@ -1,0 +1,94 @@
+//! The root as an OCI image layout (image-spec, image-layout.md), for tools that know nothing of us.
+//!
+//! `index.json` lists every image under every name that it has:
+//!
+//! ```text
+//! org.opencontainers.image.ref.name   app:latest                      for skopeo: oci:ROOT:app:latest
+//! io.containerd.image.name            docker.io/library/app:latest    the complete reference
+//! ```
+//!
+//! The database is what counts. The file is replaced by renaming, under a lock, right after each change; should a process
+//! die in between, the next change or sweep sets it right.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::Store;
+use crate::error::{Result, StoreError};
+use crate::image::StoredImage;
+use crate::lease::random_name;
+use crate::paths::Paths;
+
+const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+
+/// Makes the layout of a store without images.
+pub(crate) fn create(paths: &Paths) -> Result<()> {
+    let marker = paths.oci_layout();
+    fs::write(&marker, MARKER).map_err(StoreError::io("write", &marker))?;
+    let index = paths.oci_index();
+    if index.exists() {
+        return Ok(());
+    }
+    fs::write(&index, render(&[])).map_err(StoreError::io("write", &index))
+}
+
+/// Writes `index.json` as the images are now.
+pub(crate) fn write(store: &Store) -> Result<()> {
+    let _lock = store.lock("index.json", &|| false)?;
+    let text = render(&store.images()?);
+    let target = store.paths().oci_index();
+    if fs::read(&target).is_ok_and(|known| known == text.as_bytes()) {
+        return Ok(());
+    }
+    let draft = store
+        .paths()
+        .trash()
+        .join(format!("index-{}", random_name()));
+    fs::write(&draft, text).map_err(StoreError::io("write", &draft))?;
+    fs::rename(&draft, &target).map_err(StoreError::io("rename", &draft))
+}
+
+fn render(images: &[StoredImage]) -> String {
+    let mut manifests: Vec<(String, Value)> = Vec::new();
+    for image in images {
+        if image.names.is_empty() {
+            manifests.push((String::new(), entry(image, &[])));
+        }
+        for name in &image.names {
+            let annotations = [
+                ("io.containerd.image.name", name.to_string()),
+                ("org.opencontainers.image.ref.name", name.familiar()),
+            ];
+            manifests.push((name.to_string(), entry(image, &annotations)));
+        }
+    }
+    manifests.sort_by(|one, other| one.0.cmp(&other.0));
+    let manifests: Vec<Value> = manifests.into_iter().map(|(_, entry)| entry).collect();
+    json!({
+        "schemaVersion": 2,
+        "mediaType": rbuild_image::media_type::OCI_INDEX,
+        "manifests": manifests,
+    })
+    .to_string()
+}
+
+/// The image's descriptor, with the annotations added to those that it has, sorted.
+fn entry(image: &StoredImage, added: &[(&str, String)]) -> Value {
+    let mut value = serde_json::to_value(&image.descriptor).expect("a descriptor is plain JSON");
+    let mut annotations: BTreeMap<String, String> = image
+        .descriptor
+        .annotations()
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for (key, text) in added {
+        annotations.insert((*key).to_owned(), text.clone());
+    }
+    if !annotations.is_empty() {
+        value["annotations"] = json!(annotations);
+    }
+    value
+}
