@@ -1,0 +1,570 @@
+//! The parallel stat walk: every directory is one task of a rayon scope, and a large one is split further.
+//!
+//! A task opens its directory relative to its parent's descriptor, lists it, decides by the rules and by what is
+//! needed which names count, and asks `stat` of those. No file is opened here.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+use rbuild_layer::{Entry, EntryKind, Mtime, Opacity};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use crate::SourceError;
+use crate::context::hash::read_xattrs;
+use crate::context::needed::{NeededLink, NeededPaths, Reach};
+use crate::context::stat_cache::{Record, Stamp, StatCache};
+use crate::ignore::{DirectoryMatch, IgnoreRules};
+
+/// Linux's PATH_MAX without its final zero: a longer path cannot be named in one system call, by us or
+/// by anybody who uses the image.
+const MAX_PATH_BYTES: usize = 4095;
+/// Names that one task asks `stat` of before it shares them out.
+const NAMES_PER_TASK: usize = 512;
+/// Directories held open for their children; above this a child is opened by its path instead. Far below
+/// the usual limit of 1,024 descriptors.
+const MAX_OPEN_DIRECTORIES: usize = 256;
+/// One `getdents64` fills this: some 800 names.
+const LISTING_BYTES: usize = 32 * 1024;
+
+/// What is walked, and how it is judged.
+pub(crate) struct Scan<'w, 'a> {
+    root: BorrowedFd<'w>,
+    ignore: &'w IgnoreRules,
+    needed: &'w NeededPaths,
+    cache: &'a StatCache,
+    directories: Mutex<Vec<(usize, FoundDirectory<'a>)>>,
+    links: Mutex<Vec<NeededLink>>,
+    next_id: AtomicUsize,
+    open: AtomicUsize,
+    failed: AtomicBool,
+    failure: Mutex<Option<SourceError>>,
+}
+
+/// A directory as it was found.
+#[derive(Default)]
+pub(crate) struct FoundDirectory<'a> {
+    /// Its own entry; `None` if it vanished, or for the root.
+    pub(crate) entry: Option<Entry>,
+    /// Whether it counts even with nothing in it.
+    pub(crate) wanted: bool,
+    /// Sorted by name.
+    pub(crate) children: Vec<Child<'a>>,
+}
+
+/// A name in a directory.
+pub(crate) enum Child<'a> {
+    /// A directory, by its place in [`Found::directories`].
+    Directory(usize),
+    /// A file whose digest the cache knows.
+    Known {
+        entry: Entry,
+        stamp: Stamp,
+        raw: &'a [u8],
+    },
+    /// A file to be hashed.
+    Unknown { entry: Entry, stamp: Stamp },
+    /// A symbolic link, device or pipe.
+    Other(Entry),
+    /// Not wanted now; its record is kept for walks that do.
+    Passed { raw: &'a [u8] },
+}
+
+/// All that a scan found. The root is directory 0.
+pub(crate) struct Found<'a> {
+    pub(crate) directories: Vec<FoundDirectory<'a>>,
+    pub(crate) links: Vec<NeededLink>,
+}
+
+struct Task<'s> {
+    id: usize,
+    path: Vec<u8>,
+    /// The parent, while there are not too many of them open.
+    parent: Option<Arc<Held<'s>>>,
+    ignored: DirectoryMatch,
+    reach: Reach,
+}
+
+/// An open directory that is counted while it is open.
+struct Held<'s> {
+    descriptor: OwnedFd,
+    open: &'s AtomicUsize,
+}
+
+impl<'s> Held<'s> {
+    fn new(descriptor: OwnedFd, open: &'s AtomicUsize) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self { descriptor, open }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Listed<'a> {
+    name: Vec<u8>,
+    kind: FileType,
+    record: Option<Record<'a>>,
+}
+
+impl<'w, 'a> Scan<'w, 'a> {
+    pub(crate) fn new(
+        root: BorrowedFd<'w>,
+        ignore: &'w IgnoreRules,
+        needed: &'w NeededPaths,
+        cache: &'a StatCache,
+    ) -> Self {
+        Self {
+            root,
+            ignore,
+            needed,
+            cache,
+            directories: Mutex::default(),
+            links: Mutex::default(),
+            next_id: AtomicUsize::new(1),
+            open: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
+            failure: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn run(self) -> Result<Found<'a>, SourceError> {
+        let task = Task {
+            id: 0,
+            path: Vec::new(),
+            parent: None,
+            ignored: DirectoryMatch::default(),
+            reach: self.needed.root(),
+        };
+        rayon::scope(|scope| self.visit(scope, task));
+        if let Some(error) = self
+            .failure
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            return Err(error);
+        }
+        let mut directories: Vec<FoundDirectory<'a>> = Vec::new();
+        directories.resize_with(self.next_id.into_inner(), FoundDirectory::default);
+        for (id, found) in self
+            .directories
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            directories[id] = found;
+        }
+        let links = self
+            .links
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(Found { directories, links })
+    }
+
+    fn visit<'s>(&'s self, scope: &rayon::Scope<'s>, task: Task<'s>) {
+        if self.failed.load(Ordering::Relaxed) {
+            return;
+        }
+        match self.directory(scope, &task) {
+            Ok(Some(found)) => lock(&self.directories).push((task.id, found)),
+            Ok(None) => {}
+            Err(error) => {
+                self.failed.store(true, Ordering::Relaxed);
+                lock(&self.failure).get_or_insert(error);
+            }
+        }
+    }
+
+    fn directory<'s>(
+        &'s self,
+        scope: &rayon::Scope<'s>,
+        task: &Task<'s>,
+    ) -> Result<Option<FoundDirectory<'a>>, SourceError> {
+        let fail = |source: Errno| SourceError::ReadContext {
+            path: text(&task.path),
+            source: source.into(),
+        };
+        let descriptor = match self.open_directory(task) {
+            Ok(descriptor) => descriptor,
+            Err(error) if is_vanished(error) => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        let entry = self.directory_entry(task, &descriptor).map_err(fail)?;
+        let listed = self.list(task, &descriptor).map_err(fail)?;
+        let held = Arc::new(Held::new(descriptor, &self.open));
+        let children: Result<Vec<_>, _> = if listed.len() <= NAMES_PER_TASK {
+            self.children(scope, task, &held, listed)
+        } else {
+            let chunks: Vec<_> = chunked(listed)
+                .into_par_iter()
+                .map(|names| self.children(scope, task, &held, names))
+                .collect();
+            chunks
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
+                .map(|all| all.into_iter().flatten().collect())
+        };
+        Ok(Some(FoundDirectory {
+            entry,
+            wanted: !task.ignored.ignored && task.reach.is_everything(),
+            children: children?,
+        }))
+    }
+
+    fn open_directory(&self, task: &Task<'_>) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match &task.parent {
+            Some(parent) => {
+                let name = task
+                    .path
+                    .rsplit(|byte| *byte == b'/')
+                    .next()
+                    .unwrap_or_default();
+                rustix::fs::openat(parent.descriptor.as_fd(), name, flags, Mode::empty())
+            }
+            None if task.path.is_empty() => {
+                rustix::fs::openat(self.root, c".", flags, Mode::empty())
+            }
+            None => open_beneath(self.root, &task.path, flags),
+        }
+    }
+
+    fn directory_entry(
+        &self,
+        task: &Task<'_>,
+        descriptor: &OwnedFd,
+    ) -> Result<Option<Entry>, Errno> {
+        if task.path.is_empty() {
+            return Ok(None);
+        }
+        let stat = rustix::fs::fstat(descriptor)?;
+        let kind = EntryKind::Directory {
+            opaque: Opacity::Merged,
+        };
+        let mut entry = entry_of(task.path.clone(), &stat, kind);
+        entry.xattrs = read_xattrs(descriptor.as_fd())?;
+        Ok(Some(entry))
+    }
+
+    /// The names in a directory, sorted, with what the cache knows of them.
+    fn list(&self, task: &Task<'_>, descriptor: &OwnedFd) -> Result<Vec<Listed<'a>>, Errno> {
+        let mut buffer = Vec::with_capacity(LISTING_BYTES);
+        let mut listing = RawDir::new(descriptor, buffer.spare_capacity_mut());
+        let mut listed = Vec::new();
+        while let Some(name) = listing.next() {
+            let name = name?;
+            let kind = name.file_type();
+            let name = name.file_name().to_bytes();
+            if name != b"." && name != b".." && kind != FileType::Socket {
+                listed.push(Listed {
+                    name: name.to_vec(),
+                    kind,
+                    record: None,
+                });
+            }
+        }
+        listed.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+        let mut records = self.cache.directory(&task.path);
+        for listed in &mut listed {
+            listed.record = records.find(&listed.name);
+        }
+        Ok(listed)
+    }
+
+    fn children<'s>(
+        &'s self,
+        scope: &rayon::Scope<'s>,
+        task: &Task<'s>,
+        held: &Arc<Held<'s>>,
+        listed: Vec<Listed<'a>>,
+    ) -> Result<Vec<Child<'a>>, SourceError> {
+        let mut children = Vec::with_capacity(listed.len());
+        for listed in listed {
+            let Some((reach, parts)) = task.reach.enter(self.needed, &listed.name) else {
+                children.extend(listed.passed());
+                continue;
+            };
+            let path = join(&task.path, &listed.name);
+            let directory = At {
+                descriptor: held.descriptor.as_fd(),
+                name: &listed.name,
+                path: &path,
+            };
+            let Some((kind, stat)) = directory.kind(listed.kind)? else {
+                continue;
+            };
+            let child = if kind == FileType::Directory {
+                self.enter(scope, task, held, path, reach)?
+            } else if self.skips(task, kind, &path, &reach) {
+                listed.passed()
+            } else {
+                let child = directory.read(stat, listed.record)?;
+                if let Some(Child::Other(Entry {
+                    kind: EntryKind::Symlink { target },
+                    ..
+                })) = &child
+                    && !parts.is_empty()
+                {
+                    let (directory, target) = (task.path.clone(), target.clone());
+                    lock(&self.links).push(NeededLink {
+                        directory,
+                        target,
+                        at: parts,
+                    });
+                }
+                child
+            };
+            children.extend(child);
+        }
+        Ok(children)
+    }
+
+    /// Whether something that is no directory does not count. A symbolic link does even on the way to what is
+    /// needed, since the way goes on behind it.
+    fn skips(&self, task: &Task<'_>, kind: FileType, path: &[u8], reach: &Reach) -> bool {
+        kind == FileType::Socket
+            || (kind != FileType::Symlink && !reach.is_everything())
+            || self.ignore.ignores_in(&task.ignored, path)
+    }
+
+    fn enter<'s>(
+        &'s self,
+        scope: &rayon::Scope<'s>,
+        task: &Task<'s>,
+        held: &Arc<Held<'s>>,
+        path: Vec<u8>,
+        reach: Reach,
+    ) -> Result<Option<Child<'a>>, SourceError> {
+        let ignored = self.ignore.directory(&task.ignored, &path);
+        if ignored.ignored && !self.ignore.can_show_below(&path) {
+            return Ok(None);
+        }
+        check_length(&path)?;
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let parent =
+            (self.open.load(Ordering::Relaxed) < MAX_OPEN_DIRECTORIES).then(|| Arc::clone(held));
+        let task = Task {
+            id,
+            path,
+            parent,
+            ignored,
+            reach,
+        };
+        scope.spawn(move |scope| self.visit(scope, task));
+        Ok(Some(Child::Directory(id)))
+    }
+}
+
+impl<'a> Listed<'a> {
+    fn passed(&self) -> Option<Child<'a>> {
+        self.record.map(|record| Child::Passed { raw: record.raw })
+    }
+}
+
+/// A name in an open directory.
+struct At<'d> {
+    descriptor: BorrowedFd<'d>,
+    name: &'d [u8],
+    path: &'d [u8],
+}
+
+impl At<'_> {
+    /// What it is, asked of `stat` only where the listing does not tell; `None` if it has vanished.
+    fn kind(&self, listed: FileType) -> Result<Option<(FileType, Option<Stat>)>, SourceError> {
+        if listed != FileType::Unknown {
+            return Ok(Some((listed, None)));
+        }
+        let stat = self.present(self.stat())?;
+        Ok(stat.map(|stat| (FileType::from_raw_mode(stat.st_mode), Some(stat))))
+    }
+
+    /// What stands here, no directory; `None` if it has vanished.
+    fn read<'a>(
+        &self,
+        stat: Option<Stat>,
+        record: Option<Record<'a>>,
+    ) -> Result<Option<Child<'a>>, SourceError> {
+        check_length(self.path)?;
+        let stat = match stat {
+            Some(stat) => stat,
+            None => match self.present(self.stat())? {
+                Some(stat) => stat,
+                None => return Ok(None),
+            },
+        };
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => return Ok(Some(file_child(self.path, &stat, record))),
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(self.descriptor, self.name, Vec::new());
+                match self.present(target)? {
+                    Some(target) => EntryKind::Symlink {
+                        target: target.into_bytes(),
+                    },
+                    None => return Ok(None),
+                }
+            }
+            FileType::Fifo => EntryKind::Fifo,
+            FileType::CharacterDevice => EntryKind::CharDevice {
+                major: rustix::fs::major(stat.st_rdev),
+                minor: rustix::fs::minor(stat.st_rdev),
+            },
+            FileType::BlockDevice => EntryKind::BlockDevice {
+                major: rustix::fs::major(stat.st_rdev),
+                minor: rustix::fs::minor(stat.st_rdev),
+            },
+            // It has become a directory or a socket since it was listed: too late for this walk.
+            _ => {
+                return Err(SourceError::ChangedContext {
+                    path: text(self.path),
+                });
+            }
+        };
+        Ok(Some(Child::Other(entry_of(
+            self.path.to_vec(),
+            &stat,
+            kind,
+        ))))
+    }
+
+    fn stat(&self) -> Result<Stat, Errno> {
+        rustix::fs::statat(self.descriptor, self.name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn present<T>(&self, result: Result<T, Errno>) -> Result<Option<T>, SourceError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if is_vanished(error) => Ok(None),
+            Err(error) => Err(SourceError::ReadContext {
+                path: text(self.path),
+                source: error.into(),
+            }),
+        }
+    }
+}
+
+fn file_child<'a>(path: &[u8], stat: &Stat, record: Option<Record<'a>>) -> Child<'a> {
+    let stamp = stamp_of(stat);
+    match record {
+        Some(record) if record.stamp == stamp => {
+            let kind = EntryKind::File {
+                size: stamp.size,
+                digest: record.digest,
+            };
+            let mut entry = entry_of(path.to_vec(), stat, kind);
+            entry.xattrs = record.xattrs();
+            Child::Known {
+                entry,
+                stamp,
+                raw: record.raw,
+            }
+        }
+        _ => {
+            let kind = EntryKind::File {
+                size: stamp.size,
+                digest: [0; 32],
+            };
+            Child::Unknown {
+                entry: entry_of(path.to_vec(), stat, kind),
+                stamp,
+            }
+        }
+    }
+}
+
+/// An entry as a context has it: owned by root, whoever owns it here.
+pub(crate) fn entry_of(path: Vec<u8>, stat: &Stat, kind: EntryKind) -> Entry {
+    let mode = match kind {
+        EntryKind::Symlink { .. } => 0o777,
+        _ => stat.st_mode & 0o7777,
+    };
+    Entry {
+        path,
+        kind,
+        mode,
+        uid: 0,
+        gid: 0,
+        mtime: Mtime {
+            seconds: stat.st_mtime,
+            nanoseconds: stat.st_mtime_nsec as u32,
+        },
+        xattrs: Vec::new(),
+    }
+}
+
+pub(crate) fn stamp_of(stat: &Stat) -> Stamp {
+    Stamp {
+        inode: stat.st_ino,
+        size: stat.st_size as u64,
+        mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
+        ctime: (stat.st_ctime, stat.st_ctime_nsec as u32),
+    }
+}
+
+/// Opens `path` below `root` without following a link anywhere.
+pub(crate) fn open_beneath(
+    root: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+            // The kernel lost a race with a rename and asks to be asked again.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+fn chunked<'a>(listed: Vec<Listed<'a>>) -> Vec<Vec<Listed<'a>>> {
+    let mut chunks = Vec::with_capacity(listed.len() / NAMES_PER_TASK + 1);
+    let mut names = listed.into_iter();
+    loop {
+        let chunk: Vec<_> = names.by_ref().take(NAMES_PER_TASK).collect();
+        if chunk.is_empty() {
+            return chunks;
+        }
+        chunks.push(chunk);
+    }
+}
+
+fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() {
+        return name.to_vec();
+    }
+    let mut path = Vec::with_capacity(directory.len() + 1 + name.len());
+    path.extend_from_slice(directory);
+    path.push(b'/');
+    path.extend_from_slice(name);
+    path
+}
+
+fn check_length(path: &[u8]) -> Result<(), SourceError> {
+    if path.len() <= MAX_PATH_BYTES {
+        return Ok(());
+    }
+    Err(SourceError::ReadContext {
+        path: format!("{}…", text(&path[..64])),
+        source: Errno::NAMETOOLONG.into(),
+    })
+}
+
+pub(crate) fn is_vanished(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::STALE)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A path for people.
+pub(crate) fn text(path: &[u8]) -> String {
+    match path {
+        b"" => ".".to_owned(),
+        path => String::from_utf8_lossy(path).into_owned(),
+    }
+}

@@ -1,0 +1,251 @@
+//! From a URL to a commit, and from a commit to a bare clone that has it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::git::program::{Git, GitOptions};
+use crate::git::url::GitUrl;
+use crate::{Authorization, SourceError};
+
+/// Where fetched commits are held in a bare clone, so that nothing collects them.
+const HELD_REFS: &str = "refs/rbuild";
+
+/// Fetches from git remotes.
+#[derive(Debug, Clone)]
+pub struct GitClient {
+    pub(crate) options: GitOptions,
+}
+
+/// A commit that a URL was resolved to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitCommit {
+    /// The commit's hexadecimal object name: what identifies the source in keys.
+    pub sha: String,
+    /// The full ref that led to it, if it was no commit to begin with.
+    pub reference: Option<String>,
+    /// The annotated tag's object, if there is one between.
+    pub tag: Option<String>,
+}
+
+/// A bare clone that has a commit.
+pub(crate) struct Fetched {
+    pub(crate) repository: PathBuf,
+    /// The ref in it that holds the commit.
+    pub(crate) held: String,
+}
+
+impl GitClient {
+    /// A client that keeps its clones in `options.cache`.
+    pub fn new(options: GitOptions) -> Self {
+        Self { options }
+    }
+
+    /// The commit that `url` names now: asks the remote, unless the URL names a commit itself. The
+    /// checksum of the URL is verified against the commit (or the tag's own object).
+    pub fn resolve(
+        &self,
+        url: &GitUrl,
+        authorization: &Authorization,
+    ) -> Result<GitCommit, SourceError> {
+        let commit = match &url.reference {
+            Some(reference) if is_object_name(reference) => GitCommit {
+                sha: reference.clone(),
+                reference: None,
+                tag: None,
+            },
+            reference => {
+                self.ask_remote(url, reference.as_deref().unwrap_or("HEAD"), authorization)?
+            }
+        };
+        verify(url, &commit)?;
+        Ok(commit)
+    }
+
+    fn ask_remote(
+        &self,
+        url: &GitUrl,
+        reference: &str,
+        authorization: &Authorization,
+    ) -> Result<GitCommit, SourceError> {
+        let peeled = format!("{reference}^{{}}");
+        let listing = Git::new(&self.options, &url.remote, authorization)
+            .args(["ls-remote", "--", &url.remote, reference, &peeled])
+            .run("list the refs of")?;
+        choose(&String::from_utf8_lossy(&listing), reference).ok_or_else(|| {
+            SourceError::GitReference {
+                reference: reference.to_owned(),
+                remote: url.display_remote(),
+            }
+        })
+    }
+
+    /// A bare clone with `commit` in it: fetched as shallow as the server allows, or not at all if it is there.
+    pub(crate) fn fetch(
+        &self,
+        url: &GitUrl,
+        commit: &GitCommit,
+        authorization: &Authorization,
+    ) -> Result<Fetched, SourceError> {
+        let repository = self.repository(&url.remote);
+        let fail = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| SourceError::File {
+                action,
+                path,
+                source,
+            }
+        };
+        fs::create_dir_all(&self.options.cache).map_err(fail("create", &self.options.cache))?;
+        let lock_path = repository.with_extension("lock");
+        let lock = File::create(&lock_path).map_err(fail("create", &lock_path))?;
+        // Held until it is dropped, or the process is gone.
+        lock.lock().map_err(fail("lock", &lock_path))?;
+
+        let git =
+            || Git::new(&self.options, &url.remote, authorization).env("GIT_DIR", &repository);
+        if !repository.join("HEAD").exists() {
+            git()
+                .args(["init", "--bare", "--quiet", "--template="])
+                .run("make a clone of")?;
+        }
+        let fetched = Fetched {
+            held: format!("{HELD_REFS}/{}", commit.sha),
+            repository: repository.clone(),
+        };
+        let object = format!("{}^{{commit}}", commit.sha);
+        let is_here = || {
+            git()
+                .args(["cat-file", "-e", &object])
+                .run("look for the commit of")
+                .is_ok()
+        };
+        if !is_here() {
+            // The commit itself; what led to it, if the server gives out only refs; all, if that has moved on.
+            let by_commit = shallow(git(), url, &commit.sha);
+            if by_commit.is_err() || !is_here() {
+                let by_reference = commit
+                    .reference
+                    .as_ref()
+                    .map(|reference| shallow(git(), url, reference));
+                if by_reference.is_none_or(|result| result.is_err()) || !is_here() {
+                    everything(git(), url)?;
+                }
+            }
+            if !is_here() {
+                return Err(SourceError::GitReference {
+                    reference: commit.sha.clone(),
+                    remote: url.display_remote(),
+                });
+            }
+        }
+        git()
+            .args(["update-ref", &fetched.held, &commit.sha])
+            .run("keep the commit of")?;
+        Ok(fetched)
+    }
+
+    fn repository(&self, remote: &str) -> PathBuf {
+        let name = blake3::hash(remote.as_bytes()).to_hex();
+        self.options.cache.join(format!("{}.git", &name[..32]))
+    }
+}
+
+fn shallow(git: Git<'_>, url: &GitUrl, what: &str) -> Result<Vec<u8>, SourceError> {
+    git.args([
+        "fetch",
+        "--quiet",
+        "--no-tags",
+        "--depth=1",
+        "--",
+        &url.remote,
+        what,
+    ])
+    .run("fetch from")
+}
+
+fn everything(git: Git<'_>, url: &GitUrl) -> Result<Vec<u8>, SourceError> {
+    let refspec = format!("+refs/*:{HELD_REFS}/remote/*");
+    git.args(["fetch", "--quiet", "--no-tags", "--", &url.remote, &refspec])
+        .run("fetch from")
+}
+
+/// A complete sha1 or sha256 object name.
+pub(crate) fn is_object_name(text: &str) -> bool {
+    matches!(text.len(), 40 | 64)
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The line of `ls-remote` that `reference` means: as `git checkout`, a branch before a tag of the same name.
+fn choose(listing: &str, reference: &str) -> Option<GitCommit> {
+    let lines: Vec<(&str, &str)> = listing
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .collect();
+    let find = |name: &str| {
+        lines
+            .iter()
+            .find(|(_, listed)| *listed == name)
+            .map(|(sha, _)| *sha)
+    };
+    [
+        reference.to_owned(),
+        format!("refs/heads/{reference}"),
+        format!("refs/tags/{reference}"),
+        format!("refs/{reference}"),
+    ]
+    .into_iter()
+    .filter(|full| full == "HEAD" || full.starts_with("refs/"))
+    .find_map(|full| {
+        let object = find(&full)?;
+        let peeled = find(&format!("{full}^{{}}"));
+        Some(GitCommit {
+            sha: peeled.unwrap_or(object).to_owned(),
+            tag: peeled.map(|_| object.to_owned()),
+            reference: Some(full),
+        })
+    })
+}
+
+fn verify(url: &GitUrl, commit: &GitCommit) -> Result<(), SourceError> {
+    let Some(checksum) = &url.checksum else {
+        return Ok(());
+    };
+    let expected = checksum.to_ascii_lowercase();
+    let fits = |sha: &str| expected.len() >= 7 && sha.starts_with(&expected);
+    if fits(&commit.sha) || commit.tag.as_deref().is_some_and(fits) {
+        return Ok(());
+    }
+    Err(SourceError::Checksum {
+        what: url.display_remote(),
+        expected: checksum.clone(),
+        found: commit.sha.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTING: &str = "1111111111111111111111111111111111111111\tHEAD\n\
+        2222222222222222222222222222222222222222\trefs/heads/v1\n\
+        3333333333333333333333333333333333333333\trefs/tags/v1\n\
+        4444444444444444444444444444444444444444\trefs/tags/v2\n\
+        5555555555555555555555555555555555555555\trefs/tags/v2^{}\n\
+        6666666666666666666666666666666666666666\trefs/pull/7/head\n";
+
+    fn chosen(reference: &str) -> Option<char> {
+        choose(LISTING, reference)?.sha.chars().next()
+    }
+
+    #[test]
+    fn a_reference_means_what_git_checkout_takes_it_for() {
+        assert_eq!(chosen("HEAD"), Some('1'));
+        assert_eq!(chosen("v1"), Some('2'));
+        assert_eq!(chosen("refs/tags/v1"), Some('3'));
+        assert_eq!(chosen("v2"), Some('5'));
+        assert_eq!(chosen("pull/7/head"), Some('6'));
+        assert_eq!(chosen("v3"), None);
+    }
+}
