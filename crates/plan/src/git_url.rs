@@ -208,8 +208,13 @@ fn flag(key: &str, value: &str) -> Result<bool, String> {
     }
 }
 
-/// Percent-decoding; what does not decode stays as it is.
+/// A query's value: percent-decoding, and `+` is a blank; what does not decode stays as it is.
 fn decoded(text: &str) -> String {
+    decoded_path(&text.replace('+', " "))
+}
+
+/// Percent-decoding; what does not decode stays as it is.
+pub(crate) fn decoded_path(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -225,7 +230,7 @@ fn decoded(text: &str) -> String {
                 at += 3;
             }
             None => {
-                out.push(if bytes[at] == b'+' { b' ' } else { bytes[at] });
+                out.push(bytes[at]);
                 at += 1;
             }
         }

@@ -3,13 +3,31 @@
 //! Pure: base images are resolved through a trait that the caller implements, nothing is executed, no file is read.
 #![forbid(unsafe_code)]
 
+mod bases;
+mod build;
+mod config;
+mod contexts;
+mod dispatch;
+mod display;
 mod draw;
+mod env;
 mod git_url;
+mod globals;
+mod go;
 mod graph;
 mod images;
+mod lint;
+mod mounts;
+mod near;
 mod operation;
 mod options;
+mod paths;
 mod planner;
+mod platform_args;
+mod reach;
+mod report;
+mod stage;
+mod words;
 
 pub use draw::{to_dot, to_json};
 pub use git_url::{GitUrl, GitUrlError, parse_git_url};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use rbuild_dockerfile::Diagnostic;
 use rbuild_image::Platform;
 
 use crate::{GitSource, HttpSource, NetworkMode};
@@ -43,6 +44,8 @@ pub struct PlanOptions {
     pub main_context: MainContext,
     /// What `.dockerignore` leaves out, for the lint CopyIgnoredFile.
     pub ignored: Option<Ignored>,
+    /// The parser's warnings: `# check=` decides about them together with the plan's own.
+    pub syntax_warnings: Vec<Diagnostic>,
 }
 
 impl Default for PlanOptions {
@@ -70,6 +73,7 @@ impl Default for PlanOptions {
             ulimits: Vec::new(),
             main_context: MainContext::Directory,
             ignored: None,
+            syntax_warnings: Vec::new(),
         }
     }
 }

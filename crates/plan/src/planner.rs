@@ -1,15 +1,34 @@
 //! The way from syntax tree to plan, in the order in which it happens.
+//!
+//! ```text
+//! for each platform:  global ARGs → stages and their needs → bases (and the ONBUILDs they bring, which may need
+//!                     more) → instructions of what the target needs, in the order of the file → output
+//! ```
 
-use rbuild_dockerfile::{Diagnostic, Dockerfile, Source};
+use std::collections::BTreeSet;
 
-use crate::{BaseImage, Images, Plan, PlanError, PlanOptions};
+use rbuild_dockerfile::{Diagnostic, Dockerfile, InstructionKind, Source, Span};
+use rbuild_image::Platform;
+
+use crate::bases::{self, Resolver};
+use crate::build::{Build, Prefix, TargetOrigin};
+use crate::dispatch::{self, Stage};
+use crate::globals::{self, Globals};
+use crate::lint::Checks;
+use crate::platform_args::{BuildArgs, is_proxy, proxy_env};
+use crate::reach::{Base, Role, StageGraph, StageIndex, Triggers};
+use crate::report::Report;
+use crate::stage::{StageState, Tree};
+use crate::{
+    BaseImage, ImageOutput, Images, Plan, PlanError, PlanOptions, ResolvedImage, Scope, config,
+};
 
 /// A plan and what should be said of the file.
 #[derive(Debug, Clone)]
 pub struct Planned {
     /// The graph.
     pub plan: Plan,
-    /// Lints, in the order of the file.
+    /// Lints that count after `# check=`, the parser's among them, in the order of the file.
     pub warnings: Vec<Diagnostic>,
     /// Build args that nothing declares.
     pub unused_build_args: Vec<String>,
@@ -17,24 +36,369 @@ pub struct Planned {
     pub source_date_epoch: Option<i64>,
 }
 
-/// Plans the build of `dockerfile`.
+/// Plans the build of `dockerfile`, which was parsed from `source`.
+///
+/// Mistakes are collected and reported together; an image that cannot be resolved ends planning at once.
 pub fn plan(
     source: &Source,
     dockerfile: &Dockerfile,
     options: &PlanOptions,
     images: &dyn Images,
 ) -> Result<Planned, PlanError> {
-    let _ = (source, dockerfile, options, images);
-    Err(PlanError::Mistakes {
-        diagnostics: Vec::new(),
+    debug_assert!(
+        dockerfile
+            .stages
+            .iter()
+            .all(|stage| stage.span.end as usize <= source.text.len())
+    );
+    let build_args: BuildArgs = options.build_args.iter().cloned().collect();
+    let mut report = Report::default();
+    report
+        .warnings
+        .extend(options.syntax_warnings.iter().cloned());
+    let checks = Checks::of(dockerfile, &build_args).unwrap_or_else(|mistake| {
+        report.push(mistake);
+        Checks::none()
+    });
+    let mut plan = Plan::default();
+    let mut resolver = Resolver::new(images);
+    let mut source_date_epoch = None;
+    for (place, target) in targets(options).iter().enumerate() {
+        // All platforms share one file: the first one tells what there is to say of it.
+        let warnings = report.warnings.len();
+        match build_for(dockerfile, options, &build_args, target) {
+            Ok(build) => {
+                if place == 0 {
+                    report
+                        .warnings
+                        .extend(globals::lint_defaults(dockerfile, options, target));
+                }
+                source_date_epoch = epoch(&build, &mut report);
+                plan_platform(&build, &mut plan, &mut resolver, &mut report)?;
+            }
+            Err(mistakes) => report.errors.extend(mistakes),
+        }
+        if place > 0 {
+            report.warnings.truncate(warnings);
+        }
+        if !report.errors.is_empty() {
+            break;
+        }
+    }
+    let warnings = checks.filter(report.warnings);
+    report.errors.extend(checks.verdict(&warnings));
+    if !report.errors.is_empty() {
+        let mut diagnostics = report.errors;
+        diagnostics.extend(warnings);
+        return Err(PlanError::Mistakes { diagnostics });
+    }
+    Ok(Planned {
+        plan,
+        warnings,
+        unused_build_args: unused_build_args(dockerfile, options),
+        source_date_epoch,
     })
 }
 
-/// The images that [`plan`] will ask for, ONBUILD triggers of base images apart.
-pub fn base_images(
-    dockerfile: &Dockerfile,
-    options: &PlanOptions,
-) -> Result<Vec<BaseImage>, PlanError> {
-    let _ = (dockerfile, options);
-    Ok(Vec::new())
+/// The images that [`plan`] will ask for, each once; those that only an ONBUILD of a base image names are not
+/// among them. Mistakes are left for [`plan`] to report.
+pub fn base_images(dockerfile: &Dockerfile, options: &PlanOptions) -> Vec<BaseImage> {
+    let build_args: BuildArgs = options.build_args.iter().cloned().collect();
+    let mut found = BTreeSet::new();
+    for target in targets(options) {
+        let Ok(build) = build_for(dockerfile, options, &build_args, &target) else {
+            continue;
+        };
+        let graph = StageGraph::new(&build, &mut Report::default());
+        let Ok(root) = graph.target(options.target.as_deref()) else {
+            continue;
+        };
+        if graph.nodes.is_empty() {
+            continue;
+        }
+        for index in needed(&graph, root, options.scope) {
+            let node = &graph.nodes[index];
+            if let Some(reference) = bases::image_reference(&node.base) {
+                found.insert(BaseImage {
+                    reference,
+                    platform: node.platform.clone().unwrap_or_else(|| target.clone()),
+                    span: node.span,
+                });
+            }
+        }
+    }
+    let mut found: Vec<_> = found.into_iter().collect();
+    found.dedup_by(|a, b| a.reference == b.reference && a.platform == b.platform);
+    found
+}
+
+/// The platforms that are built for.
+fn targets(options: &PlanOptions) -> Vec<Platform> {
+    let mut targets: Vec<Platform> = Vec::new();
+    for platform in &options.platforms {
+        let platform = platform.normalized();
+        if !targets.contains(&platform) {
+            targets.push(platform);
+        }
+    }
+    if targets.is_empty() {
+        targets.push(options.build_platform.clone());
+    }
+    targets
+}
+
+fn build_for<'a>(
+    dockerfile: &'a Dockerfile,
+    options: &'a PlanOptions,
+    build_args: &'a BuildArgs,
+    target: &Platform,
+) -> Result<Build<'a>, Vec<Diagnostic>> {
+    let is_several = options.platforms.len() > 1
+        || build_args
+            .get("BUILDKIT_MULTI_PLATFORM")
+            .is_some_and(|value| is_true(value));
+    Ok(Build {
+        options,
+        dockerfile,
+        build_args,
+        globals: Globals::evaluate(dockerfile, options, target, build_args)?,
+        target: target.clone(),
+        target_origin: if options.platforms.is_empty() {
+            TargetOrigin::Implied
+        } else {
+            TargetOrigin::Asked
+        },
+        prefix: if is_several {
+            Prefix::Platform
+        } else {
+            Prefix::Plain
+        },
+        escape: dockerfile.directives.escape,
+        proxy_env: proxy_env(build_args),
+    })
+}
+
+fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "True" | "TRUE")
+}
+
+fn needed(graph: &StageGraph<'_>, root: StageIndex, scope: Scope) -> BTreeSet<StageIndex> {
+    match scope {
+        Scope::Target => graph.reachable(root),
+        Scope::AllStages => (0..graph.nodes.len()).collect(),
+    }
+}
+
+fn plan_platform(
+    build: &Build<'_>,
+    plan: &mut Plan,
+    resolver: &mut Resolver<'_>,
+    report: &mut Report,
+) -> Result<(), PlanError> {
+    let mut graph = StageGraph::new(build, report);
+    if !report.errors.is_empty() {
+        return Ok(());
+    }
+    let root = match graph.target(build.options.target.as_deref()) {
+        Ok(root) => root,
+        Err(mistake) => {
+            report.push(mistake);
+            return Ok(());
+        }
+    };
+    let (needed, mut starts) = resolve_bases(&mut graph, root, build, plan, resolver, report)?;
+    if !report.errors.is_empty() {
+        return Ok(());
+    }
+    let mut done = finished_bases(&graph, &mut starts);
+    for index in needed {
+        let node = &graph.nodes[index];
+        if done[index].is_some() {
+            continue;
+        }
+        let state = match node.base {
+            Base::Stage(base) => done[base].as_ref().map(StageState::child),
+            _ => starts[index].take(),
+        };
+        let Some(mut state) = state else {
+            continue;
+        };
+        if dispatch::has_instructions(node) {
+            state.enter();
+            let stage = Stage {
+                plan,
+                report,
+                build,
+                graph: &graph,
+                index,
+                done: &done,
+                state,
+            };
+            state = stage.run();
+        }
+        done[index] = Some(state);
+    }
+    if let Some(state) = done[root].take() {
+        add_output(build, plan, state);
+    }
+    Ok(())
+}
+
+/// The states that no instruction changes: what is no stage is there from the start.
+fn finished_bases(
+    graph: &StageGraph<'_>,
+    starts: &mut [Option<StageState>],
+) -> Vec<Option<StageState>> {
+    let nodes = graph.nodes.iter().zip(starts);
+    nodes
+        .map(|(node, start)| match node.role {
+            Role::Stage => None,
+            Role::Replaced | Role::Foreign => start.take(),
+        })
+        .collect()
+}
+
+/// Resolves the bases of all that `root` needs, and puts in the ONBUILDs that come with them, which may need more.
+fn resolve_bases<'a>(
+    graph: &mut StageGraph<'a>,
+    root: StageIndex,
+    build: &Build<'a>,
+    plan: &mut Plan,
+    resolver: &mut Resolver<'_>,
+    report: &mut Report,
+) -> Result<(BTreeSet<StageIndex>, Vec<Option<StageState>>), PlanError> {
+    let mut starts: Vec<Option<StageState>> = Vec::new();
+    loop {
+        let needed = needed(graph, root, build.options.scope);
+        let mut has_new = false;
+        for &index in &needed {
+            // ONBUILDs go in first: they count in the names of the steps, FROM's among them.
+            if graph.nodes[index].triggers == Triggers::Pending {
+                let image = bases::image(&graph.nodes[index], build, graph, resolver)?;
+                has_new |= fire_triggers(graph, index, image.as_deref(), build, report);
+            }
+            starts.resize_with(graph.nodes.len(), || None);
+            let node = &graph.nodes[index];
+            if starts[index].is_none() && !matches!(node.base, Base::Stage(_)) {
+                let state = bases::start(node, build, graph, resolver, plan, report)?;
+                starts[index] = Some(state);
+            }
+        }
+        starts.resize_with(graph.nodes.len(), || None);
+        if !has_new {
+            return Ok((needed, starts));
+        }
+        graph.report_cycles(report);
+        if !report.errors.is_empty() {
+            return Ok((needed, starts));
+        }
+    }
+}
+
+/// Puts the ONBUILDs of the base of `index` in front of its instructions; says whether there were any.
+fn fire_triggers<'a>(
+    graph: &mut StageGraph<'a>,
+    index: StageIndex,
+    image: Option<&ResolvedImage>,
+    build: &Build<'a>,
+    report: &mut Report,
+) -> bool {
+    graph.nodes[index].triggers = Triggers::Inserted;
+    let expressions = match (&graph.nodes[index].base, image) {
+        (&Base::Stage(base), _) => onbuilds(graph, base),
+        (_, Some(image)) => image.config.config.on_build.clone().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    if expressions.is_empty() || graph.nodes[index].role != Role::Stage {
+        return false;
+    }
+    graph.insert_triggers(index, &expressions, build, report);
+    true
+}
+
+/// The ONBUILDs that a stage of the file writes.
+fn onbuilds(graph: &StageGraph<'_>, index: StageIndex) -> Vec<String> {
+    let commands = graph.nodes[index].commands.iter();
+    commands
+        .filter_map(|command| match &command.instruction.kind {
+            InstructionKind::Onbuild(onbuild) => Some(onbuild.expression.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn add_output(build: &Build<'_>, plan: &mut Plan, mut state: StageState) {
+    let labels = build.options.labels.iter().cloned();
+    state.config.config.labels.extend(labels);
+    if build.target_origin == TargetOrigin::Asked {
+        config::set_platform(&mut state.config, &build.target);
+    }
+    config::normalize_platform(&mut state.config);
+    let root = match state.tree {
+        Tree::Empty => None,
+        Tree::Layers(id) => Some(id),
+        Tree::Directory(id) => Some(dispatch::layer_of_directory(plan, id, &build.target)),
+    };
+    plan.outputs.push(ImageOutput {
+        platform: build.target.clone(),
+        root,
+        config: state.config,
+        base_history: state.base_history,
+    });
+}
+
+/// `SOURCE_DATE_EPOCH`, from a build arg or a global ARG.
+fn epoch(build: &Build<'_>, report: &mut Report) -> Option<i64> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    let text = build
+        .build_args
+        .get(NAME)
+        .map(String::as_str)
+        .or_else(|| build.globals.env.get(NAME))
+        .filter(|text| !text.is_empty())?;
+    match text.parse() {
+        Ok(seconds) => Some(seconds),
+        Err(_) => {
+            let message = format!("invalid {NAME}: {text}");
+            let mistake = Diagnostic::error("invalid-epoch", message, Span::default());
+            report.push(mistake.with_help("seconds since 1970, as a whole number"));
+            None
+        }
+    }
+}
+
+/// Build args that no ARG declares and that mean nothing by themselves.
+fn unused_build_args(dockerfile: &Dockerfile, options: &PlanOptions) -> Vec<String> {
+    let mut declared = BTreeSet::new();
+    let stages = dockerfile
+        .stages
+        .iter()
+        .flat_map(|stage| &stage.instructions);
+    for instruction in dockerfile.global_args.iter().chain(stages) {
+        if let InstructionKind::Arg(items) = &instruction.kind {
+            declared.extend(items.iter().map(|item| item.name.value.as_str()));
+        }
+    }
+    let is_known = |name: &str| {
+        declared.contains(name)
+            || is_proxy(name)
+            || name.starts_with("BUILDKIT_")
+            || name.starts_with("TARGET")
+            || [
+                "BUILDPLATFORM",
+                "BUILDOS",
+                "BUILDOSVERSION",
+                "BUILDARCH",
+                "BUILDVARIANT",
+            ]
+            .contains(&name)
+            || name == "SOURCE_DATE_EPOCH"
+    };
+    let names: BTreeSet<&String> = options
+        .build_args
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| !is_known(name))
+        .collect();
+    names.into_iter().cloned().collect()
 }

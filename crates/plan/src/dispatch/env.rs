@@ -1,0 +1,48 @@
+//! ENV and LABEL.
+
+use rbuild_dockerfile::KeyValues;
+
+use super::{Layer, Outcome, Step};
+use crate::env;
+use crate::lint::{is_secret_name, rules};
+
+impl Step<'_, '_, '_> {
+    /// All pairs are expanded before the first takes effect: `ENV A=1 B=$A` sees the A from before.
+    pub(super) fn env(&mut self, pairs: &KeyValues) -> Outcome<()> {
+        let pairs = self.pairs(pairs)?;
+        let mut printed = String::from("ENV");
+        for (name, value, span) in pairs {
+            if is_secret_name(&name) {
+                self.warn(rules::secret_in_arg_or_env("ENV", &name, span));
+            }
+            let state = self.state();
+            state.env.set(&name, &value);
+            let list = state.config.config.env.get_or_insert_default();
+            env::set_in_list(list, &name, &value);
+            printed.push_str(&format!(" {name}={value}"));
+        }
+        self.commit(printed, Layer::None);
+        Ok(())
+    }
+
+    pub(super) fn label(&mut self, pairs: &KeyValues) -> Outcome<()> {
+        let mut printed = String::from("LABEL");
+        for (name, value, _) in self.pairs(pairs)? {
+            printed.push_str(&format!(" {name}={value}"));
+            self.state().config.config.labels.insert(name, value);
+        }
+        self.commit(printed, Layer::None);
+        Ok(())
+    }
+
+    fn pairs(
+        &mut self,
+        pairs: &KeyValues,
+    ) -> Outcome<Vec<(String, String, rbuild_dockerfile::Span)>> {
+        let expanded = pairs
+            .pairs
+            .iter()
+            .map(|(name, value)| Ok((self.expand(name)?, self.expand(value)?, name.span)));
+        expanded.collect()
+    }
+}

@@ -1,0 +1,380 @@
+//! One instruction → what it does to its stage: a vertex, a change of the config, a line of history.
+
+mod arg;
+mod command;
+mod env;
+mod expose;
+mod healthcheck;
+mod metadata;
+mod run;
+mod stopsignal;
+mod transfer;
+mod workdir;
+
+use rbuild_dockerfile::{Diagnostic, InstructionKind, Span, Word};
+use rbuild_image::Platform;
+
+use crate::bases::{add_internal, step_prefix};
+use crate::build::Build;
+use crate::lint::rules;
+use crate::reach::{Command, Node, Role, StageGraph, StageIndex, Trigger};
+use crate::report::Report;
+use crate::stage::{StageState, Tree};
+use crate::{
+    CacheUse, ContextSource, CopyAction, FileAction, FileOperation, Input, MainContext, Mode,
+    Operation, Owner, Parents, Plan, Unpack, Vertex, VertexId, Wildcard, graph, near,
+    platform_args, words,
+};
+
+/// A mistake of the user, at its place.
+pub(crate) type Outcome<T> = Result<T, Diagnostic>;
+
+/// Where the instructions of one stage take effect.
+pub(crate) struct Stage<'s, 'a> {
+    pub(crate) plan: &'s mut Plan,
+    pub(crate) report: &'s mut Report,
+    pub(crate) build: &'s Build<'a>,
+    pub(crate) graph: &'s StageGraph<'a>,
+    pub(crate) index: StageIndex,
+    /// The states of the stages that are done.
+    pub(crate) done: &'s [Option<StageState>],
+    pub(crate) state: StageState,
+}
+
+/// Whether an instruction makes a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Made,
+    None,
+}
+
+impl<'s, 'a> Stage<'s, 'a> {
+    /// Takes in all instructions; a mistaken one is reported and left out.
+    pub(crate) fn run(mut self) -> StageState {
+        let graph = self.graph;
+        for command in &graph.nodes[self.index].commands {
+            if let Err(mistake) = self.dispatch(command) {
+                self.report.push(mistake);
+            }
+        }
+        self.state
+    }
+
+    fn dispatch(&mut self, command: &Command<'a>) -> Outcome<()> {
+        let instruction = &*command.instruction;
+        let mut step = Step {
+            origin: self.span_of(command),
+            command,
+            stage: self,
+        };
+        match &instruction.kind {
+            InstructionKind::Add(add) => step.add(add),
+            InstructionKind::Arg(items) => step.arg(items),
+            InstructionKind::Cmd(cmd) => step.cmd(cmd),
+            InstructionKind::Copy(copy) => step.copy(copy),
+            InstructionKind::Entrypoint(entrypoint) => step.entrypoint(entrypoint),
+            InstructionKind::Env(pairs) => step.env(pairs),
+            InstructionKind::Expose(ports) => step.expose(ports),
+            InstructionKind::Healthcheck(check) => step.healthcheck(check),
+            InstructionKind::Label(pairs) => step.label(pairs),
+            InstructionKind::Maintainer(name) => step.maintainer(name),
+            InstructionKind::Onbuild(onbuild) => step.onbuild(onbuild),
+            InstructionKind::Run(run) => step.run(run),
+            InstructionKind::Shell(shell) => step.shell(shell),
+            InstructionKind::Stopsignal(signal) => step.stopsignal(signal),
+            InstructionKind::User(user) => step.user(user),
+            InstructionKind::Volume(volumes) => step.volume(volumes),
+            InstructionKind::Workdir(path) => step.workdir(path),
+        }
+    }
+
+    fn span_of(&self, command: &Command<'_>) -> Span {
+        match command.trigger {
+            Trigger::Written => command.instruction.span,
+            Trigger::OnBuild => self.node().span,
+        }
+    }
+
+    fn node(&self) -> &'s Node<'a> {
+        &self.graph.nodes[self.index]
+    }
+}
+
+/// One instruction at work on its stage.
+pub(crate) struct Step<'t, 's, 'a> {
+    pub(crate) stage: &'t mut Stage<'s, 'a>,
+    pub(crate) command: &'t Command<'a>,
+    /// Its place; the FROM's for an ONBUILD.
+    origin: Span,
+}
+
+impl Step<'_, '_, '_> {
+    fn state(&mut self) -> &mut StageState {
+        &mut self.stage.state
+    }
+
+    /// Where a word of this instruction stands: an ONBUILD's words stand at the FROM.
+    fn place(&self, span: Span) -> Span {
+        match self.command.trigger {
+            Trigger::Written => span,
+            Trigger::OnBuild => self.origin,
+        }
+    }
+
+    pub(crate) fn mistake(
+        &self,
+        code: &'static str,
+        message: impl Into<String>,
+        span: Span,
+    ) -> Diagnostic {
+        Diagnostic::error(code, message, self.place(span))
+    }
+
+    fn warn(&mut self, warning: Diagnostic) {
+        let span = self.place(warning.span);
+        self.stage.report.push(Diagnostic { span, ..warning });
+    }
+
+    /// `word` with variables put in and quotes taken off.
+    fn expand(&mut self, word: &Word) -> Outcome<String> {
+        self.expand_text(&word.value, word.span)
+    }
+
+    fn expand_text(&mut self, text: &str, span: Span) -> Outcome<String> {
+        let expanded = words::expand(text, self.stage.build.escape, &self.stage.state.env)
+            .map_err(|reason| words::mistake(&reason, self.place(span)))?;
+        self.warn_undefined(&expanded.undefined, span);
+        Ok(expanded.text)
+    }
+
+    pub(crate) fn warn_undefined(&mut self, names: &[String], span: Span) {
+        for name in names {
+            let state = &self.stage.state;
+            if state.declares(name) || platform_args::NEVER_ENV.contains(&name.as_str()) {
+                continue;
+            }
+            let suggestion = near::nearest(name, state.env.names()).map(str::to_owned);
+            let warning = rules::undefined_var(name, suggestion.as_deref(), span);
+            self.warn(warning);
+        }
+    }
+
+    /// A line of history.
+    fn commit(&mut self, created_by: String, layer: Layer) {
+        let entry = graph::history(created_by, layer == Layer::None);
+        self.state().config.history.push(entry);
+    }
+
+    /// The next step's name: `[build 2/5] ` and `text`.
+    fn step_name(&mut self, text: &str) -> String {
+        let node = self.stage.node();
+        let state = &mut self.stage.state;
+        state.counter += 1;
+        let platform = platform_label(state);
+        let prefix = step_prefix(node, state.counter, self.stage.build.prefix, &platform);
+        let trigger = match self.command.trigger {
+            Trigger::OnBuild if !prefix.is_empty() => "ONBUILD ",
+            _ => "",
+        };
+        format!("{prefix}{trigger}{text}")
+    }
+
+    /// The instruction as people see it in progress: variables put in, the keyword in upper case.
+    fn title(&self) -> String {
+        let original = self.command.instruction.original.trim();
+        let text = words::expand(original, self.stage.build.escape, &self.stage.state.env)
+            .map_or_else(|_| original.to_owned(), |expanded| expanded.text);
+        upper_keyword(&text)
+    }
+
+    fn cache_use(&self) -> CacheUse {
+        if self
+            .stage
+            .build
+            .refuses_cache(self.stage.node().name.as_deref())
+        {
+            CacheUse::Refused
+        } else {
+            CacheUse::Allowed
+        }
+    }
+
+    fn vertex(&self, operation: Operation, name: String, cache_use: CacheUse) -> Vertex {
+        Vertex {
+            operation,
+            platform: self.stage.state.platform.clone(),
+            name,
+            origin: Some(self.origin),
+            stage: self.stage.node().label.clone(),
+            cache_use,
+        }
+    }
+
+    /// A vertex that is the same whatever platform asks.
+    fn shared(&mut self, operation: Operation, name: String) -> VertexId {
+        add_internal(self.stage.plan, self.stage.build, operation, name)
+    }
+
+    /// The stage's layers so far. A context's directory becomes a layer first.
+    fn layers(&mut self) -> Option<VertexId> {
+        match self.stage.state.tree {
+            Tree::Empty => None,
+            Tree::Layers(id) => Some(id),
+            Tree::Directory(id) => {
+                let platform = self.stage.state.platform.clone();
+                let id = layer_of_directory(self.stage.plan, id, &platform);
+                self.state().tree = Tree::Layers(id);
+                Some(id)
+            }
+        }
+    }
+
+    /// The tree that a `from` names.
+    pub(crate) fn source_tree(
+        &mut self,
+        from: StageIndex,
+        text: &str,
+        span: Span,
+    ) -> Outcome<VertexId> {
+        match &self.stage.done[from] {
+            Some(state) => {
+                let tree = state.tree;
+                Ok(match tree {
+                    Tree::Layers(id) | Tree::Directory(id) => id,
+                    Tree::Empty => self.empty_tree(),
+                })
+            }
+            None => {
+                let label = &self.stage.node().label;
+                let message = format!(
+                    "cannot copy from stage {text:?}, it needs to be defined before current stage {label:?}"
+                );
+                Err(self.mistake("later-stage", message, span))
+            }
+        }
+    }
+
+    pub(crate) fn empty_tree(&mut self) -> VertexId {
+        self.shared(Operation::Merge, "[internal] empty file system".to_owned())
+    }
+
+    /// The build context, if there is one.
+    pub(crate) fn context(&mut self) -> Option<VertexId> {
+        let (operation, name) = match &self.stage.build.options.main_context {
+            MainContext::Absent => return None,
+            MainContext::Directory => (
+                Operation::Context(ContextSource::Main),
+                "[internal] load build context".to_owned(),
+            ),
+            MainContext::Git(source) => (
+                Operation::Git(source.clone()),
+                format!("[internal] load git source {}", source.url),
+            ),
+            MainContext::Http(source) => (
+                Operation::Http(source.clone()),
+                format!("[internal] load remote build context {}", source.url),
+            ),
+        };
+        Some(self.shared(operation, name))
+    }
+}
+
+/// A layer with all that a context's directory holds.
+pub(crate) fn layer_of_directory(
+    plan: &mut Plan,
+    directory: VertexId,
+    platform: &Platform,
+) -> VertexId {
+    let copy = CopyAction {
+        from: Input(0),
+        source: "/".to_owned(),
+        destination: "/".to_owned(),
+        owner: Owner::Source,
+        mode: Mode::Source,
+        parents: Parents::Dropped,
+        excludes: Vec::new(),
+        unpack: Unpack::Never,
+        wildcard: Wildcard::Literal,
+    };
+    let vertex = Vertex {
+        operation: Operation::File(FileOperation {
+            base: None,
+            actions: vec![FileAction::Copy(copy)],
+        }),
+        platform: platform.clone(),
+        name: format!("{} as a layer", plan.vertex(directory).name),
+        origin: None,
+        stage: String::new(),
+        cache_use: CacheUse::Allowed,
+    };
+    plan.add(vertex, &[directory])
+}
+
+/// Whether a node's instructions are taken in.
+pub(crate) fn has_instructions(node: &Node<'_>) -> bool {
+    node.role == Role::Stage
+}
+
+/// `linux/amd64->arm64` in a stage that runs on one platform and compiles for another.
+fn platform_label(state: &StageState) -> String {
+    let own = &state.platform;
+    let env = &state.env;
+    let target = match env.get("TARGETPLATFORM").and_then(|text| text.parse().ok()) {
+        Some(target) => Some(target),
+        None => ["TARGETOS", "TARGETARCH", "TARGETVARIANT"]
+            .iter()
+            .any(|name| env.get(name).is_some())
+            .then(|| Platform {
+                os: env.get("TARGETOS").unwrap_or(&own.os).to_owned(),
+                architecture: env
+                    .get("TARGETARCH")
+                    .unwrap_or(&own.architecture)
+                    .to_owned(),
+                variant: env.get("TARGETVARIANT").unwrap_or_default().to_owned(),
+                os_version: String::new(),
+            }),
+    };
+    let Some(target) = target.map(|target: Platform| target.normalized()) else {
+        return own.to_string();
+    };
+    if target.os != own.os {
+        return format!("{own}->{target}");
+    }
+    if target.architecture == own.architecture {
+        return own.to_string();
+    }
+    let variant = if target.variant.is_empty() {
+        String::new()
+    } else {
+        format!("/{}", target.variant)
+    };
+    format!("{own}->{}{variant}", target.architecture)
+}
+
+fn upper_keyword(text: &str) -> String {
+    match text.split_once(' ') {
+        Some((keyword, rest)) => format!("{} {rest}", keyword.to_uppercase()),
+        None => text.to_uppercase(),
+    }
+}
+
+/// `--chown=` and `USER`: numbers as they are (the group of a lone number is that number), names for later.
+fn owner(text: &str) -> Owner {
+    let (user, group) = match text.split_once(':') {
+        Some((user, group)) => (user, (!group.is_empty()).then_some(group)),
+        None => (text, None),
+    };
+    let uid = if user.is_empty() {
+        Some(0)
+    } else {
+        user.parse().ok()
+    };
+    let gid = match group {
+        Some(group) => group.parse().ok(),
+        None => uid,
+    };
+    match (uid, gid) {
+        (Some(uid), Some(gid)) => Owner::Ids { uid, gid },
+        _ => Owner::Named(text.to_owned()),
+    }
+}

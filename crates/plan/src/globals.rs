@@ -1,0 +1,99 @@
+//! What FROM lines see: the platform args and the ARGs before the first FROM.
+
+use std::collections::BTreeSet;
+
+use rbuild_dockerfile::{Diagnostic, Dockerfile, Escape, Instruction, InstructionKind};
+use rbuild_image::{Platform, Reference};
+
+use crate::PlanOptions;
+use crate::env::Env;
+use crate::lint::rules;
+use crate::platform_args::{BuildArgs, platform_args};
+use crate::words;
+
+/// The file's global scope for one target platform.
+#[derive(Debug)]
+pub(crate) struct Globals {
+    /// Values.
+    pub(crate) env: Env,
+    /// Names that are declared, with or without a value.
+    pub(crate) declared: BTreeSet<String>,
+}
+
+impl Globals {
+    /// Evaluates the ARGs before the first FROM: a build arg, else the default, expanded with what is known so far.
+    pub(crate) fn evaluate(
+        dockerfile: &Dockerfile,
+        options: &PlanOptions,
+        target: &Platform,
+        build_args: &BuildArgs,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut env = platform_args(
+            &options.build_platform,
+            target,
+            &target_name(dockerfile, options),
+            build_args,
+        );
+        let mut declared: BTreeSet<String> = env.names().map(str::to_owned).collect();
+        let mut mistakes = Vec::new();
+        for item in global_items(&dockerfile.global_args) {
+            let name = &item.name.value;
+            declared.insert(name.clone());
+            if let Some(value) = build_args.get(name) {
+                env.set(name, value);
+            } else if let Some(default) = &item.default {
+                match words::expand(&default.value, dockerfile.directives.escape, &env) {
+                    Ok(expanded) => env.set(name, &expanded.text),
+                    Err(reason) => mistakes.push(words::mistake(&reason, default.span)),
+                }
+            }
+        }
+        if mistakes.is_empty() {
+            Ok(Self { env, declared })
+        } else {
+            Err(mistakes)
+        }
+    }
+}
+
+fn global_items(instructions: &[Instruction]) -> impl Iterator<Item = &rbuild_dockerfile::ArgItem> {
+    instructions
+        .iter()
+        .flat_map(|instruction| match &instruction.kind {
+            InstructionKind::Arg(items) => items.as_slice(),
+            _ => &[],
+        })
+}
+
+/// `--target`, else the last stage's name; empty if it has none.
+fn target_name(dockerfile: &Dockerfile, options: &PlanOptions) -> String {
+    options.target.clone().unwrap_or_else(|| {
+        let last = dockerfile
+            .stages
+            .last()
+            .and_then(|stage| stage.from.name.as_ref());
+        last.map_or_else(String::new, |name| name.value.to_lowercase())
+    })
+}
+
+/// Bases that only build args make good names (InvalidDefaultArgInFrom).
+pub(crate) fn lint_defaults(
+    dockerfile: &Dockerfile,
+    options: &PlanOptions,
+    target: &Platform,
+) -> Vec<Diagnostic> {
+    let Ok(globals) = Globals::evaluate(dockerfile, options, target, &BuildArgs::new()) else {
+        return Vec::new();
+    };
+    let escape: Escape = dockerfile.directives.escape;
+    dockerfile
+        .stages
+        .iter()
+        .filter_map(|stage| {
+            let base = &stage.from.base;
+            let expanded = words::expand(&base.value, escape, &globals.env).ok()?;
+            let is_name = expanded.text.parse::<Reference>().is_ok();
+            (!is_name).then(|| rules::invalid_default_arg_in_from(&base.value, base.span))
+        })
+        .collect()
+}

@@ -1,0 +1,83 @@
+//! The ARGs that exist without being given: platforms and the target's name.
+
+use std::collections::HashMap;
+
+use rbuild_image::Platform;
+
+use crate::env::Env;
+
+/// Build args by name; of equal names the last given counts.
+pub(crate) type BuildArgs = HashMap<String, String>;
+
+/// `BUILDPLATFORM`, `TARGETARCH` and the like, as a stage sees them once it declares them.
+pub(crate) fn platform_args(
+    build: &Platform,
+    target: &Platform,
+    target_stage: &str,
+    build_args: &BuildArgs,
+) -> Env {
+    let stage = if target_stage.is_empty() {
+        "default"
+    } else {
+        target_stage
+    };
+    let (build_name, target_name) = (build.to_string(), target.to_string());
+    let values = [
+        ("BUILDPLATFORM", build_name.as_str()),
+        ("BUILDOS", &build.os),
+        ("BUILDOSVERSION", &build.os_version),
+        ("BUILDARCH", &build.architecture),
+        ("BUILDVARIANT", &build.variant),
+        ("TARGETPLATFORM", &target_name),
+        ("TARGETOS", &target.os),
+        ("TARGETOSVERSION", &target.os_version),
+        ("TARGETARCH", &target.architecture),
+        ("TARGETVARIANT", &target.variant),
+        ("TARGETSTAGE", stage),
+    ];
+    let mut env = Env::default();
+    for (name, value) in values {
+        let value = build_args.get(name).map_or(value, String::as_str);
+        env.set(name, value);
+    }
+    env
+}
+
+/// Names of proxy variables, in both cases once given.
+const PROXY_NAMES: [&str; 5] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+];
+
+/// Whether `name` is a proxy variable, which needs no ARG.
+pub(crate) fn is_proxy(name: &str) -> bool {
+    PROXY_NAMES
+        .iter()
+        .any(|proxy| proxy.eq_ignore_ascii_case(name))
+}
+
+/// The proxy variables that build args bring into every RUN: both cases of each, values that are not empty.
+pub(crate) fn proxy_env(build_args: &BuildArgs) -> Vec<String> {
+    let mut env = Vec::new();
+    for name in PROXY_NAMES {
+        // The lower case is sorted last, so it wins.
+        let mut given: Vec<_> = build_args
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .collect();
+        given.sort();
+        if let Some((_, value)) = given.last()
+            && !value.is_empty()
+        {
+            env.push(format!("{name}={value}"));
+            env.push(format!("{}={value}", name.to_ascii_lowercase()));
+        }
+    }
+    env
+}
+
+/// Build args that steer the build and never become environment.
+pub(crate) const NEVER_ENV: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];

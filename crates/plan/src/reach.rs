@@ -1,0 +1,584 @@
+//! Stages and what they need of each other, before anything is resolved.
+//!
+//! ```text
+//! FROM a AS x ──base──▶ image a        nodes 0..n are the file's stages, in order;
+//! FROM x      ──base──▶ node x         behind them, one for each image that
+//! COPY --from=y ──dep──▶ node y        a `--from` or a mount names
+//! ```
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
+use rbuild_dockerfile::{
+    Diagnostic, Expanded, Instruction, InstructionKind, Severity, Span, Stage, Word,
+};
+use rbuild_image::{Platform, Reference};
+
+use crate::build::Build;
+use crate::contexts;
+use crate::env::Env;
+use crate::lint::rules;
+use crate::report::Report;
+use crate::{NamedContext, mounts, near, words};
+
+/// A node's place in [`StageGraph::nodes`].
+pub(crate) type StageIndex = usize;
+
+/// What a stage starts from.
+#[derive(Debug, Clone)]
+pub(crate) enum Base {
+    /// Nothing.
+    Scratch,
+    /// Another stage of the file.
+    Stage(StageIndex),
+    /// An image, as written.
+    Image(String),
+    /// `--build-context`: its name and what it is. Never `Target`.
+    Context(String, NamedContext),
+}
+
+/// Whether a node runs instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A stage of the file.
+    Stage,
+    /// A stage whose content a named context replaces: its instructions do not count.
+    Replaced,
+    /// Something that `--from` names and that is no stage.
+    Foreign,
+}
+
+/// Where an instruction comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// The stage itself.
+    Written,
+    /// An ONBUILD of its base.
+    OnBuild,
+}
+
+/// An instruction and the nodes its `--from`s name: one for COPY, one for each mount of RUN.
+#[derive(Debug)]
+pub(crate) struct Command<'a> {
+    pub(crate) instruction: Cow<'a, Instruction>,
+    pub(crate) sources: Vec<Option<StageIndex>>,
+    pub(crate) trigger: Trigger,
+}
+
+/// A stage, or something that stands for one.
+#[derive(Debug)]
+pub(crate) struct Node<'a> {
+    /// What steps are called by: the name, or `stage-1`; empty if it is the only one.
+    pub(crate) label: String,
+    /// The name after AS, in lower case.
+    pub(crate) name: Option<String>,
+    pub(crate) base: Base,
+    /// The base as written, for messages and lookups.
+    pub(crate) base_text: String,
+    /// `--platform=`
+    pub(crate) platform: Option<Platform>,
+    pub(crate) span: Span,
+    pub(crate) role: Role,
+    pub(crate) commands: Vec<Command<'a>>,
+    /// Needed nodes and where they are named.
+    pub(crate) needs: Vec<(StageIndex, Span)>,
+    /// How many steps its vertex names count to.
+    pub(crate) total: usize,
+    /// Whether the base's ONBUILD instructions have been put in.
+    pub(crate) triggers: Triggers,
+}
+
+/// Whether ONBUILD instructions have been looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Triggers {
+    /// Not yet.
+    Pending,
+    /// They are in `commands`.
+    Inserted,
+}
+
+/// All nodes of one platform's build.
+#[derive(Debug, Default)]
+pub(crate) struct StageGraph<'a> {
+    pub(crate) nodes: Vec<Node<'a>>,
+    by_name: HashMap<String, StageIndex>,
+    foreign: HashMap<String, StageIndex>,
+    stages: usize,
+}
+
+impl<'a> StageGraph<'a> {
+    /// The nodes of the file, with everything that a name in them can be found to mean.
+    pub(crate) fn new(build: &Build<'a>, report: &mut Report) -> Self {
+        let mut graph = Self::default();
+        for stage in &build.dockerfile.stages {
+            graph.lint_name(stage, report);
+            if let Err(mistake) = graph.add_stage(stage, build, report) {
+                report.push(mistake);
+                return graph;
+            }
+        }
+        graph.stages = graph.nodes.len();
+        for index in 0..graph.stages {
+            let stage = &build.dockerfile.stages[index];
+            if graph.nodes[index].role == Role::Stage {
+                graph.add_commands(index, &stage.instructions, build, report);
+            }
+        }
+        graph.report_cycles(report);
+        if let [only] = graph.nodes.as_mut_slice() {
+            only.label.clear();
+        }
+        graph
+    }
+
+    /// How many of the nodes are stages of the file.
+    pub(crate) fn stage_count(&self) -> usize {
+        self.stages
+    }
+
+    /// The stage called `name`, whatever the case; of equal names, the last.
+    pub(crate) fn by_name(&self, name: &str) -> Option<StageIndex> {
+        self.by_name.get(&name.to_lowercase()).copied()
+    }
+
+    /// The names that steps of stages are called by.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
+        let labels = self.nodes.iter().map(|node| node.label.as_str());
+        labels.filter(|label| !label.is_empty())
+    }
+
+    /// The stage that `--target` names, or the last one.
+    pub(crate) fn target(&self, name: Option<&str>) -> Result<StageIndex, Diagnostic> {
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Ok(self.stages.saturating_sub(1));
+        };
+        self.by_name(name).ok_or_else(|| {
+            let message = format!("target stage {name:?} could not be found");
+            let mistake = Diagnostic::error("unknown-target", message, Span::default());
+            match near::nearest(name, self.labels()) {
+                Some(label) => mistake.with_help(format!("did you mean {label}?")),
+                None => mistake,
+            }
+        })
+    }
+
+    /// `root` and all that it needs.
+    pub(crate) fn reachable(&self, root: StageIndex) -> BTreeSet<StageIndex> {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![root];
+        while let Some(index) = open.pop() {
+            if !reached.insert(index) {
+                continue;
+            }
+            let node = &self.nodes[index];
+            if let Base::Stage(base) = node.base {
+                open.push(base);
+            }
+            open.extend(node.needs.iter().map(|&(need, _)| need));
+        }
+        reached
+    }
+
+    fn lint_name(&self, stage: &Stage, report: &mut Report) {
+        let Some(name) = &stage.from.name else {
+            return;
+        };
+        let lower = name.value.to_lowercase();
+        if contexts::is_reserved(&lower) {
+            report.push(rules::reserved_stage_name(&lower, name.span));
+        }
+        if self.by_name.contains_key(&lower) {
+            report.push(rules::duplicate_stage_name(&lower, name.span));
+        }
+    }
+
+    fn add_stage(
+        &mut self,
+        stage: &'a Stage,
+        build: &Build<'a>,
+        report: &mut Report,
+    ) -> Result<(), Diagnostic> {
+        let base = &stage.from.base;
+        let expanded = words::expand(&base.value, build.escape, &build.globals.env)
+            .map_err(|reason| words::mistake(&reason, base.span))?;
+        report_undeclared(build, &expanded.undefined, base.span, report);
+        if expanded.text.is_empty() {
+            let message = format!("base name ({}) should not be blank", base.value);
+            return Err(undeclared_help(
+                Diagnostic::error("blank-base", message, base.span),
+                build,
+                &expanded.undefined,
+            ));
+        }
+        let platform = match &stage.from.platform {
+            Some(written) => Some(from_platform(written, stage, build, report)?),
+            None => None,
+        };
+        let name = stage
+            .from
+            .name
+            .as_ref()
+            .map(|name| name.value.to_lowercase());
+        let wanted = platform.as_ref().unwrap_or(&build.target);
+        let replaced = name
+            .as_deref()
+            .and_then(|name| contexts::named(build.options, name, wanted));
+        let role = if replaced.is_some() {
+            Role::Replaced
+        } else {
+            Role::Stage
+        };
+        let base_of = match replaced {
+            Some((context, kind)) => self.context_base(context, kind, stage.span)?,
+            None => self.base_called(&expanded.text, wanted, build, base.span)?,
+        };
+        let index = self.nodes.len();
+        let steps = usize::from(!matches!(base_of, Base::Scratch | Base::Stage(_)));
+        self.nodes.push(Node {
+            label: name.clone().unwrap_or_else(|| format!("stage-{index}")),
+            name: name.clone(),
+            base: base_of,
+            base_text: expanded.text,
+            platform,
+            span: stage.span,
+            role,
+            commands: Vec::new(),
+            needs: Vec::new(),
+            total: if role == Role::Replaced { 0 } else { steps },
+            triggers: Triggers::Pending,
+        });
+        if let Some(name) = name {
+            self.by_name.insert(name, index);
+        }
+        Ok(())
+    }
+
+    /// What `text` means as a base: a stage that is already known, scratch, a named context, an image.
+    fn base_called(
+        &self,
+        text: &str,
+        platform: &Platform,
+        build: &Build<'_>,
+        span: Span,
+    ) -> Result<Base, Diagnostic> {
+        if let Some(&stage) = self.by_name.get(text) {
+            return Ok(Base::Stage(stage));
+        }
+        if text == contexts::SCRATCH {
+            return Ok(Base::Scratch);
+        }
+        if let Some((context, kind)) = contexts::named(build.options, text, platform) {
+            return self.context_base(context, kind, span);
+        }
+        match text.parse::<Reference>() {
+            Ok(_) => Ok(Base::Image(text.to_owned())),
+            Err(reason) => {
+                let message = format!("invalid base image or stage name {text:?}: {reason}");
+                let mistake = Diagnostic::error("invalid-reference", message, span);
+                let lower = text.to_lowercase();
+                Err(if self.by_name.contains_key(&lower) {
+                    mistake
+                        .with_help(format!("stage names are lower case: did you mean {lower}?"))
+                        .with_patch(lower)
+                } else {
+                    mistake
+                })
+            }
+        }
+    }
+
+    fn context_base(
+        &self,
+        name: String,
+        kind: NamedContext,
+        span: Span,
+    ) -> Result<Base, Diagnostic> {
+        match kind {
+            NamedContext::Target(target) => self.by_name(&target).map(Base::Stage).ok_or_else(|| {
+                let message =
+                    format!("build context {name:?} names the stage {target:?}, which is not defined before this");
+                Diagnostic::error("unknown-stage", message, span)
+            }),
+            kind => Ok(Base::Context(name, kind)),
+        }
+    }
+
+    fn add_commands(
+        &mut self,
+        index: StageIndex,
+        instructions: &'a [Instruction],
+        build: &Build<'a>,
+        report: &mut Report,
+    ) {
+        for instruction in instructions {
+            if is_step(&instruction.kind) {
+                self.nodes[index].total += 1;
+            }
+            match self.command(index, Cow::Borrowed(instruction), Trigger::Written, build) {
+                Ok(command) => self.nodes[index].commands.push(command),
+                Err(mistake) => report.push(mistake),
+            }
+        }
+    }
+
+    /// Puts ONBUILD instructions in front of a stage's own. Their sources may be new nodes.
+    pub(crate) fn insert_triggers(
+        &mut self,
+        index: StageIndex,
+        expressions: &[String],
+        build: &Build<'a>,
+        report: &mut Report,
+    ) {
+        let span = self.nodes[index].span;
+        let mut commands = Vec::with_capacity(expressions.len());
+        for expression in expressions {
+            let command = words::trigger(expression, span).and_then(|instruction| {
+                self.command(index, Cow::Owned(instruction), Trigger::OnBuild, build)
+            });
+            match command {
+                Ok(command) => commands.push(command),
+                Err(mistake) => report.push(Diagnostic { span, ..mistake }),
+            }
+        }
+        let node = &mut self.nodes[index];
+        node.total += commands.len();
+        node.commands.splice(0..0, commands);
+    }
+
+    /// `instruction` with its sources looked up, which become needs of the node.
+    fn command(
+        &mut self,
+        index: StageIndex,
+        instruction: Cow<'a, Instruction>,
+        trigger: Trigger,
+        build: &Build<'a>,
+    ) -> Result<Command<'a>, Diagnostic> {
+        let mut sources = Vec::new();
+        match &instruction.kind {
+            InstructionKind::Copy(copy) => {
+                if let Some(from) = &copy.from {
+                    sources.push(Some(self.copy_source(from, build)?));
+                }
+            }
+            InstructionKind::Run(run) => {
+                for mount in &run.mounts {
+                    sources.push(match mounts::source_of(mount)? {
+                        Some(from) => Some(self.source_called(&from, build)?),
+                        None => None,
+                    });
+                }
+            }
+            _ => {}
+        }
+        let span = match trigger {
+            Trigger::Written => instruction.span,
+            Trigger::OnBuild => self.nodes[index].span,
+        };
+        let needs = sources.iter().flatten().map(|&source| (source, span));
+        self.nodes[index].needs.extend(needs);
+        Ok(Command {
+            instruction,
+            sources,
+            trigger,
+        })
+    }
+
+    /// `COPY --from=`: a stage's number or name, else an image.
+    fn copy_source(&mut self, from: &Word, build: &Build<'a>) -> Result<StageIndex, Diagnostic> {
+        let plain = words::expand(&from.value, build.escape, &Env::default())
+            .is_ok_and(|expanded| expanded.text == from.value);
+        if !plain {
+            let message = "variable expansion is not supported for --from";
+            return Err(
+                Diagnostic::error("expanded-from", message, from.span).with_help(
+                    "define a stage with FROM, which can use a global ARG, and name that stage",
+                ),
+            );
+        }
+        match from.value.parse::<i64>() {
+            Ok(number) => usize::try_from(number)
+                .ok()
+                .filter(|&number| number < self.stages)
+                .ok_or_else(|| {
+                    let message = format!("invalid stage index {number}");
+                    Diagnostic::error("invalid-stage-index", message, from.span).with_help(format!(
+                        "the file has {} stages, counted from 0",
+                        self.stages
+                    ))
+                }),
+            Err(_) => self.source_called(from, build),
+        }
+    }
+
+    /// The node that a `from` names: a stage, else an image or a named context.
+    fn source_called(&mut self, from: &Word, build: &Build<'a>) -> Result<StageIndex, Diagnostic> {
+        let text = &from.value;
+        if let Some(stage) = self.by_name(text) {
+            return Ok(stage);
+        }
+        if let Some(&known) = self.foreign.get(text) {
+            return Ok(known);
+        }
+        let base = self.base_called(text, &build.target, build, from.span)?;
+        if let Base::Stage(stage) = base {
+            return Ok(stage);
+        }
+        let index = self.nodes.len();
+        self.nodes.push(Node {
+            label: String::new(),
+            name: None,
+            base,
+            base_text: text.clone(),
+            platform: None,
+            span: from.span,
+            role: Role::Foreign,
+            commands: Vec::new(),
+            needs: Vec::new(),
+            total: 0,
+            triggers: Triggers::Inserted,
+        });
+        self.foreign.insert(text.clone(), index);
+        Ok(index)
+    }
+
+    /// Stages that need themselves, by way of others or at once.
+    pub(crate) fn report_cycles(&self, report: &mut Report) {
+        let mut marks = vec![Mark::Unseen; self.nodes.len()];
+        for start in 0..self.nodes.len() {
+            if let Some((index, span)) = self.cycle_from(start, &mut marks) {
+                let message = format!(
+                    "circular dependency detected on stage: {}",
+                    self.nodes[index].label
+                );
+                report.push(Diagnostic::error("circular-dependency", message, span));
+                return;
+            }
+        }
+    }
+
+    /// A depth-first walk with its own stack: a file may have as many stages as it likes.
+    fn cycle_from(&self, start: StageIndex, marks: &mut [Mark]) -> Option<(StageIndex, Span)> {
+        if marks[start] != Mark::Unseen {
+            return None;
+        }
+        marks[start] = Mark::Open;
+        let mut path = vec![(start, 0)];
+        while let Some((index, next)) = path.last_mut() {
+            let index = *index;
+            let Some(&(need, span)) = self.nodes[index].needs.get(*next) else {
+                marks[index] = Mark::Closed;
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            match marks[need] {
+                Mark::Open => return Some((need, span)),
+                Mark::Closed => {}
+                Mark::Unseen => {
+                    marks[need] = Mark::Open;
+                    path.push((need, 0));
+                }
+            }
+        }
+        None
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Unseen,
+    Open,
+    Closed,
+}
+
+/// Whether an instruction counts in `[stage 2/5]`.
+fn is_step(kind: &InstructionKind) -> bool {
+    matches!(
+        kind,
+        InstructionKind::Add(_)
+            | InstructionKind::Copy(_)
+            | InstructionKind::Run(_)
+            | InstructionKind::Workdir(_)
+    )
+}
+
+/// `FROM --platform=`, expanded and understood.
+fn from_platform(
+    written: &Word,
+    stage: &Stage,
+    build: &Build<'_>,
+    report: &mut Report,
+) -> Result<Platform, Diagnostic> {
+    let expanded = words::expand(&written.value, build.escape, &build.globals.env)
+        .map_err(|reason| words::mistake(&reason, written.span))?;
+    report_undeclared(build, &expanded.undefined, written.span, report);
+    let fail = |message: String| {
+        let mistake = Diagnostic::error("invalid-platform", message, written.span);
+        undeclared_help(mistake, build, &expanded.undefined)
+    };
+    if expanded.text.is_empty() {
+        let message = format!("empty platform value from expression {}", written.value);
+        return Err(fail(message));
+    }
+    let platform: Platform = expanded.text.parse().map_err(|reason| {
+        fail(format!(
+            "failed to parse platform {}: {reason}",
+            written.value
+        ))
+    })?;
+    let platform = platform.normalized();
+    lint_platform(written, &expanded, &platform, stage, build, report);
+    Ok(platform)
+}
+
+fn lint_platform(
+    written: &Word,
+    expanded: &Expanded,
+    platform: &Platform,
+    stage: &Stage,
+    build: &Build<'_>,
+    report: &mut Report,
+) {
+    const TARGET: &str = "TARGETPLATFORM";
+    let used = &expanded.used;
+    if *used == [TARGET]
+        && expanded.undefined.is_empty()
+        && build.globals.env.get(TARGET) == Some(&expanded.text)
+    {
+        report.push(rules::redundant_target_platform(
+            &written.value,
+            written.span,
+        ));
+    }
+    let name = stage
+        .from
+        .name
+        .as_ref()
+        .map(|name| name.value.to_lowercase());
+    let is_named_after = name
+        .is_some_and(|name| name.contains(&platform.os) || name.contains(&platform.architecture));
+    if used.is_empty() && expanded.undefined.is_empty() && !is_named_after {
+        report.push(rules::constant_platform(&expanded.text, written.span));
+    }
+}
+
+fn report_undeclared(build: &Build<'_>, undefined: &[String], span: Span, report: &mut Report) {
+    for name in undefined {
+        if !build.globals.declared.contains(name) {
+            let options = build.globals.declared.iter().map(String::as_str);
+            let suggestion = near::nearest(name, options);
+            report.push(rules::undefined_arg_in_from(name, suggestion, span));
+        }
+    }
+}
+
+fn undeclared_help(mistake: Diagnostic, build: &Build<'_>, undefined: &[String]) -> Diagnostic {
+    debug_assert_eq!(mistake.severity, Severity::Error);
+    let suggestion = undefined
+        .iter()
+        .find_map(|name| near::nearest(name, build.globals.env.names()));
+    match suggestion {
+        Some(name) => mistake.with_help(format!("did you mean {name}?")),
+        None => mistake,
+    }
+}

@@ -1,0 +1,39 @@
+//! Expansion of words with a stage's variables.
+
+use rbuild_dockerfile::{
+    Diagnostic, Escape, ExpandError, Expanded, Instruction, Span, Variables, parse_onbuild,
+};
+
+use crate::env::Env;
+
+impl Variables for Env {
+    fn get(&self, name: &str) -> Option<&str> {
+        Env::get(self, name)
+    }
+}
+
+/// Expands `text` as one word: quotes are taken off.
+pub(crate) fn expand(text: &str, escape: Escape, env: &Env) -> Result<Expanded, ExpandError> {
+    rbuild_dockerfile::expand(text, escape, env)
+}
+
+/// The diagnostic for a word that cannot be expanded.
+pub(crate) fn mistake(reason: &ExpandError, span: Span) -> Diagnostic {
+    Diagnostic::error("expansion", reason.to_string(), span)
+}
+
+/// An ONBUILD's instruction. Its own spans point into the trigger's text, so mistakes stand at `span`.
+pub(crate) fn trigger(expression: &str, span: Span) -> Result<Instruction, Diagnostic> {
+    parse_onbuild(expression).map_err(|mistakes| {
+        let first = mistakes.into_iter().next();
+        let (reason, help) = first.map_or_else(
+            || ("it is no instruction".to_owned(), None),
+            |first| (first.message, first.help),
+        );
+        let message = format!("invalid ONBUILD trigger {expression:?} of the base: {reason}");
+        Diagnostic {
+            help,
+            ..Diagnostic::error("invalid-trigger", message, span)
+        }
+    })
+}
