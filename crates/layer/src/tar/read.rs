@@ -1,0 +1,546 @@
+//! A tar stream → its members, one after the other.
+//!
+//! What stands before a member (pax headers, GNU's long names, sparse maps) is folded into it. The letter of
+//! the law where writers differ is Go's `archive/tar`, since that is what container tools read with: links,
+//! devices, directories and pipes have no data whatever their size field says, and the stream may end
+//! between members without the two zero blocks.
+
+use std::io::Read;
+
+use super::header::{Block, old_sparse_extension};
+use super::sparse::{Expanded, SparseMap};
+use super::{BLOCK_BYTES, padding, pax};
+use crate::error::{LayerError, Result};
+use crate::index::entry::Mtime;
+
+/// The most that a pax header or a GNU long name may take; what Go allows.
+const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
+
+/// The most parts that a sparse map may have: 16 MiB of memory.
+const MAX_SPARSE_PARTS: usize = 1024 * 1024;
+
+/// One member of a tar.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// As written, not yet cleaned.
+    pub(crate) path: Vec<u8>,
+    pub(crate) kind: MemberKind,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mtime: Mtime,
+    /// Extended attributes, sorted by name.
+    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What a member is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MemberKind {
+    /// A file; its bytes come from [`TarReader::content`].
+    File {
+        size: u64,
+        sparse: Option<SparseMap>,
+    },
+    Directory,
+    Symlink(Vec<u8>),
+    Hardlink(Vec<u8>),
+    CharDevice(u32, u32),
+    BlockDevice(u32, u32),
+    Fifo,
+}
+
+/// Reads members off a stream.
+pub(crate) struct TarReader<R> {
+    source: R,
+    offset: u64,
+    /// Bytes of the current member that are still to come, and the padding behind them.
+    remaining: u64,
+    padding: usize,
+    /// Records that hold for all members that follow.
+    global: Records,
+}
+
+/// Pax records, as far as they matter; later ones replace earlier ones.
+type Records = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What was read before a member's own header.
+#[derive(Default)]
+struct Before {
+    records: Records,
+    long_name: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+}
+
+impl<R: Read> TarReader<R> {
+    pub(crate) fn new(source: R) -> Self {
+        Self {
+            source,
+            offset: 0,
+            remaining: 0,
+            padding: 0,
+            global: Records::new(),
+        }
+    }
+
+    /// The next member, past what is left of the current one; `None` at the end.
+    pub(crate) fn next_member(&mut self) -> Result<Option<Member>> {
+        let mut before = Before::default();
+        let mut pending = false;
+        loop {
+            self.skip_rest()?;
+            let Some(block) = self.header_block()? else {
+                if pending {
+                    return Err(self.malformed("it ends between a header and its extension"));
+                }
+                return Ok(None);
+            };
+            let header = Block::parse(&block)
+                .ok_or_else(|| self.malformed("a header's checksum does not match"))?;
+            match header.kind() {
+                b'x' | b'X' => {
+                    let bytes = self.extension(&header)?;
+                    before.records = self.records(&bytes)?;
+                }
+                b'g' => {
+                    let bytes = self.extension(&header)?;
+                    let records = self.records(&bytes)?;
+                    self.global.extend(records);
+                    continue;
+                }
+                b'L' => before.long_name = Some(c_string(self.extension(&header)?)),
+                b'K' => before.long_link = Some(c_string(self.extension(&header)?)),
+                b'V' => {
+                    self.remaining = self.size(&header)?;
+                    self.padding = padding(self.remaining);
+                }
+                _ => return self.member(&header, before).map(Some),
+            }
+            pending = true;
+        }
+    }
+
+    /// The current file's bytes in full.
+    pub(crate) fn content<'a>(&'a mut self, sparse: Option<&'a SparseMap>) -> Box<dyn Read + 'a> {
+        match sparse {
+            None => Box::new(Data(self)),
+            Some(map) => Box::new(Expanded::new(Data(self), map)),
+        }
+    }
+
+    /// Reads what is behind the last member: nothing but zeros.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        let mut bytes = [0; 8192];
+        loop {
+            match self.source.read(&mut bytes).map_err(LayerError::Input)? {
+                0 => return Ok(()),
+                count if bytes[..count].iter().all(|&byte| byte == 0) => {
+                    self.offset += count as u64
+                }
+                _ => return Err(self.malformed("there is something behind its end")),
+            }
+        }
+    }
+
+    /// Folds a header and what came before it into a member.
+    fn member(&mut self, header: &Block<'_>, before: Before) -> Result<Member> {
+        let mut records = self.global.clone();
+        records.extend(before.records);
+        let find = |key: &[u8]| lookup(&records, key);
+
+        let letter = header.kind();
+        let path = find(b"path")
+            .map(<[u8]>::to_vec)
+            .or(before.long_name)
+            .unwrap_or_else(|| header.path());
+        let path = find(b"GNU.sparse.name").map_or(path, <[u8]>::to_vec);
+        let link = find(b"linkpath")
+            .map(<[u8]>::to_vec)
+            .or(before.long_link)
+            .unwrap_or_else(|| header.link());
+        let number = |key: &[u8], own: Option<i64>| match find(key) {
+            Some(text) => decimal(text),
+            None => own,
+        };
+        let bad = self.malformed("a header holds a malformed number");
+        let (Some(uid), Some(gid), Some(mode), Some(mtime)) = (
+            number(b"uid", header.uid()).and_then(|id| u32::try_from(id).ok()),
+            number(b"gid", header.gid()).and_then(|id| u32::try_from(id).ok()),
+            header.mode(),
+            match find(b"mtime") {
+                Some(text) => timestamp(text),
+                None => header.mtime().map(|seconds| Mtime {
+                    seconds,
+                    nanoseconds: 0,
+                }),
+            },
+        ) else {
+            return Err(bad);
+        };
+        let device = || -> Result<(u32, u32)> {
+            let (major, minor) = header.device().ok_or(LayerError::Archive {
+                offset: self.offset,
+                reason: "a header holds a malformed device number",
+            })?;
+            match (u32::try_from(major), u32::try_from(minor)) {
+                (Ok(major), Ok(minor)) => Ok((major, minor)),
+                _ => Err(self.malformed("a header holds a malformed device number")),
+            }
+        };
+        let kind = match letter {
+            b'1' => MemberKind::Hardlink(link),
+            b'2' => MemberKind::Symlink(link),
+            b'3' => device().map(|(major, minor)| MemberKind::CharDevice(major, minor))?,
+            b'4' => device().map(|(major, minor)| MemberKind::BlockDevice(major, minor))?,
+            b'5' => MemberKind::Directory,
+            b'6' => MemberKind::Fifo,
+            b'D' => {
+                self.expect(self.data_size(header, &records)?);
+                MemberKind::Directory
+            }
+            0 | b'0' | b'7' if path.ends_with(b"/") => {
+                // Before ustar, a slash at the end was how a directory was told from a file.
+                self.expect(self.data_size(header, &records)?);
+                MemberKind::Directory
+            }
+            0 | b'0' | b'7' | b'S' => self.file(header, &records)?,
+            b'M' => return Err(self.malformed("it is one volume of several")),
+            _ => return Err(self.malformed("a member is of an unknown type")),
+        };
+        Ok(Member {
+            path,
+            kind,
+            mode: (mode & 0o7777) as u32,
+            uid,
+            gid,
+            mtime,
+            xattrs: xattrs(&records),
+        })
+    }
+
+    fn file(&mut self, header: &Block<'_>, records: &Records) -> Result<MemberKind> {
+        let size = self.data_size(header, records)?;
+        self.expect(size);
+        let sparse = if header.kind() == b'S' {
+            Some(self.old_sparse_map(header)?)
+        } else {
+            self.pax_sparse_map(records)?
+        };
+        let Some(map) = sparse else {
+            return Ok(MemberKind::File { size, sparse: None });
+        };
+        match map.stored() {
+            Some(stored) if stored == self.remaining => Ok(MemberKind::File {
+                size: map.size,
+                sparse: Some(map),
+            }),
+            _ => Err(self.malformed("a sparse file's map does not fit its data")),
+        }
+    }
+
+    /// GNU's first form: the map is in the header and in blocks that follow it, outside the data.
+    fn old_sparse_map(&mut self, header: &Block<'_>) -> Result<SparseMap> {
+        let (mut parts, mut more, size) = header
+            .old_sparse()
+            .ok_or_else(|| self.malformed("a sparse file's map is malformed"))?;
+        while more {
+            let mut block = [0; BLOCK_BYTES];
+            self.read_exact(&mut block)?;
+            let (further, again) = old_sparse_extension(&block)
+                .ok_or_else(|| self.malformed("a sparse file's map is malformed"))?;
+            parts.extend(further);
+            more = again;
+            if parts.len() > MAX_SPARSE_PARTS {
+                return Err(self.malformed("a sparse file's map is too long"));
+            }
+        }
+        Ok(SparseMap { parts, size })
+    }
+
+    /// GNU's pax forms 0.0 and 0.1 (the map in records) and 1.0 (the map before the data).
+    fn pax_sparse_map(&mut self, records: &Records) -> Result<Option<SparseMap>> {
+        let find = |key: &[u8]| lookup(records, key);
+        let Some(size) = find(b"GNU.sparse.realsize").or_else(|| find(b"GNU.sparse.size")) else {
+            return Ok(None);
+        };
+        let malformed = || LayerError::Archive {
+            offset: self.offset,
+            reason: "a sparse file's map is malformed",
+        };
+        let size = unsigned(size).ok_or_else(malformed)?;
+        let numbers: Vec<u64> = if find(b"GNU.sparse.major") == Some(b"1") {
+            self.leading_map()?
+        } else if let Some(map) = find(b"GNU.sparse.map") {
+            let numbers: Option<_> = map
+                .split(|&byte| byte == b',')
+                .filter(|text| !text.is_empty())
+                .map(unsigned)
+                .collect();
+            numbers.ok_or_else(malformed)?
+        } else {
+            let numbers: Option<_> = records
+                .iter()
+                .filter(|(key, _)| key == b"GNU.sparse.offset" || key == b"GNU.sparse.numbytes")
+                .map(|(_, value)| unsigned(value))
+                .collect();
+            numbers.ok_or_else(malformed)?
+        };
+        let parts = numbers
+            .chunks_exact(2)
+            .map(|pair| (pair[0], pair[1]))
+            .collect();
+        Ok(Some(SparseMap { parts, size }))
+    }
+
+    /// The map of form 1.0: decimal lines, the first their number of pairs, filled up to a block.
+    fn leading_map(&mut self) -> Result<Vec<u64>> {
+        let mut numbers = Vec::new();
+        let mut wanted = 1;
+        let mut current: Option<u64> = None;
+        while numbers.len() < wanted {
+            let mut block = [0; BLOCK_BYTES];
+            if self.remaining < BLOCK_BYTES as u64 {
+                return Err(self.malformed("a sparse file's map is cut short"));
+            }
+            self.read_exact(&mut block)?;
+            self.remaining -= BLOCK_BYTES as u64;
+            for &byte in &block {
+                if numbers.len() == wanted {
+                    break;
+                }
+                match byte {
+                    b'0'..=b'9' => {
+                        let number = current
+                            .unwrap_or(0)
+                            .checked_mul(10)
+                            .and_then(|number| number.checked_add(u64::from(byte - b'0')));
+                        if number.is_none() {
+                            return Err(self.malformed("a sparse file's map is malformed"));
+                        }
+                        current = number;
+                    }
+                    b'\n' if current.is_some() => {
+                        let number = current.take().unwrap_or(0);
+                        if numbers.is_empty() {
+                            if number > MAX_SPARSE_PARTS as u64 {
+                                return Err(self.malformed("a sparse file's map is too long"));
+                            }
+                            wanted = 1 + 2 * number as usize;
+                        }
+                        numbers.push(number);
+                    }
+                    _ => return Err(self.malformed("a sparse file's map is malformed")),
+                }
+            }
+        }
+        numbers.remove(0);
+        Ok(numbers)
+    }
+
+    /// The bytes of a member in the archive.
+    fn data_size(&self, header: &Block<'_>, records: &Records) -> Result<u64> {
+        match lookup(records, b"size") {
+            Some(text) => {
+                unsigned(text).ok_or_else(|| self.malformed("a member's size is malformed"))
+            }
+            None => self.size(header),
+        }
+    }
+
+    fn size(&self, header: &Block<'_>) -> Result<u64> {
+        header
+            .size()
+            .and_then(|size| u64::try_from(size).ok())
+            .ok_or_else(|| self.malformed("a member's size is malformed"))
+    }
+
+    /// Says how many bytes of data follow.
+    fn expect(&mut self, size: u64) {
+        self.remaining = size;
+        self.padding = padding(size);
+    }
+
+    /// The data of an extension header.
+    fn extension(&mut self, header: &Block<'_>) -> Result<Vec<u8>> {
+        let size = self.size(header)?;
+        if size > MAX_EXTENSION_BYTES {
+            return Err(self.malformed("an extension header is too long"));
+        }
+        let mut bytes = vec![0; size as usize];
+        self.read_exact(&mut bytes)?;
+        self.padding = padding(size);
+        Ok(bytes)
+    }
+
+    fn records(&self, bytes: &[u8]) -> Result<Records> {
+        let records =
+            pax::parse_records(bytes).ok_or_else(|| self.malformed("a pax header is malformed"))?;
+        Ok(records
+            .into_iter()
+            .map(|(key, value)| (key.to_vec(), value.to_vec()))
+            .collect())
+    }
+
+    /// The next header; `None` at the end mark or the end of the stream.
+    fn header_block(&mut self) -> Result<Option<[u8; BLOCK_BYTES]>> {
+        let mut block = [0; BLOCK_BYTES];
+        if !self.read_block(&mut block)? {
+            return Ok(None);
+        }
+        if block.iter().any(|&byte| byte != 0) {
+            return Ok(Some(block));
+        }
+        // One block of zeros may be all that a sloppy writer left; two are the end.
+        if self.read_block(&mut block)? && block.iter().any(|&byte| byte != 0) {
+            return Err(self.malformed("a block of zeros stands where a header should"));
+        }
+        Ok(None)
+    }
+
+    /// Fills one block, unless the stream ends before it.
+    fn read_block(&mut self, block: &mut [u8; BLOCK_BYTES]) -> Result<bool> {
+        let mut filled = 0;
+        while filled < BLOCK_BYTES {
+            match self
+                .source
+                .read(&mut block[filled..])
+                .map_err(LayerError::Input)?
+            {
+                0 if filled == 0 => return Ok(false),
+                0 => return Err(self.cut_short()),
+                count => filled += count,
+            }
+        }
+        self.offset += BLOCK_BYTES as u64;
+        Ok(true)
+    }
+
+    fn read_exact(&mut self, bytes: &mut [u8]) -> Result<()> {
+        self.source.read_exact(bytes).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                self.cut_short()
+            } else {
+                LayerError::Input(error)
+            }
+        })?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Passes over what nobody read of the current member.
+    fn skip_rest(&mut self) -> Result<()> {
+        let mut bytes = [0; 8192];
+        let mut left = self.remaining + self.padding as u64;
+        while left > 0 {
+            let length = left.min(bytes.len() as u64) as usize;
+            self.read_exact(&mut bytes[..length])?;
+            left -= length as u64;
+        }
+        self.remaining = 0;
+        self.padding = 0;
+        Ok(())
+    }
+
+    fn cut_short(&self) -> LayerError {
+        self.malformed("it is cut short")
+    }
+
+    fn malformed(&self, reason: &'static str) -> LayerError {
+        LayerError::Archive {
+            offset: self.offset,
+            reason,
+        }
+    }
+}
+
+/// The bytes that the archive has of the current member.
+struct Data<'a, R>(&'a mut TarReader<R>);
+
+impl<R: Read> Read for Data<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let wanted = (bytes.len() as u64).min(self.0.remaining) as usize;
+        let count = self.0.source.read(&mut bytes[..wanted])?;
+        self.0.remaining -= count as u64;
+        self.0.offset += count as u64;
+        Ok(count)
+    }
+}
+
+/// A record's value; an empty one takes back an earlier one.
+fn lookup<'a>(records: &'a Records, key: &[u8]) -> Option<&'a [u8]> {
+    records
+        .iter()
+        .rev()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.as_slice())
+        .filter(|value| !value.is_empty())
+}
+
+fn xattrs(records: &Records) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut xattrs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for (key, value) in records {
+        if let Some(name) = pax::xattr_name(key) {
+            xattrs.retain(|(known, _)| *known != name);
+            xattrs.push((name, value.clone()));
+        }
+    }
+    xattrs.sort_unstable();
+    xattrs
+}
+
+fn c_string(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = memchr::memchr(0, &bytes) {
+        bytes.truncate(end);
+    }
+    bytes
+}
+
+fn decimal(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn unsigned(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Decimal seconds with an optional fraction, cut after nine digits.
+fn timestamp(text: &[u8]) -> Option<Mtime> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    let digits: String = fraction
+        .chars()
+        .chain("000000000".chars())
+        .take(9)
+        .collect();
+    let nanoseconds: u32 = digits.parse().ok()?;
+    if whole.starts_with('-') && nanoseconds > 0 {
+        return Some(Mtime {
+            seconds: seconds.checked_sub(1)?,
+            nanoseconds: 1_000_000_000 - nanoseconds,
+        });
+    }
+    Some(Mtime {
+        seconds,
+        nanoseconds,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_may_have_fractions_and_signs() {
+        let time = |seconds, nanoseconds| {
+            Some(Mtime {
+                seconds,
+                nanoseconds,
+            })
+        };
+        assert_eq!(timestamp(b"12"), time(12, 0));
+        assert_eq!(timestamp(b"12.5"), time(12, 500_000_000));
+        assert_eq!(timestamp(b"-1.25"), time(-2, 750_000_000));
+        assert_eq!(timestamp(b"1.1234567891"), time(1, 123_456_789));
+        assert_eq!(timestamp(b"x"), None);
+    }
+}

@@ -1,0 +1,356 @@
+//! A layer's tar: one index, one directory, always the same bytes.
+//!
+//! - Entries come in index order; a whiteout stands where what it removes would, an opaque directory's
+//!   mark directly after the directory.
+//! - Headers are ustar. What does not fit (long names that cannot be split, large numbers, times before
+//!   1970, extended attributes) comes before them in a pax header, its records in a fixed order.
+//! - Times are whole seconds, rounded down, as BuildKit and Docker write them.
+//! - User and group names are empty, and the pax headers' own names depend on the entry's name only.
+//! - Sparse files are written out, holes as zeros, and two zero blocks end the archive.
+//!
+//! Any change here changes the diffID of every layer that is made from then on.
+
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rayon::prelude::*;
+use rbuild_image::DiffId;
+use rustix::fs::{FileType, fstat};
+use tar::{EntryType, Header};
+
+use super::{BLOCK_BYTES, padding, pax};
+use crate::directories::Directories;
+use crate::error::{LayerError, Result};
+use crate::hash::{PIECE_BYTES, read_exact_at, with_piece};
+use crate::index::ContentIndex;
+use crate::index::entry::{Entry, EntryKind, Mtime, Opacity};
+use crate::index::path::{join, split};
+use crate::marks::{OPAQUE_NAME, WHITEOUT_PREFIX};
+use crate::relay::write_hashed;
+use crate::segments::data_segments;
+
+/// Files up to this size are read ahead, many at once.
+const SMALL_FILE_BYTES: u64 = 128 * 1024;
+
+/// How much is read ahead: entries, and bytes of small files.
+const AHEAD_ENTRIES: usize = 1024;
+const AHEAD_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The largest numbers that fit ustar's octal fields of 8 and 12 bytes.
+const MAX_OCTAL_8: u64 = 0o777_7777;
+const MAX_OCTAL_12: u64 = 0o777_7777_7777;
+
+/// Fields of a ustar header.
+const NAME_BYTES: usize = 100;
+const PREFIX_BYTES: usize = 155;
+
+/// Writes `index` with the file contents in `directory` as a tar.
+///
+/// # Errors
+/// [`LayerError::Changed`] when a file's size is not the index's any more, [`LayerError::File`] when one
+/// cannot be read, [`LayerError::Entry`] for a name that would mean a whiteout, [`LayerError::Output`].
+/// What was written until then is no archive: it has no end.
+pub fn write_tar(
+    directory: BorrowedFd<'_>,
+    index: &ContentIndex,
+    mut sink: impl Write,
+) -> Result<()> {
+    let directories = Directories::new(directory);
+    let mut rest = index.entries();
+    while !rest.is_empty() {
+        let (window, after) = rest.split_at(window_length(rest));
+        rest = after;
+        let contents: Vec<Content> = window
+            .par_iter()
+            .with_min_len(16)
+            .map(|entry| read_ahead(&directories, entry))
+            .collect::<Result<_>>()?;
+        for (entry, content) in window.iter().zip(contents) {
+            write_entry(&directories, entry, content, &mut sink)?;
+        }
+    }
+    put(&mut sink, &[0; 2 * BLOCK_BYTES])
+}
+
+/// The digest and the size in bytes of the tar that [`write_tar`] would write.
+///
+/// # Errors
+/// As [`write_tar`].
+pub fn tar_digest(directory: BorrowedFd<'_>, index: &ContentIndex) -> Result<(DiffId, u64)> {
+    write_hashed(|sink| write_tar(directory, index, sink))
+}
+
+/// A file's bytes, if they were read ahead.
+enum Content {
+    None,
+    Small(Vec<u8>),
+    Large,
+}
+
+/// How many entries to take together.
+fn window_length(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let mut length = 0;
+    for entry in entries.iter().take(AHEAD_ENTRIES) {
+        if let EntryKind::File { size, .. } = entry.kind
+            && size <= SMALL_FILE_BYTES
+        {
+            bytes += size;
+        }
+        length += 1;
+        if bytes >= AHEAD_BYTES {
+            break;
+        }
+    }
+    length
+}
+
+fn read_ahead(directories: &Directories<BorrowedFd<'_>>, entry: &Entry) -> Result<Content> {
+    let EntryKind::File { size, .. } = entry.kind else {
+        return Ok(Content::None);
+    };
+    if size > SMALL_FILE_BYTES {
+        return Ok(Content::Large);
+    }
+    let file = open(directories, &entry.path, size)?;
+    let mut bytes = vec![0; size as usize];
+    read_exact_at(file.as_fd(), &mut bytes, 0).map_err(|error| unreadable(&entry.path, error))?;
+    Ok(Content::Small(bytes))
+}
+
+fn open(directories: &Directories<BorrowedFd<'_>>, path: &[u8], size: u64) -> Result<OwnedFd> {
+    let file = directories.open_file(path)?;
+    let stat = fstat(&file).map_err(|errno| LayerError::file("stat", path, errno))?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    if !is_file || stat.st_size.cast_unsigned() != size {
+        return Err(LayerError::Changed {
+            path: path.to_vec(),
+        });
+    }
+    Ok(file)
+}
+
+fn unreadable(path: &[u8], error: std::io::Error) -> LayerError {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => LayerError::Changed {
+            path: path.to_vec(),
+        },
+        _ => LayerError::file("read", path, error),
+    }
+}
+
+fn write_entry(
+    directories: &Directories<BorrowedFd<'_>>,
+    entry: &Entry,
+    content: Content,
+    sink: &mut impl Write,
+) -> Result<()> {
+    put(sink, &headers(entry)?)?;
+    match content {
+        Content::None => {}
+        Content::Small(bytes) => {
+            put(sink, &bytes)?;
+            put_padding(sink, bytes.len() as u64)?;
+        }
+        Content::Large => write_large(directories, entry, sink)?,
+    }
+    if let EntryKind::Directory {
+        opaque: Opacity::Opaque,
+    } = entry.kind
+    {
+        let mark = Entry::whiteout(join(&entry.path, OPAQUE_NAME));
+        put(sink, &header_blocks(&mark, &mark.path))?;
+    }
+    Ok(())
+}
+
+fn write_large(
+    directories: &Directories<BorrowedFd<'_>>,
+    entry: &Entry,
+    sink: &mut impl Write,
+) -> Result<()> {
+    let EntryKind::File { size, .. } = entry.kind else {
+        return Ok(());
+    };
+    let file = open(directories, &entry.path, size)?;
+    let segments =
+        data_segments(file.as_fd(), size).map_err(|error| unreadable(&entry.path, error))?;
+    let mut at = 0;
+    for (start, end) in segments {
+        put_zeros(sink, start - at)?;
+        at = start;
+        while at < end {
+            let length = (end - at).min(PIECE_BYTES as u64);
+            with_piece(file.as_fd(), at, length, |bytes| put(sink, bytes))
+                .map_err(|error| unreadable(&entry.path, error))??;
+            at += length;
+        }
+    }
+    put_zeros(sink, size - at)?;
+    put_padding(sink, size)
+}
+
+/// An entry's header blocks.
+fn headers(entry: &Entry) -> Result<Vec<u8>> {
+    let (parent, name) = split(&entry.path);
+    if entry.kind == EntryKind::Whiteout {
+        let marked = [WHITEOUT_PREFIX, name].concat();
+        return Ok(header_blocks(entry, &join(parent, &marked)));
+    }
+    if name.starts_with(WHITEOUT_PREFIX) {
+        return Err(LayerError::entry(
+            &entry.path,
+            "a name that begins with .wh. means a deletion in a layer",
+        ));
+    }
+    let mut path = entry.path.clone();
+    if entry.is_directory() {
+        path.push(b'/');
+    }
+    Ok(header_blocks(entry, &path))
+}
+
+/// The header of `entry` under `path`, behind a pax header where it needs one.
+fn header_blocks(entry: &Entry, path: &[u8]) -> Vec<u8> {
+    let mut header = Header::new_ustar();
+    let mut records = Vec::new();
+    put_name(&mut header, &mut records, path);
+    put_link(&mut header, &mut records, entry);
+    let size = match entry.kind {
+        EntryKind::File { size, .. } => size,
+        _ => 0,
+    };
+    header.set_entry_type(entry_type(&entry.kind));
+    header.set_mode(entry.mode);
+    header.set_size(octal(size, MAX_OCTAL_12, b"size", &mut records));
+    header.set_uid(octal(entry.uid.into(), MAX_OCTAL_8, b"uid", &mut records));
+    header.set_gid(octal(entry.gid.into(), MAX_OCTAL_8, b"gid", &mut records));
+    header.set_mtime(seconds(entry.mtime, &mut records));
+    put_device(&mut header, &entry.kind);
+    header.set_cksum();
+    if !matches!(entry.kind, EntryKind::Hardlink { .. }) {
+        for (name, value) in &entry.xattrs {
+            pax::put_record(&mut records, &pax::xattr_key(name), value);
+        }
+    }
+    let mut blocks = Vec::with_capacity(BLOCK_BYTES);
+    if !records.is_empty() {
+        put_pax(&mut blocks, path, &records);
+    }
+    blocks.extend_from_slice(header.as_bytes());
+    blocks
+}
+
+fn put_name(header: &mut Header, records: &mut Vec<u8>, path: &[u8]) {
+    let ustar = header.as_ustar_mut().expect("a new ustar header is one");
+    if let Some((prefix, name)) = split_name(path) {
+        ustar.name[..name.len()].copy_from_slice(name);
+        ustar.prefix[..prefix.len()].copy_from_slice(prefix);
+        return;
+    }
+    pax::put_record(records, b"path", path);
+    ustar.name.copy_from_slice(&path[..NAME_BYTES]);
+}
+
+/// A path as ustar's prefix and name, if it can be cut at a slash so that both fit.
+fn split_name(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    if path.len() <= NAME_BYTES {
+        return Some((&[], path));
+    }
+    let last = path.len() - 1;
+    let slash = memchr::memrchr(b'/', &path[..last.min(PREFIX_BYTES + 1)])?;
+    let name = &path[slash + 1..];
+    (slash > 0 && name.len() <= NAME_BYTES).then(|| (&path[..slash], name))
+}
+
+fn put_link(header: &mut Header, records: &mut Vec<u8>, entry: &Entry) {
+    let (EntryKind::Symlink { target } | EntryKind::Hardlink { target }) = &entry.kind else {
+        return;
+    };
+    if target.len() > NAME_BYTES {
+        pax::put_record(records, b"linkpath", target);
+    }
+    let fitting = &target[..target.len().min(NAME_BYTES)];
+    header.as_old_mut().linkname[..fitting.len()].copy_from_slice(fitting);
+}
+
+fn put_device(header: &mut Header, kind: &EntryKind) {
+    let (major, minor) = match *kind {
+        EntryKind::CharDevice { major, minor } | EntryKind::BlockDevice { major, minor } => {
+            (major, minor)
+        }
+        _ => (0, 0),
+    };
+    let ustar = header.as_ustar_mut().expect("a new ustar header is one");
+    ustar.set_device_major(major);
+    ustar.set_device_minor(minor);
+}
+
+/// A number for an octal field; one that is too large goes into a pax record, the field then says zero.
+fn octal(number: u64, largest: u64, key: &[u8], records: &mut Vec<u8>) -> u64 {
+    if number <= largest {
+        return number;
+    }
+    pax::put_record(records, key, number.to_string().as_bytes());
+    0
+}
+
+fn seconds(mtime: Mtime, records: &mut Vec<u8>) -> u64 {
+    match u64::try_from(mtime.seconds) {
+        Ok(seconds) => octal(seconds, MAX_OCTAL_12, b"mtime", records),
+        Err(_) => {
+            pax::put_record(records, b"mtime", mtime.seconds.to_string().as_bytes());
+            0
+        }
+    }
+}
+
+const fn entry_type(kind: &EntryKind) -> EntryType {
+    match kind {
+        EntryKind::File { .. } | EntryKind::Whiteout => EntryType::Regular,
+        EntryKind::Directory { .. } => EntryType::Directory,
+        EntryKind::Symlink { .. } => EntryType::Symlink,
+        EntryKind::Hardlink { .. } => EntryType::Link,
+        EntryKind::CharDevice { .. } => EntryType::Char,
+        EntryKind::BlockDevice { .. } => EntryType::Block,
+        EntryKind::Fifo => EntryType::Fifo,
+    }
+}
+
+/// A pax header with `records`. Its name is only for readers that do not know pax.
+fn put_pax(blocks: &mut Vec<u8>, path: &[u8], records: &[u8]) {
+    let (_, name) = split(crate::index::path::trim(path));
+    let mut full = b"PaxHeaders.0/".to_vec();
+    full.extend_from_slice(&name[..name.len().min(NAME_BYTES - full.len())]);
+    let mut header = Header::new_ustar();
+    header.as_old_mut().name[..full.len()].copy_from_slice(&full);
+    header.set_entry_type(EntryType::XHeader);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(records.len() as u64);
+    put_device(&mut header, &EntryKind::Fifo);
+    header.set_cksum();
+    blocks.extend_from_slice(header.as_bytes());
+    blocks.extend_from_slice(records);
+    blocks.resize(blocks.len() + padding(records.len() as u64), 0);
+}
+
+fn put(sink: &mut impl Write, bytes: &[u8]) -> Result<()> {
+    sink.write_all(bytes).map_err(LayerError::Output)
+}
+
+fn put_padding(sink: &mut impl Write, size: u64) -> Result<()> {
+    put(sink, &[0; BLOCK_BYTES][..padding(size)])
+}
+
+fn put_zeros(sink: &mut impl Write, mut count: u64) -> Result<()> {
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    while count > 0 {
+        let length = count.min(ZEROS.len() as u64);
+        put(sink, &ZEROS[..length as usize])?;
+        count -= length;
+    }
+    Ok(())
+}
