@@ -1,2 +1,53 @@
 //! Run one process tree over a root filesystem, isolated.
+//!
+//! [`spawn`] starts a [`Spec`]: new mount, PID, IPC, UTS and cgroup namespaces, an overlayfs root
+//! from layers, Docker's default capabilities, seccomp profile and masked paths. It works as root,
+//! and the same without root once the process has entered a user namespace
+//! (`rbuild_sys::enter_user_namespace`). When the command ends, all that it left behind is dead.
+//!
+//! The init is this very program, started again with a hidden argument: `main`, or a test's, has
+//! to begin with [`init_if_asked`].
+//!
+//! It does not make layers of what was changed, nor networks, nor does it read output: callers
+//! hand in descriptors.
+//!
+//! ```no_run
+//! use rbuild_sandbox::{Root, Spec, Stdio, Upper, init_if_asked, spawn};
+//!
+//! # fn main() -> Result<(), rbuild_sandbox::SandboxError> {
+//! init_if_asked();
+//! let root = Root::Overlay {
+//!     lowers: vec!["/layers/app".into(), "/layers/base".into()],
+//!     upper: Some(Upper { diff: "/tmp/step/diff".into(), work: "/tmp/step/work".into() }),
+//! };
+//! let spec = Spec::new(root, "/var/lib/rbuild/scaffold", vec!["/bin/true".into()]);
+//! let exit = spawn(&spec, Stdio::Null, &[])?.wait()?;
+//! assert!(exit.success());
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
+
+mod capabilities;
+mod channel;
+mod cleanup;
+mod error;
+mod executable;
+mod init;
+mod scaffold;
+mod seccomp;
+mod spawn;
+mod spec;
+mod stub;
+mod text;
+mod user;
+
+pub use capabilities::Capabilities;
+pub use channel::TerminalSize;
+pub use error::{InitFailure, SandboxError};
+pub use init::init_if_asked;
+pub use spawn::{Exit, Killer, Running, Stdio, spawn};
+pub use spec::{
+    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, KernelPaths, Mount, Network, NewPrivileges, Process,
+    Rlimit, Root, Seccomp, Source, Spec, Upper, UserRules, rlimit_number,
+};

@@ -3,7 +3,6 @@
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::OnceLock;
 
 use bitflags::bitflags;
 use rustix::mount::{
@@ -77,13 +76,10 @@ pub fn make_mounts_private() -> Result<(), SysError> {
 
 /// True where user ids mean what they say: outside every user namespace but the first.
 pub fn is_initial_user_namespace() -> bool {
-    static INITIAL: OnceLock<bool> = OnceLock::new();
     /// `PROC_USER_INIT_INO` of `linux/proc_ns.h`, fixed by the kernel's ABI.
     const INITIAL_USER_NAMESPACE_INODE: u64 = 0xEFFF_FFFD;
-    *INITIAL.get_or_init(|| {
-        rustix::fs::stat("/proc/self/ns/user")
-            .is_ok_and(|stat| stat.st_ino == INITIAL_USER_NAMESPACE_INODE)
-    })
+    rustix::fs::stat("/proc/self/ns/user")
+        .is_ok_and(|stat| stat.st_ino == INITIAL_USER_NAMESPACE_INODE)
 }
 
 /// A detached copy of the mount at `path` below `at`; a symbolic link at its end is followed.

@@ -121,14 +121,12 @@ fn mount_few(lowers: &[&Path], flavor: OverlayFlavor) -> Result<OwnedFd, SysErro
     let [lower] = lowers else {
         return Ok(empty);
     };
-    match mount(&[lower, &through_proc(empty.as_fd())], None, flavor) {
-        Ok(merged) => Ok(merged),
-        Err(_) => {
-            let tree = clone_tree(CWD, lower, Recursion::This)?;
-            set_attributes(tree.as_fd(), Attributes::READ_ONLY, Recursion::This)?;
-            Ok(tree)
-        }
+    if let Ok(merged) = mount(&[lower, &through_proc(empty.as_fd())], None, flavor) {
+        return Ok(merged);
     }
+    let tree = clone_tree(CWD, lower, Recursion::This)?;
+    set_attributes(tree.as_fd(), Attributes::READ_ONLY, Recursion::This)?;
+    Ok(tree)
 }
 
 fn empty_directory() -> Result<OwnedFd, SysError> {

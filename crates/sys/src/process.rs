@@ -170,7 +170,7 @@ pub fn set_user(user: u32, group: u32) -> Result<(), SysError> {
 }
 
 /// Sets a resource limit by the kernel's number for it (`RLIMIT_NOFILE` is 7 on x86-64 and
-/// AArch64); `u64::MAX` means unlimited.
+/// `AArch64`); `u64::MAX` means unlimited.
 ///
 /// # Errors
 /// [`SysError::Call`].
@@ -198,7 +198,7 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), SysError> {
     Ok(())
 }
 
-/// Brings up `lo` in this process's network namespace, which gives it 127.0.0.1 and ::1.
+/// Brings up `lo` in this process's network namespace, which gives it 127.0.0.1 and `::1`.
 ///
 /// # Errors
 /// [`SysError::Call`].

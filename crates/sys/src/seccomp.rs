@@ -23,7 +23,7 @@ struct Program {
     instructions: *const BpfInstruction,
 }
 
-/// Puts this thread under `program` for good. Needs `CAP_SYS_ADMIN` or no_new_privs.
+/// Puts this thread under `program` for good. Needs `CAP_SYS_ADMIN` or `no_new_privs`.
 ///
 /// # Errors
 /// [`SysError::Call`]; `EINVAL` also for a program that the kernel finds invalid.

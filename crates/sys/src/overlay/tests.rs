@@ -1,3 +1,9 @@
+#![allow(
+    clippy::print_stderr,
+    clippy::unnecessary_wraps,
+    reason = "skips are told"
+)]
+
 use super::*;
 
 use std::error::Error;

@@ -1,0 +1,95 @@
+//! The keeper: outside the new world, it starts its process 1, waits for it, and kills it when the
+//! caller is gone. A parent-death signal alone would not do: it follows the caller's *thread*.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::sched::CloneFlags;
+use rbuild_sys::{Fork, SingleThreaded, duplicate_onto, exit_now, fork};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, setsid, waitpid,
+};
+
+use super::{Task, run as run_init};
+use crate::InitFailure;
+use crate::channel::{Channel, Order, Report};
+
+/// Lives until the process has ended. An error means that the caller cannot be talked to.
+pub(super) fn run() -> io::Result<i32> {
+    let control = take_control()?;
+    // Signals that a terminal sends to the caller's group are for the caller to act on.
+    let _ = setsid();
+    let Some((order, descriptors)) = control.receive::<Order>()? else {
+        return Ok(0);
+    };
+    match begin(&control, &order, descriptors) {
+        Ok((pid, pidfd)) => {
+            let ended = wait(&control, pid, &pidfd)?;
+            control.send(&ended, &[])?;
+        }
+        Err(failure) => control.send(&Report::Failed(failure), &[])?,
+    }
+    Ok(0)
+}
+
+/// Standard input is the control channel; from here on exec closes it.
+fn take_control() -> io::Result<Channel> {
+    let stdin = io::stdin();
+    let control = rustix::io::fcntl_dupfd_cloexec(stdin.as_fd(), 3)?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    duplicate_onto(null.as_fd(), 0).map_err(io::Error::other)?;
+    Ok(Channel::from_fd(control))
+}
+
+fn begin(
+    control: &Channel,
+    order: &Order,
+    descriptors: Vec<OwnedFd>,
+) -> Result<(Pid, OwnedFd), InitFailure> {
+    let task = Task::new(order, descriptors)
+        .map_err(|error| InitFailure::step("read the specification", error))?;
+    let single = SingleThreaded::check("start a sandbox")?;
+    nix::sched::unshare(CloneFlags::CLONE_NEWPID)
+        .map_err(|error| InitFailure::step("make a PID namespace", error))?;
+    let pid = match fork(single)? {
+        Fork::Child => exit_now(run_init(task)),
+        Fork::Parent(pid) => pid,
+    };
+    // The report channel must not stay open here, nor the command's output.
+    drop(task);
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())
+        .map_err(|error| InitFailure::step("watch the process", error))?;
+    let started = Report::Started {
+        pid: pid.as_raw_nonzero().get().unsigned_abs(),
+    };
+    if control.send(&started, &[pidfd.as_fd()]).is_err() {
+        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+    }
+    Ok((pid, pidfd))
+}
+
+/// Waits for the process, or for the caller to vanish, which the process does not outlive.
+fn wait(control: &Channel, pid: Pid, pidfd: &OwnedFd) -> io::Result<Report> {
+    loop {
+        let mut events = [
+            PollFd::new(pidfd, PollFlags::IN),
+            PollFd::new(control, PollFlags::IN),
+        ];
+        rustix::io::retry_on_intr(|| poll(&mut events, None))?;
+        if !events[0].revents().is_empty() {
+            break;
+        }
+        if !events[1].revents().is_empty() {
+            let _ = pidfd_send_signal(pidfd, Signal::KILL);
+            break;
+        }
+    }
+    let ended = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()))?;
+    let (_, status) = ended.ok_or_else(|| io::Error::from_raw_os_error(libc::ECHILD))?;
+    Ok(Report::Ended {
+        code: status.exit_status(),
+        signal: status.terminating_signal(),
+    })
+}

@@ -1,0 +1,53 @@
+//! The namespaces that process 1 makes for itself.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::sched::CloneFlags;
+use rbuild_sys::{bring_up_loopback, make_mounts_private};
+use rustix::fs::{Mode, OFlags};
+
+use crate::{InitFailure, Network, Spec};
+
+pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
+    for directory in &spec.cgroups {
+        join_cgroup(directory)?;
+    }
+    let mut flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    if spec.network == Network::None {
+        flags |= CloneFlags::CLONE_NEWNET;
+    }
+    unshare(flags, "make namespaces")?;
+    // Kernels without control groups have no namespace for them, and nothing to hide there.
+    match nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP) {
+        Ok(()) | Err(nix::errno::Errno::EINVAL) => {}
+        Err(error) => return Err(InitFailure::step("make a cgroup namespace", error)),
+    }
+    make_mounts_private()?;
+    match spec.network {
+        Network::Host => {}
+        Network::None => bring_up_loopback()?,
+        Network::Join(index) => {
+            nix::sched::setns(trees[index].as_fd(), CloneFlags::CLONE_NEWNET)
+                .map_err(|error| InitFailure::step("join the network", error))?;
+        }
+    }
+    rustix::system::sethostname(spec.hostname.as_bytes())
+        .map_err(|error| InitFailure::step(format!("set host name {}", spec.hostname), error))
+}
+
+fn unshare(flags: CloneFlags, action: &str) -> Result<(), InitFailure> {
+    nix::sched::unshare(flags).map_err(|error| InitFailure::step(action, error))
+}
+
+/// Before the cgroup namespace is made, so that this directory is its root.
+fn join_cgroup(directory: &Path) -> Result<(), InitFailure> {
+    let list = directory.join("cgroup.procs");
+    let fail = |error: rustix::io::Errno| {
+        InitFailure::step(format!("join control group {}", directory.display()), error)
+    };
+    let file =
+        rustix::fs::open(&list, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(fail)?;
+    rustix::io::write(&file, b"0").map_err(fail)?;
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! The caller's side: start an init, hear how it went, wait for the end.
+//!
+//! ```text
+//!   caller            keeper                init → command
+//!     │ posix_spawn ─►  │                     │
+//!     │ Order ────────► │ unshare pid, fork ─►│ namespaces, root, mounts
+//!     │ ◄──── Started ──│                     │ user, filter, capabilities
+//!     │ ◄───────────────────────── Made ──────│ exec (closes the channel)
+//!     │ ◄────── Ended ──│ ◄───── exits ───────│
+//! ```
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio as ProcessStdio};
+use std::sync::Arc;
+
+use rbuild_sys::sealed_memory_file;
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::channel::{Channel, MAX_DESCRIPTORS, MadeAt, Order, Report, TerminalSize};
+use crate::init::INIT_ARGUMENT;
+use crate::{Network, SandboxError, Seccomp, Source, Spec, cleanup, executable, scaffold, seccomp};
+
+/// Where the command's input comes from and its output goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Stdio<'a> {
+    /// Descriptors of the caller's. No stdin means /dev/null.
+    Descriptors {
+        /// Read by the command.
+        stdin: Option<BorrowedFd<'a>>,
+        /// Written by the command.
+        stdout: BorrowedFd<'a>,
+        /// Written by the command.
+        stderr: BorrowedFd<'a>,
+    },
+    /// A new pseudo terminal of this size, whose other end is [`Running::terminal`].
+    Terminal(TerminalSize),
+    /// Nothing to read, nowhere to write.
+    Null,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Whether the code is 0.
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+
+    /// As shells tell it: 128 is added to the number of a signal.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// A command in its sandbox. Dropping it kills whatever runs there.
+#[derive(Debug)]
+pub struct Running {
+    keeper: Child,
+    control: Channel,
+    pid: u32,
+    killer: Killer,
+    terminal: Option<OwnedFd>,
+    made: Vec<MadeAt>,
+    changes: Option<std::path::PathBuf>,
+    exit: Option<Exit>,
+}
+
+/// Ends a sandbox from another thread.
+#[derive(Debug, Clone)]
+pub struct Killer(Arc<OwnedFd>);
+
+impl Killer {
+    /// Kills the command and with it all that it started. No error when it has already ended.
+    pub fn kill(&self) {
+        let _ = pidfd_send_signal(&*self.0, Signal::KILL);
+    }
+
+    /// Sends a signal to the command. As process 1 of its world it only gets those it handles,
+    /// besides KILL and STOP.
+    ///
+    /// # Errors
+    /// [`SandboxError::Reach`] for a number that is no signal.
+    pub fn signal(&self, number: i32) -> Result<(), SandboxError> {
+        let signal = Signal::from_named_raw(number)
+            .ok_or_else(|| SandboxError::Reach(io::Error::from_raw_os_error(libc::EINVAL)))?;
+        match pidfd_send_signal(&*self.0, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(SandboxError::Reach(error.into())),
+        }
+    }
+}
+
+/// Starts `spec` and returns when its command runs. `trees` are what [`Source::Tree`] and
+/// [`Network::Join`] refer to by number; a mount tree is used up by the call.
+///
+/// # Errors
+/// [`SandboxError::Init`] when the sandbox cannot be set up or the command not be started.
+pub fn spawn(
+    spec: &Spec,
+    stdio: Stdio<'_>,
+    trees: &[BorrowedFd<'_>],
+) -> Result<Running, SandboxError> {
+    check_trees(spec, trees)?;
+    scaffold::ensure(&spec.scaffold)?;
+    let program = executable::path()?;
+    let (control, control_inside) = Channel::pair().map_err(SandboxError::Prepare)?;
+    let keeper = Command::new(program)
+        .arg0("rbuild-init")
+        .arg(OsStr::new(INIT_ARGUMENT))
+        .env_clear()
+        .stdin(ProcessStdio::from(control_inside.into_fd()))
+        .spawn()
+        .map_err(SandboxError::Start)?;
+    let report = match send_order(spec, stdio, trees, &control) {
+        Ok(report) => report,
+        Err(error) => {
+            drop(control);
+            reap(keeper);
+            return Err(error);
+        }
+    };
+    await_start(spec, keeper, control, &report)
+}
+
+fn check_trees(spec: &Spec, trees: &[BorrowedFd<'_>]) -> Result<(), SandboxError> {
+    let mounts = spec.mounts.iter().filter_map(|mount| match mount.source {
+        Source::Tree(index) => Some(index),
+        _ => None,
+    });
+    let network = match spec.network {
+        Network::Join(index) => Some(index),
+        _ => None,
+    };
+    if let Some(index) = mounts.chain(network).find(|index| *index >= trees.len()) {
+        return Err(SandboxError::Describe(format!("no tree number {index}")));
+    }
+    // The specification, the filter, the report channel and three standard descriptors.
+    if trees.len() + 6 > MAX_DESCRIPTORS {
+        return Err(SandboxError::Describe(format!("{} trees", trees.len())));
+    }
+    Ok(())
+}
+
+/// Sends the order and returns the caller's end of the report channel.
+fn send_order(
+    spec: &Spec,
+    stdio: Stdio<'_>,
+    trees: &[BorrowedFd<'_>],
+    control: &Channel,
+) -> Result<Channel, SandboxError> {
+    let json =
+        serde_json::to_vec(spec).map_err(|error| SandboxError::Describe(error.to_string()))?;
+    let prepare = |error: rbuild_sys::SysError| SandboxError::Prepare(io::Error::other(error));
+    let spec_file = sealed_memory_file("rbuild-spec", &json).map_err(prepare)?;
+    let filter = match spec.process.seccomp {
+        Seccomp::Default => Some(seccomp::filter_file(spec.process.capabilities)?),
+        Seccomp::Unconfined => None,
+    };
+    let (report, report_inside) = Channel::pair().map_err(SandboxError::Prepare)?;
+    let mut order = Order {
+        filter: filter.is_some(),
+        stdin: false,
+        output: false,
+        terminal: None,
+    };
+    let mut descriptors = vec![spec_file.as_fd()];
+    descriptors.extend(filter.as_ref().map(|file| file.as_fd()));
+    descriptors.push(report_inside.as_fd());
+    match stdio {
+        Stdio::Descriptors {
+            stdin,
+            stdout,
+            stderr,
+        } => {
+            order.stdin = stdin.is_some();
+            order.output = true;
+            descriptors.extend(stdin);
+            descriptors.extend([stdout, stderr]);
+        }
+        Stdio::Terminal(size) => order.terminal = Some(size),
+        Stdio::Null => {}
+    }
+    descriptors.extend(trees);
+    control
+        .send(&order, &descriptors)
+        .map_err(SandboxError::Prepare)?;
+    Ok(report)
+}
+
+/// Listens until the command runs, which closes the report channel, or something failed.
+fn await_start(
+    spec: &Spec,
+    keeper: Child,
+    control: Channel,
+    report: &Channel,
+) -> Result<Running, SandboxError> {
+    let (pid, pidfd) = match control.receive().map_err(SandboxError::Prepare) {
+        Ok(Some((Report::Started { pid }, mut descriptors))) if descriptors.len() == 1 => {
+            (pid, descriptors.remove(0))
+        }
+        other => {
+            drop(control);
+            reap(keeper);
+            return Err(match other {
+                Ok(Some((Report::Failed(failure), _))) => SandboxError::Init(failure),
+                Ok(_) => SandboxError::Died,
+                Err(error) => error,
+            });
+        }
+    };
+    let mut running = Running {
+        keeper,
+        control,
+        pid,
+        killer: Killer(Arc::new(pidfd)),
+        terminal: None,
+        made: Vec::new(),
+        changes: cleanup::changes_of(&spec.root),
+        exit: None,
+    };
+    loop {
+        match report.receive().map_err(SandboxError::Prepare)? {
+            None => return Ok(running),
+            Some((Report::Terminal, mut descriptors)) => running.terminal = descriptors.pop(),
+            Some((Report::Made(mut made), _)) => running.made.append(&mut made),
+            Some((Report::Failed(failure), _)) => {
+                running.finish()?;
+                return Err(SandboxError::Init(failure));
+            }
+            Some((Report::Started { .. } | Report::Ended { .. }, _)) => {
+                return Err(SandboxError::Died);
+            }
+        }
+    }
+}
+
+impl Running {
+    /// The command's process id, outside.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// A handle that other threads can end the sandbox with.
+    pub fn killer(&self) -> Killer {
+        self.killer.clone()
+    }
+
+    /// Kills the command and all that it started; `wait` then returns at once.
+    pub fn kill(&self) {
+        self.killer.kill();
+    }
+
+    /// The caller's end of the pseudo terminal, where one was asked for.
+    pub fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Tells the terminal that its window has another size now.
+    ///
+    /// # Errors
+    /// [`SandboxError::Reach`]. Without a terminal nothing happens.
+    pub fn resize(&self, size: TerminalSize) -> Result<(), SandboxError> {
+        let Some(terminal) = &self.terminal else {
+            return Ok(());
+        };
+        let size = rustix::termios::Winsize {
+            ws_row: size.rows,
+            ws_col: size.columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(terminal, size)
+            .map_err(|error| SandboxError::Reach(error.into()))
+    }
+
+    /// Waits for the end of the command. When this returns, all that it left running is dead, and
+    /// the mount points that were made for it are gone from the changes.
+    ///
+    /// # Errors
+    /// [`SandboxError::Wait`], [`SandboxError::Cleanup`].
+    pub fn wait(mut self) -> Result<Exit, SandboxError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<Exit, SandboxError> {
+        if let Some(exit) = self.exit {
+            return Ok(exit);
+        }
+        let exit = match self.control.receive().map_err(SandboxError::Wait)? {
+            Some((
+                Report::Ended {
+                    code: Some(code), ..
+                },
+                _,
+            )) => Exit::Code(code),
+            Some((
+                Report::Ended {
+                    signal: Some(signal),
+                    ..
+                },
+                _,
+            )) => Exit::Signal(signal),
+            // The keeper was killed, and the kernel killed the command with it.
+            _ => {
+                self.killer.kill();
+                Exit::Signal(libc::SIGKILL)
+            }
+        };
+        self.exit = Some(exit);
+        self.keeper.wait().map_err(SandboxError::Wait)?;
+        if let Some(changes) = &self.changes {
+            cleanup::remove(changes, &self.made)?;
+        }
+        Ok(exit)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.exit.is_none() {
+            self.killer.kill();
+            // There is nobody left to tell.
+            let _ = self.finish();
+        }
+    }
+}
+
+/// Waits for a keeper that was told nothing, or whose channel was closed: it ends at once.
+fn reap(mut keeper: Child) {
+    let _ = keeper.wait();
+}
