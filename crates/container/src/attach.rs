@@ -1,0 +1,372 @@
+//! The user's streams and signals, connected to a container in the foreground.
+//!
+//! ```text
+//! -t        terminal ⇄ pty ⇄ container       (raw mode, size follows)
+//! not -t    stdout ◀───────── container      handed on as it is, unless it is a terminal: then through a pipe, so
+//!           stdin  ─────────▶ container      that the container cannot reach the user's terminal
+//! ```
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+
+use rbuild_sandbox::{Exit, Killer, Stdio, TerminalSize};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::termios::{Winsize, isatty, tcsetwinsize};
+use signal_hook::consts::signal as signals;
+use signal_hook::iterator::Signals;
+
+use crate::terminal::{RawTerminal, terminal_size};
+use crate::{ContainerError, Options};
+
+/// One read of output or input.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Interrupts after which a container that does not listen is killed, as Docker's client does.
+const INTERRUPTS_TO_KILL: u32 = 3;
+
+/// A terminal whose size nobody knows.
+const UNKNOWN_SIZE: TerminalSize = TerminalSize {
+    rows: 24,
+    columns: 80,
+};
+
+/// Passed on to the container's first process. Not here: those that stop us, and those that tell of our own children,
+/// pipes and sockets.
+const FORWARDED: [i32; 8] = [
+    signals::SIGHUP,
+    signals::SIGINT,
+    signals::SIGQUIT,
+    signals::SIGTERM,
+    signals::SIGUSR1,
+    signals::SIGUSR2,
+    signals::SIGCONT,
+    signals::SIGALRM,
+];
+
+/// The user's three streams.
+#[derive(Debug, Clone, Copy)]
+pub struct Streams<'a> {
+    /// Read by the container with `-i`.
+    pub stdin: BorrowedFd<'a>,
+    /// Written by the container.
+    pub stdout: BorrowedFd<'a>,
+    /// Written by the container; with `-t` all goes to stdout.
+    pub stderr: BorrowedFd<'a>,
+}
+
+/// How the streams are connected, made before the container starts.
+pub(crate) struct Wiring<'a> {
+    user: Streams<'a>,
+    mode: Wired,
+    signals: Signals,
+}
+
+enum Wired {
+    Terminal {
+        input: Input,
+        size: TerminalSize,
+    },
+    Plain {
+        stdin: Option<Inward>,
+        stdout: Outward,
+        stderr: Outward,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Input {
+    Keyboard,
+    Nothing,
+}
+
+/// Input of a container without a terminal.
+enum Inward {
+    /// The user's descriptor itself.
+    Direct,
+    /// Through this pipe.
+    Piped { read: OwnedFd, write: OwnedFd },
+}
+
+/// Output of a container without a terminal.
+enum Outward {
+    /// The user's descriptor itself.
+    Direct,
+    /// Through this pipe.
+    Piped { read: OwnedFd, write: OwnedFd },
+}
+
+/// A copy from one descriptor to another, to be run on a thread.
+struct Copy {
+    from: OwnedFd,
+    to: OwnedFd,
+}
+
+impl<'a> Wiring<'a> {
+    /// Looks at the streams; from here on signals wait for the container instead of ending us.
+    pub(crate) fn new(options: &Options, user: Streams<'a>) -> Result<Self, ContainerError> {
+        let mode = if options.tty {
+            Self::terminal(options, user)?
+        } else {
+            let stdin = options
+                .interactive
+                .then(|| Inward::new(user.stdin))
+                .transpose()?;
+            Wired::Plain {
+                stdin,
+                stdout: Outward::new(user.stdout)?,
+                stderr: Outward::new(user.stderr)?,
+            }
+        };
+        let all = FORWARDED.iter().chain(&[signals::SIGWINCH]);
+        let signals = Signals::new(all).map_err(ContainerError::Attach)?;
+        Ok(Self {
+            user,
+            mode,
+            signals,
+        })
+    }
+
+    fn terminal(options: &Options, user: Streams<'_>) -> Result<Wired, ContainerError> {
+        if options.interactive && !isatty(user.stdin) {
+            return Err(ContainerError::NotATerminal);
+        }
+        let size = terminal_size(user.stdout).or_else(|| terminal_size(user.stdin));
+        Ok(Wired::Terminal {
+            input: if options.interactive {
+                Input::Keyboard
+            } else {
+                Input::Nothing
+            },
+            size: size.unwrap_or(UNKNOWN_SIZE),
+        })
+    }
+
+    /// What the sandbox connects the container to.
+    pub(crate) fn stdio(&self) -> Stdio<'_> {
+        match &self.mode {
+            Wired::Terminal { size, .. } => Stdio::Terminal(*size),
+            Wired::Plain {
+                stdin,
+                stdout,
+                stderr,
+            } => Stdio::Descriptors {
+                stdin: stdin.as_ref().map(|stdin| match stdin {
+                    Inward::Direct => self.user.stdin,
+                    Inward::Piped { read, .. } => read.as_fd(),
+                }),
+                stdout: stdout.inside(self.user.stdout),
+                stderr: stderr.inside(self.user.stderr),
+            },
+        }
+    }
+
+    /// Copies and forwards until the container ends.
+    pub(crate) fn run(self, running: rbuild_sandbox::Running) -> Result<Exit, ContainerError> {
+        let Self {
+            user,
+            mode,
+            mut signals,
+        } = self;
+        let terminal = running.terminal().map(duplicate).transpose()?;
+        let (outputs, input, raw) = match mode {
+            Wired::Terminal { input, .. } => terminal_copies(user, input, terminal.as_ref())?,
+            Wired::Plain {
+                stdin,
+                stdout,
+                stderr,
+            } => plain_copies(user, stdin, stdout, stderr)?,
+        };
+        let killer = running.killer();
+        let handle = signals.handle();
+        let (ended, end) = pipe()?;
+        thread::scope(|scope| {
+            scope.spawn(|| forward(&mut signals, &killer, user, terminal.as_ref()));
+            scope.spawn(|| input.map(|copy| copy.run_until(&ended)));
+            let outputs: Vec<_> = outputs
+                .into_iter()
+                .map(|copy| scope.spawn(|| copy.run()))
+                .collect();
+            let exit = running.wait();
+            // All writers are dead: what is left in the pipes comes out, and then the copies end.
+            for output in outputs {
+                let _ = output.join();
+            }
+            drop(end);
+            handle.close();
+            drop(raw);
+            Ok(exit?)
+        })
+    }
+}
+
+type Copies = (Vec<Copy>, Option<Copy>, Option<RawTerminal>);
+
+fn terminal_copies(
+    user: Streams<'_>,
+    input: Input,
+    terminal: Option<&OwnedFd>,
+) -> Result<Copies, ContainerError> {
+    let Some(terminal) = terminal else {
+        return Ok((Vec::new(), None, None));
+    };
+    let output = Copy {
+        from: duplicate(terminal.as_fd())?,
+        to: duplicate(user.stdout)?,
+    };
+    if input == Input::Nothing {
+        return Ok((vec![output], None, None));
+    }
+    let raw = RawTerminal::enter(user.stdin)?;
+    let input = Copy {
+        from: duplicate(user.stdin)?,
+        to: duplicate(terminal.as_fd())?,
+    };
+    Ok((vec![output], Some(input), Some(raw)))
+}
+
+fn plain_copies(
+    user: Streams<'_>,
+    stdin: Option<Inward>,
+    stdout: Outward,
+    stderr: Outward,
+) -> Result<Copies, ContainerError> {
+    let input = match stdin {
+        // The container has its own copy of the reading end by now.
+        Some(Inward::Piped { write, .. }) => Some(Copy {
+            from: duplicate(user.stdin)?,
+            to: write,
+        }),
+        Some(Inward::Direct) | None => None,
+    };
+    let outputs = [(stdout, user.stdout), (stderr, user.stderr)];
+    let outputs = outputs
+        .into_iter()
+        .filter_map(|(outward, user)| match outward {
+            Outward::Piped { read, .. } => Some(duplicate(user).map(|to| Copy { from: read, to })),
+            Outward::Direct => None,
+        });
+    Ok((outputs.collect::<Result<_, _>>()?, input, None))
+}
+
+impl Inward {
+    fn new(user: BorrowedFd<'_>) -> Result<Self, ContainerError> {
+        if !isatty(user) {
+            return Ok(Self::Direct);
+        }
+        let (read, write) = pipe()?;
+        Ok(Self::Piped { read, write })
+    }
+}
+
+impl Outward {
+    fn new(user: BorrowedFd<'_>) -> Result<Self, ContainerError> {
+        if !isatty(user) {
+            return Ok(Self::Direct);
+        }
+        let (read, write) = pipe()?;
+        Ok(Self::Piped { read, write })
+    }
+
+    fn inside<'a>(&'a self, user: BorrowedFd<'a>) -> BorrowedFd<'a> {
+        match self {
+            Self::Direct => user,
+            Self::Piped { write, .. } => write.as_fd(),
+        }
+    }
+}
+
+impl Copy {
+    /// Copies to the end. A terminal whose last user is gone ends in an error (EIO), as does a reader that is gone:
+    /// then the other side learns it from the closed pipe.
+    fn run(self) {
+        let (mut from, mut to) = (File::from(self.from), File::from(self.to));
+        let mut chunk = vec![0; CHUNK_BYTES];
+        while let Some(taken) = read_some(&mut from, &mut chunk) {
+            if to.write_all(&chunk[..taken]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// As `run`, but stops when the other end of `ended` is closed.
+    fn run_until(self, ended: &OwnedFd) {
+        let (mut from, mut to) = (File::from(self.from), File::from(self.to));
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let mut watched = [
+                PollFd::new(&from, PollFlags::IN),
+                PollFd::new(ended, PollFlags::IN),
+            ];
+            if rustix::io::retry_on_intr(|| poll(&mut watched, None)).is_err() {
+                return;
+            }
+            if !watched[1].revents().is_empty() {
+                return;
+            }
+            let Some(taken) = read_some(&mut from, &mut chunk) else {
+                return;
+            };
+            if to.write_all(&chunk[..taken]).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// `None` at the end of the input, whatever ended it.
+fn read_some(from: &mut File, chunk: &mut [u8]) -> Option<usize> {
+    loop {
+        match from.read(chunk) {
+            Ok(0) => return None,
+            Ok(taken) => return Some(taken),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Passes signals on until the handle of `signals` is closed.
+fn forward(signals: &mut Signals, killer: &Killer, user: Streams<'_>, terminal: Option<&OwnedFd>) {
+    let mut interrupts = 0;
+    for signal in signals.forever() {
+        match signal {
+            signals::SIGWINCH => {
+                let size = terminal_size(user.stdout).or_else(|| terminal_size(user.stdin));
+                if let (Some(terminal), Some(size)) = (terminal, size) {
+                    resize(terminal, size);
+                }
+                continue;
+            }
+            signals::SIGINT | signals::SIGTERM => interrupts += 1,
+            _ => {}
+        }
+        if interrupts == INTERRUPTS_TO_KILL {
+            killer.kill();
+        } else {
+            // A process that has just ended takes no signals.
+            let _ = killer.signal(signal);
+        }
+    }
+}
+
+fn resize(terminal: &OwnedFd, size: TerminalSize) {
+    let size = Winsize {
+        ws_row: size.rows,
+        ws_col: size.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // A terminal that is closed already has no size to change.
+    let _ = tcsetwinsize(terminal, size);
+}
+
+fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, ContainerError> {
+    fd.try_clone_to_owned().map_err(ContainerError::Attach)
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), ContainerError> {
+    pipe_with(PipeFlags::CLOEXEC).map_err(|error| ContainerError::Attach(error.into()))
+}

@@ -1,0 +1,78 @@
+//! What the store keeps of a container, so that it can be started again.
+
+use rbuild_image::RuntimeConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::{ContainerError, ContainerId, Options};
+
+/// Stands in each stored configuration. A row with another number cannot be started by this program, only removed.
+const CONFIG_VERSION: u32 = 1;
+
+/// What a container runs: the user's options and the image's config as they were when it was created.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredConfig {
+    version: u32,
+    /// As the user gave them.
+    pub options: Options,
+    /// As the image had it.
+    pub image: RuntimeConfig,
+}
+
+impl StoredConfig {
+    pub(crate) fn new(options: Options, image: RuntimeConfig) -> Self {
+        Self {
+            version: CONFIG_VERSION,
+            options,
+            image,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("options and image configs are plain JSON")
+    }
+
+    /// Reads what the store has for the container `id`.
+    pub fn from_json(id: &ContainerId, text: &str) -> Result<Self, ContainerError> {
+        let failed = |source| ContainerError::Config {
+            id: id.short().to_owned(),
+            source,
+        };
+        let config: Self = serde_json::from_str(text).map_err(failed)?;
+        if config.version == CONFIG_VERSION {
+            return Ok(config);
+        }
+        let reason = format!("its version is {}, not {CONFIG_VERSION}", config.version);
+        Err(failed(serde::de::Error::custom(reason)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Seed, Volume};
+
+    #[test]
+    fn the_stored_form_does_not_change_unnoticed() {
+        let options = Options {
+            args: vec!["-l".into()],
+            env: vec!["A=1".into()],
+            volumes: vec![Volume::parse("/a:/b:ro").expect("well-formed")],
+            tty: true,
+            ..Options::default()
+        };
+        let image = RuntimeConfig {
+            cmd: Some(vec!["sh".into()]),
+            ..RuntimeConfig::default()
+        };
+        let config = StoredConfig::new(options, image);
+        let json = config.to_json();
+        insta::assert_snapshot!(json, @"");
+        let id = ContainerId::from_seed(Seed([7; 32]));
+        assert_eq!(
+            StoredConfig::from_json(&id, &json).expect("it is ours"),
+            config
+        );
+        let newer = json.replace("\"version\":1", "\"version\":2");
+        assert!(StoredConfig::from_json(&id, &newer).is_err());
+    }
+}

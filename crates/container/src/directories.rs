@@ -1,0 +1,70 @@
+//! What a container has on disk:
+//!
+//! ```text
+//! containers/<id>/diff        its changes: the upper directory of its overlay
+//! containers/<id>/work        the kernel's scratch space
+//! containers/<id>/volumes/N   its anonymous volumes
+//! ```
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rbuild_sandbox::Upper;
+
+use crate::ContainerError;
+
+/// The directories of one container.
+pub(crate) struct Directories {
+    base: PathBuf,
+}
+
+impl Directories {
+    pub(crate) fn new(base: PathBuf) -> Self {
+        Self { base }
+    }
+
+    pub(crate) fn upper(&self) -> Upper {
+        Upper {
+            diff: self.base.join("diff"),
+            work: self.base.join("work"),
+        }
+    }
+
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.base.join("volumes")
+    }
+
+    /// Makes the writable directories. The merged root takes its owner and mode from the upper one, so that gets those
+    /// of the topmost layer.
+    pub(crate) fn create(&self, top_layer: Option<&Path>) -> Result<(), ContainerError> {
+        let upper = self.upper();
+        for directory in [&upper.diff, &upper.work, &self.volumes()] {
+            create(directory)?;
+        }
+        let failed = |source| ContainerError::Create {
+            path: upper.diff.clone(),
+            source,
+        };
+        if let Some(top) = top_layer {
+            let found = fs::metadata(top).map_err(failed)?;
+            let mode = fs::Permissions::from_mode(found.mode() & 0o7777);
+            fs::set_permissions(&upper.diff, mode).map_err(failed)?;
+            // A user namespace of a single ID cannot give files away; its owner is root inside then.
+            let _ = std::os::unix::fs::chown(&upper.diff, Some(found.uid()), Some(found.gid()));
+        }
+        Ok(())
+    }
+}
+
+/// Makes a directory that everyone may enter, with its parents.
+pub(crate) fn create(path: &Path) -> Result<(), ContainerError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(|source| ContainerError::Create {
+            path: path.to_owned(),
+            source,
+        })
+}

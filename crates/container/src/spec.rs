@@ -1,0 +1,129 @@
+//! Options and image → what the sandbox runs. Pure.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use rbuild_image::RuntimeConfig;
+use rbuild_sandbox::{
+    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, Mount, Network, Rlimit, Root, Spec, UserRules,
+    rlimit_number,
+};
+
+use crate::environment::merge;
+use crate::hosts::{HostFiles, hosts};
+use crate::options::{NetworkMode, Options, RootAccess, Security};
+use crate::{ContainerError, ContainerId};
+
+/// Where a container lives: what is not a matter of its options or its image.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) id: &'a ContainerId,
+    pub(crate) root: Root,
+    pub(crate) scaffold: PathBuf,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) host: &'a HostFiles,
+}
+
+/// The specification of the container's first process and its world.
+pub(crate) fn specification(
+    options: &Options,
+    image: &RuntimeConfig,
+    surroundings: Surroundings<'_>,
+) -> Result<Spec, ContainerError> {
+    let Surroundings {
+        id,
+        root,
+        scaffold,
+        mounts,
+        host,
+    } = surroundings;
+    let args = command_line(options, image)?;
+    let hostname = options.hostname.as_deref().unwrap_or(id.short());
+    let mut spec = Spec::new(
+        root,
+        scaffold,
+        args.into_iter().map(OsString::from).collect(),
+    );
+    spec.hostname = hostname.to_owned();
+    spec.hosts = Some(hosts(options, host, hostname));
+    spec.resolv_conf.clone_from(&host.resolv_conf);
+    spec.mounts = mounts;
+    spec.network = match options.network {
+        NetworkMode::Host => Network::Host,
+        NetworkMode::None => Network::None,
+    };
+    spec.root_access = match options.root_access {
+        RootAccess::ReadWrite => Access::ReadWrite,
+        RootAccess::ReadOnly => Access::ReadOnly,
+    };
+    spec.shm_bytes = options.shm_bytes.unwrap_or(DEFAULT_SHM_BYTES);
+    let env = environment(options, image, hostname);
+    spec.process.env = env.into_iter().map(OsString::from).collect();
+    spec.process.cwd = working_directory(options, image);
+    spec.process.user = options.user.clone().unwrap_or_else(|| image.user.clone());
+    spec.process.user_rules = UserRules::Container;
+    spec.process.rlimits = options.ulimits.iter().filter_map(rlimit).collect();
+    if options.security == Security::Privileged {
+        spec.lift_security();
+    }
+    Ok(spec)
+}
+
+/// What runs: ENTRYPOINT and CMD of the image, as far as the user does not replace them. An entrypoint of the user's
+/// clears the image's CMD.
+pub fn command_line(
+    options: &Options,
+    image: &RuntimeConfig,
+) -> Result<Vec<String>, ContainerError> {
+    let none: &[String] = &[];
+    let image_entrypoint = image.entrypoint.as_deref().unwrap_or(none);
+    let image_cmd = image.cmd.as_deref().unwrap_or(none);
+    let given: Vec<String>;
+    let (entrypoint, default_cmd) = match options.entrypoint.as_deref() {
+        None => (image_entrypoint, image_cmd),
+        Some("") => (none, none),
+        Some(program) => {
+            given = vec![program.to_owned()];
+            (given.as_slice(), none)
+        }
+    };
+    let cmd = if options.args.is_empty() {
+        default_cmd
+    } else {
+        &options.args
+    };
+    let args = [entrypoint, cmd].concat();
+    if args.first().is_none_or(String::is_empty) {
+        return Err(ContainerError::NoCommand);
+    }
+    Ok(args)
+}
+
+fn environment(options: &Options, image: &RuntimeConfig, hostname: &str) -> Vec<String> {
+    let mut defaults = vec![
+        format!("PATH={DEFAULT_PATH}"),
+        format!("HOSTNAME={hostname}"),
+    ];
+    if options.tty {
+        defaults.push("TERM=xterm".to_owned());
+    }
+    let image = image.env.as_deref().unwrap_or_default();
+    merge([defaults.as_slice(), image, &options.env])
+}
+
+fn working_directory(options: &Options, image: &RuntimeConfig) -> PathBuf {
+    let chosen = options.workdir.as_deref().unwrap_or(&image.working_dir);
+    // An image may have a relative or empty one; both start at the root.
+    PathBuf::from("/").join(chosen)
+}
+
+fn rlimit(limit: &crate::Ulimit) -> Option<Rlimit> {
+    Some(Rlimit {
+        resource: rlimit_number(&limit.name)?,
+        soft: limit.soft,
+        hard: limit.hard,
+    })
+}
+
+#[cfg(test)]
+#[path = "spec_tests.rs"]
+mod tests;
