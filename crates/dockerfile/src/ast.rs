@@ -207,12 +207,38 @@ pub struct Heredoc {
     pub name: Word,
     /// The whole body, line ends included, tabs stripped for `<<-`.
     pub body: Word,
+    /// The body as it stands in the file, tabs kept: what a shell that does the heredoc itself is given.
+    pub written: String,
     /// Whether `$` is expanded in the body: not if the name was quoted.
     pub expansion: Expansion,
     /// `<<-`
     pub tabs: Tabs,
     /// The file descriptor digit before `<<` (0 if absent).
     pub descriptor: u32,
+}
+
+/// What a RUN with heredocs comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunScript<'a> {
+    /// No heredoc: [`Run::command`] is all there is.
+    Command,
+    /// Nothing but `<<EOF`: the body is the shell's one argument (or, if it opens with `#!`, a file to execute).
+    Body(&'a Heredoc),
+    /// Words beside the heredocs: this text, with which the shell does the heredocs itself.
+    Text(String),
+}
+
+impl Run {
+    /// How the command and its heredocs go together.
+    pub fn script(&self) -> RunScript<'_> {
+        let (Command::Shell(line), Some(first)) = (&self.command, self.heredocs.first()) else {
+            return RunScript::Command;
+        };
+        if crate::heredoc::HeredocWord::parse(&line.value).is_some() {
+            return RunScript::Body(first);
+        }
+        RunScript::Text(crate::heredoc::reassemble(&line.value, &self.heredocs))
+    }
 }
 
 /// Whether variables are expanded.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+
 /// A range of bytes in the source text, end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span {
@@ -70,7 +72,24 @@ pub struct Position {
 }
 
 impl Source {
-    /// The position of byte `offset`.
+    /// `text` under `name`; a byte order mark is taken off.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        let mut text = text.into();
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len_utf8());
+        }
+        let name = name.into();
+        Self { name, text }
+    }
+
+    /// Bytes as they were read; what is not UTF-8 becomes U+FFFD, as it would in the image config.
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Self::new(name, text)
+    }
+
+    /// The position of byte `offset`. Reads the text up to there: for many lookups see [`Self::line_index`].
     pub fn position(&self, offset: u32) -> Position {
         let before = &self.text.as_bytes()[..(offset as usize).min(self.text.len())];
         let line_start = before
@@ -78,9 +97,7 @@ impl Source {
             .rposition(|&b| b == b'\n')
             .map_or(0, |at| at + 1);
         let line = 1 + before.iter().filter(|&&b| b == b'\n').count() as u32;
-        let column = 1 + String::from_utf8_lossy(&before[line_start..])
-            .chars()
-            .count() as u32;
+        let column = 1 + characters(&before[line_start..]);
         Position { line, column }
     }
 
@@ -89,4 +106,53 @@ impl Source {
         let last = span.end.saturating_sub(1).max(span.start);
         (self.position(span.start).line, self.position(last).line)
     }
+
+    /// An index for many position lookups: built in one pass, each lookup reads one line.
+    pub fn line_index(&self) -> LineIndex<'_> {
+        let starts = std::iter::once(0)
+            .chain(
+                self.text
+                    .bytes()
+                    .enumerate()
+                    .filter(|&(_, byte)| byte == b'\n')
+                    .map(|(at, _)| at as u32 + 1),
+            )
+            .collect();
+        LineIndex {
+            text: self.text.as_bytes(),
+            starts,
+        }
+    }
+}
+
+/// Where the lines of a source begin.
+#[derive(Debug, Clone)]
+pub struct LineIndex<'a> {
+    text: &'a [u8],
+    starts: Vec<u32>,
+}
+
+impl LineIndex<'_> {
+    /// The position of byte `offset`.
+    pub fn position(&self, offset: u32) -> Position {
+        let offset = offset.min(self.text.len() as u32);
+        let line = self.starts.partition_point(|&start| start <= offset);
+        let start = self.starts[line - 1];
+        let column = 1 + characters(&self.text[start as usize..offset as usize]);
+        Position {
+            line: line as u32,
+            column,
+        }
+    }
+
+    /// First and last line, from 1, that `span` touches.
+    pub fn lines(&self, span: Span) -> (u32, u32) {
+        let last = span.end.saturating_sub(1).max(span.start);
+        (self.position(span.start).line, self.position(last).line)
+    }
+}
+
+/// The characters that begin in `bytes`, a piece of UTF-8.
+fn characters(bytes: &[u8]) -> u32 {
+    bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count() as u32
 }
