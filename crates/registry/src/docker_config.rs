@@ -54,7 +54,8 @@ struct File {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Auth {
-    auth: Option<String>,
+    #[serde(rename = "auth")]
+    encoded: Option<String>,
     username: Option<String>,
     password: Option<String>,
     #[serde(rename = "identitytoken")]
@@ -176,7 +177,7 @@ impl Auth {
         if let Some(token) = given(&self.identity_token) {
             return Ok(Some(Credential::IdentityToken(token)));
         }
-        if let Some(encoded) = given(&self.auth) {
+        if let Some(encoded) = given(&self.encoded) {
             return decode(&encoded)
                 .map(Some)
                 .ok_or_else(|| RegistryError::Credentials {

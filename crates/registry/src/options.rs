@@ -29,7 +29,7 @@ impl Default for ClientOptions {
             retry: RetryPolicy::default(),
             connect_timeout: Duration::from_secs(15),
             stall_timeout: Duration::from_secs(30),
-            commit_timeout: Duration::from_mins(5),
+            commit_timeout: Duration::from_secs(300),
             proxy: ProxySettings::default(),
             root_certificates: Vec::new(),
             user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -56,7 +56,7 @@ impl Default for RetryPolicy {
             attempts: 6,
             first_wait: Duration::from_millis(250),
             longest_wait: Duration::from_secs(8),
-            longest_asked_wait: Duration::from_mins(2),
+            longest_asked_wait: Duration::from_secs(120),
         }
     }
 }

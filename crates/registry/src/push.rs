@@ -76,15 +76,13 @@ impl Client {
             from.repository()
         );
         let answer = self.transport().send(&call, &path)?;
-        match answer.status().as_u16() {
-            201 => Ok(MountOutcome::Mounted),
-            _ => {
-                if let Ok(location) = upload_location(&endpoint, self, &about, &answer) {
-                    self.abandon_upload(&endpoint, target, &location);
-                }
-                Ok(MountOutcome::Declined)
-            }
+        if answer.status().as_u16() == 201 {
+            return Ok(MountOutcome::Mounted);
         }
+        if let Ok(location) = upload_location(&endpoint, self, &about, &answer) {
+            self.abandon_upload(&endpoint, target, &location);
+        }
+        Ok(MountOutcome::Declined)
     }
 
     /// Puts a manifest under `reference`'s tag, or under its digest alone if it has no tag. All that the

@@ -43,19 +43,16 @@ fn parse(header: &str) -> Vec<Challenge> {
         if word.is_empty() {
             break;
         }
-        match after.trim_start().strip_prefix('=') {
-            Some(value) => {
-                let (value, after) = parse_value(value.trim_start());
-                if let Some((_, parameters)) = found.last_mut() {
-                    parameters.push((word.to_ascii_lowercase(), value));
-                }
-                rest = after;
-            }
-            None => {
-                found.push((word.to_ascii_lowercase(), Vec::new()));
-                rest = after;
-            }
+        let Some(value) = after.trim_start().strip_prefix('=') else {
+            found.push((word.to_ascii_lowercase(), Vec::new()));
+            rest = after;
+            continue;
+        };
+        let (value, after) = parse_value(value.trim_start());
+        if let Some((_, parameters)) = found.last_mut() {
+            parameters.push((word.to_ascii_lowercase(), value));
         }
+        rest = after;
     }
     found.into_iter().filter_map(understand).collect()
 }

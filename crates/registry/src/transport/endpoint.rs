@@ -96,9 +96,8 @@ impl Endpoint {
         let insecure = table.insecure.unwrap_or(false);
         let wire = match table.http {
             Some(true) => Wire::Http,
-            Some(false) => Wire::Https,
             None if insecure || is_loopback(host) => Wire::Either,
-            None => Wire::Https,
+            Some(false) | None => Wire::Https,
         };
         Self {
             registry: registry.to_owned(),
@@ -195,11 +194,10 @@ impl Endpoint {
     /// Whether `url` is on this very host and port.
     pub(super) fn is_origin(&self, url: &Url) -> bool {
         let own = Url::parse(&format!("{}://{}/", url.scheme(), self.host));
-        let scheme_fits = match (self.scheme.get(), url.scheme()) {
-            (Some(Scheme::Https), "https") | (Some(Scheme::Http), "http") => true,
-            (None, _) => true,
-            _ => false,
-        };
+        let scheme_fits = self.scheme.get().is_none_or(|scheme| match scheme {
+            Scheme::Http => url.scheme() == "http",
+            Scheme::Https => url.scheme() == "https",
+        });
         scheme_fits && own.is_ok_and(|own| own.origin() == url.origin())
     }
 

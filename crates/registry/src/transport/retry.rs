@@ -106,7 +106,7 @@ mod tests {
         let asked = Duration::from_secs(9);
         assert_eq!(backoff.after(&status(429, Some(asked))), Some(asked));
         assert_eq!(
-            backoff.after(&status(429, Some(Duration::from_hours(6)))),
+            backoff.after(&status(429, Some(Duration::from_secs(6 * 3600)))),
             None
         );
     }

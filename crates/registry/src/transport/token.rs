@@ -19,7 +19,9 @@ use super::scope::Scope;
 use crate::{Attempt, Credential, RegistryError};
 
 /// What a token server that does not say grants (distribution's token specification).
-const DEFAULT_LIFETIME: Duration = Duration::from_mins(1);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+/// What is believed of a token's lifetime at most.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// A token is renewed this long before its end.
 const MARGIN: Duration = Duration::from_secs(10);
 /// How much of a token server's answer is read, in bytes.
@@ -238,7 +240,7 @@ fn understand(bytes: &[u8], asked_at: Instant) -> Option<Token> {
     let lifetime = reply
         .expires_in
         .map_or(DEFAULT_LIFETIME, Duration::from_secs)
-        .min(Duration::from_hours(24));
+        .min(LONGEST_LIFETIME);
     Some(Token {
         authorization: Authorization::bearer(&text),
         renew_at: asked_at + lifetime.saturating_sub(MARGIN.min(lifetime / 2)),

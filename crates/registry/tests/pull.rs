@@ -1,0 +1,195 @@
+//! Pulling from a real registry what skopeo pushed.
+
+mod common;
+
+use std::io::Read;
+use std::sync::{Arc, Mutex};
+
+use common::{Scene, client, client_with, config, reference};
+use rbuild_image::{Digest, Manifest, ManifestKind, Platform, media_type};
+use rbuild_registry::{Anonymous, RegistryError};
+use rbuild_testkit::{FaultProxy, ImageMaker, Registry};
+
+#[test]
+fn an_image_is_pulled_byte_for_byte() {
+    let Some(scene) = Scene::start(300_000) else {
+        return;
+    };
+    let client = client();
+    let name = scene.name();
+    let image = client
+        .pull_manifest(&name, &Platform::host())
+        .expect("a manifest");
+    assert_eq!(image.digest, scene.layout.digest);
+    assert_eq!(
+        image.bytes,
+        scene
+            .registry
+            .inspect_raw("library/test:latest")
+            .expect("a manifest")
+    );
+    assert_eq!(image.via, scene.proxy.host());
+    let (bytes, config) = client
+        .config(&name, image.manifest.config())
+        .expect("a config");
+    assert_eq!(
+        Digest::sha256_of(&bytes).to_string(),
+        image.manifest.config().digest().to_string()
+    );
+    assert_eq!(config.rootfs.diff_ids.len(), 2);
+    for (descriptor, digest) in image.manifest.layers().iter().zip(&scene.layout.layers) {
+        let mut bytes = Vec::new();
+        let mut reader = client.blob(&name, descriptor).expect("a blob");
+        reader.read_to_end(&mut bytes).expect("all of it");
+        assert_eq!(bytes, scene.layout.blob(digest).expect("the same"));
+    }
+}
+
+#[test]
+fn a_descriptor_costs_no_download() {
+    let Some(scene) = Scene::start(10) else {
+        return;
+    };
+    let found = client()
+        .resolve_descriptor(&scene.name())
+        .expect("a descriptor");
+    assert_eq!(found.digest().to_string(), scene.layout.digest.to_string());
+    assert_eq!(found.media_type().to_string(), media_type::OCI_MANIFEST);
+    assert_eq!(scene.proxy.count("GET", "/manifests/"), 0);
+    let pinned = scene.name().with_digest(scene.layout.digest);
+    let again = client().resolve(&pinned).expect("a manifest");
+    assert_eq!(again.descriptor, found);
+}
+
+#[test]
+fn progress_is_told_and_small_reads_are_checked_too() {
+    let Some(scene) = Scene::start(100_000) else {
+        return;
+    };
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let layer = scene.layer();
+    let mut reader = client()
+        .blob(&scene.name(), &layer)
+        .expect("a blob")
+        .with_progress(move |bytes| told.lock().expect("a lock").push(bytes));
+    reader.read_exact(&mut [0; 7]).expect("seven bytes");
+    reader.finish().expect("the rest");
+    let seen = seen.lock().expect("a lock");
+    assert_eq!(seen.last(), Some(&layer.size()));
+    assert!(seen.is_sorted());
+}
+
+#[test]
+fn the_platform_is_chosen_in_indexes_within_indexes() {
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let layout = ImageMaker::new()
+        .layer(&[("a", b"a")])
+        .platforms(&[
+            ("linux", "arm64"),
+            ("unknown", "unknown"),
+            ("linux", "amd64"),
+        ])
+        .write(&dir.path().join("image"), "latest")
+        .expect("a layout");
+    registry.push(&layout, "multi:1").expect("a push");
+    let client = client();
+    let name = reference(&registry.host(), "multi:1");
+    let wanted: Platform = "linux/amd64".parse().expect("a platform");
+    let image = client.pull_manifest(&name, &wanted).expect("an image");
+    assert_eq!(image.digest, layout.manifests[2]);
+    assert_eq!(image.root.digest().to_string(), layout.digest.to_string());
+
+    let inner = client.resolve(&name).expect("an index");
+    assert_eq!(inner.manifest.kind(), ManifestKind::Index);
+    let outer = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [inner.descriptor]});
+    let outer = serde_json::to_vec(&outer).expect("JSON");
+    let nested = name.with_tag("nested").expect("a tag");
+    client
+        .put_manifest(&nested, media_type::OCI_INDEX, &outer)
+        .expect("a push");
+    let image = client.pull_manifest(&nested, &wanted).expect("an image");
+    assert_eq!(image.digest, layout.manifests[2]);
+
+    let missing: Platform = "linux/s390x".parse().expect("a platform");
+    let error = client
+        .pull_manifest(&name, &missing)
+        .expect_err("no such platform");
+    assert!(matches!(error, RegistryError::NoPlatform { .. }));
+    let text = error.to_string();
+    assert!(
+        text.contains("linux/s390x") && text.contains("linux/arm64, linux/amd64"),
+        "{text}"
+    );
+}
+
+#[test]
+fn mirrors_are_asked_first_and_the_registry_after_them() {
+    let Some(scene) = Scene::start(1000) else {
+        return;
+    };
+    let empty = Registry::start().expect("it is installed");
+    let empty = FaultProxy::in_front_of(&empty.host()).expect("a proxy");
+    let config = config(&format!(
+        "[registry.\"docker.io\"]\nmirrors = [\"127.0.0.1:1\", \"{}\", \"{}\"]",
+        empty.host(),
+        scene.proxy.host()
+    ));
+    let client = client_with(config, Arc::new(Anonymous));
+    let name = "test".parse().expect("a name");
+    let resolved = client.resolve(&name).expect("from the last mirror");
+    assert_eq!(resolved.via, scene.proxy.host());
+    assert_eq!(
+        empty.count("GET", "/v2/library/test/manifests/latest?ns=docker.io"),
+        1
+    );
+    let Manifest::Image(image) = resolved.manifest else {
+        panic!("an image")
+    };
+    let bytes = common::pull_bytes(&client, &name, &image.layers()[0]).expect("a layer");
+    assert_eq!(
+        bytes,
+        scene
+            .layout
+            .blob(&scene.layout.layers[0])
+            .expect("the same")
+    );
+}
+
+#[test]
+fn a_mirrors_path_goes_before_the_repository() {
+    let Some(scene) = Scene::start(10) else {
+        return;
+    };
+    let config = config(&format!(
+        "[registry.\"r.example.com\"]\nmirrors = [\"{}/library\"]",
+        scene.proxy.host()
+    ));
+    let client = client_with(config, Arc::new(Anonymous));
+    let name = "r.example.com/test".parse().expect("a name");
+    assert_eq!(
+        client.resolve(&name).expect("a manifest").digest,
+        scene.layout.digest
+    );
+}
+
+#[test]
+fn what_is_not_there_is_told_with_the_registrys_words() {
+    let Some(scene) = Scene::start(10) else {
+        return;
+    };
+    let name = reference(&scene.registry.host(), "library/nothing:1");
+    let error = client().resolve(&name).expect_err("nothing there");
+    assert!(error.is_not_found() && !error.is_transient());
+    assert!(error.hint().is_some());
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "read the manifest of {name} at {}: 404 Not Found: MANIFEST_UNKNOWN: manifest unknown",
+            scene.registry.host()
+        )
+    );
+}

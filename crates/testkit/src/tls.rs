@@ -1,0 +1,61 @@
+//! A certificate authority of our own, and a server certificate for this machine.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// PEM files made by the openssl program, for `localhost` and `127.0.0.1`.
+#[derive(Debug, Clone)]
+pub struct TestCertificates {
+    /// The authority's certificate: what clients must trust.
+    pub ca: PathBuf,
+    /// The server's certificate.
+    pub cert: PathBuf,
+    /// The server's key.
+    pub key: PathBuf,
+}
+
+impl TestCertificates {
+    /// Makes them in `dir`.
+    pub fn make(dir: &Path) -> io::Result<Self> {
+        let made = Self {
+            ca: dir.join("ca.pem"),
+            cert: dir.join("server.pem"),
+            key: dir.join("server.key"),
+        };
+        let extensions = dir.join("extensions");
+        std::fs::write(
+            &extensions,
+            "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n",
+        )?;
+        let key = "ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+        openssl(
+            dir,
+            &format!(
+                "req -x509 -newkey {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca"
+            ),
+        )?;
+        openssl(
+            dir,
+            &format!("req -newkey {key} -keyout server.key -out server.csr -subj /CN=localhost"),
+        )?;
+        openssl(
+            dir,
+            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out server.pem -extfile extensions",
+        )?;
+        Ok(made)
+    }
+}
+
+fn openssl(dir: &Path, arguments: &str) -> io::Result<()> {
+    let output = Command::new("openssl")
+        .args(arguments.split(' '))
+        .current_dir(dir)
+        .output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    ))
+}
