@@ -1,2 +1,31 @@
-//! Keys and their preimages, records, explain.
+//! Cache keys: what a step depends on, as bytes that are the same on every machine.
+//!
+//! A [`Preimage`] lists everything that can change what a step yields: its own definition and the contents
+//! that it reads. Its blake3 hash is the step's [`StepKey`]. The preimage is kept beside the result, so that a
+//! later miss can be explained by comparing two of them ([`first_differences`]).
+//!
+//! This crate does not read files and does not run steps; who calls it brings the content digests.
+//!
+//! ```
+//! use rbuild_cache::Preimage;
+//!
+//! let mut preimage = Preimage::new("exec");
+//! preimage.push("arg 0", "/bin/true");
+//! assert_eq!(preimage.key(), Preimage::decode(&preimage.encode())?.key());
+//! # Ok::<(), rbuild_cache::CacheError>(())
+//! ```
 #![forbid(unsafe_code)]
+
+mod chain;
+mod error;
+mod exec;
+mod explain;
+mod file;
+mod preimage;
+
+pub use chain::Chain;
+pub use error::CacheError;
+pub use exec::{MountContent, exec_preimage};
+pub use explain::{Difference, first_differences};
+pub use file::{SourceContent, file_preimage};
+pub use preimage::{Element, Preimage};

@@ -1,2 +1,31 @@
-//! Image assembly and outputs.
+//! Puts images together and hands them on: to the local store, a registry, an archive, a directory, a Docker engine.
+//!
+//! It builds nothing and fetches no layers but those that an output needs to carry along.
+//!
+//! ```text
+//! Solution ─ assemble ─→ BuiltImage ─┬─ store_documents + name_in_store   type=image
+//!                                    ├─ push                              type=registry
+//!                                    ├─ write_archive, write_directory    type=oci, type=docker
+//!                                    ├─ write_files, write_files_tar      type=local, type=tar
+//!                                    └─ load                              --load
+//! ```
 #![forbid(unsafe_code)]
+
+mod assemble;
+mod blobs;
+mod engine;
+mod error;
+mod files;
+mod history;
+mod layout;
+mod local_store;
+mod push;
+
+pub use assemble::{BuiltImage, BuiltLayer, Dating, Document, assemble};
+pub use blobs::{BaseForm, Blobs, LayerForm};
+pub use engine::load;
+pub use error::ExportError;
+pub use files::{write_files, write_files_tar};
+pub use layout::{ArchiveKind, write_archive, write_directory};
+pub use local_store::{Exported, name_in_store, store_documents};
+pub use push::{PushProgress, push};

@@ -1,2 +1,42 @@
-//! Walks the plan: key to hit, or execute to layer.
+//! Walks a plan: every vertex gets its key, is found in the cache or executed, and yields a tree of files.
+//!
+//! One thread owns the state and decides; workers do what takes time and tell it when they are done. Events go to
+//! the progress; nothing is printed here. What becomes of the result is for `rbuild-export`.
+//!
+//! ```text
+//! ready vertex ─ fast key ─ hit ──────────────────────────→ done
+//!       └─ miss → worker: contents → key ─ hit ───────────→ done
+//!                               └─ miss → lock → execute → layer → record → done
+//! ```
 #![forbid(unsafe_code)]
+
+mod archive;
+mod build;
+mod cancel;
+mod canvas;
+mod copy;
+mod diff_ids;
+mod error;
+mod exec;
+mod fetch;
+mod file;
+mod hints;
+mod mode;
+mod mounts;
+mod owner;
+mod path;
+mod remote;
+mod report;
+mod schedule;
+mod select;
+mod step;
+mod tree;
+
+pub use build::{Build, NetworkFiles, Secret};
+pub use cancel::{Cancel, CancelGuard};
+pub use canvas::CanvasError;
+pub use copy::CopyError;
+pub use error::{SolveError, StepError};
+pub use owner::OwnerError;
+pub use report::FIRST_FREE_EVENT_VERTEX;
+pub use schedule::{Solution, solve};

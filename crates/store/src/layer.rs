@@ -15,6 +15,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use std::time::SystemTime;
+
 use rbuild_image::{DiffId, Digest, LayerId};
 use rbuild_layer::ContentIndex;
 use rbuild_sys::OverlayFlavor;
@@ -25,6 +27,7 @@ use crate::collect::Removal;
 use crate::error::{Result, StoreError};
 use crate::flock::{self, Attempt, Hold};
 use crate::store::open_directory;
+use crate::time;
 
 /// A layer that exists and stays while this handle does. Handles of the same layer are one.
 pub struct Layer {
@@ -90,7 +93,9 @@ impl Layer {
 
 impl fmt::Debug for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Layer").field("id", &self.id).finish()
+        f.debug_struct("Layer")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,6 +136,18 @@ impl Store {
         }
         let layer = Layer::new(*id, directory, row.bytes, pin);
         Ok(Some(self.register(layer)))
+    }
+
+    /// When a layer came into this store. A step that runs again and gives the same contents gives the same layer, so
+    /// the time that an image's history shows is that of the first run.
+    pub fn layer_created(&self, id: &LayerId) -> Result<Option<SystemTime>> {
+        self.db().read("read a layer's time", |db| {
+            let found = db
+                .prepare_cached("SELECT created FROM layers WHERE id = ?1")?
+                .query_row([id.to_string()], |row| row.get(0))
+                .optional()?;
+            Ok(found.map(time::from_millis))
+        })
     }
 
     /// The diffID of a layer and the size of its uncompressed tar in bytes, once somebody has computed them.
@@ -224,7 +241,9 @@ impl Store {
         if let Some(known) = open.get(&layer.id()).and_then(Weak::upgrade) {
             return known;
         }
-        open.retain(|_, handle| handle.strong_count() > 0);
+        if open.len() >= 64 && open.len().is_power_of_two() {
+            open.retain(|_, handle| handle.strong_count() > 0);
+        }
         let layer = Arc::new(layer);
         open.insert(layer.id(), Arc::downgrade(&layer));
         layer

@@ -1,0 +1,231 @@
+//! An image from its layers and its config: diffIDs, times, manifest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use rbuild_image::{
+    Descriptor, DiffId, Digest, ImageConfig, LayerId, Platform, canonical_json, media_type,
+};
+use rbuild_plan::{ImageOutput, Operation, Plan, ResolvedImage};
+use rbuild_store::Store;
+use serde::Serialize;
+
+use crate::error::ExportError;
+use crate::history::fill_times;
+
+/// An image that was built: everything but the form in which its layers travel.
+#[derive(Debug, Clone)]
+pub struct BuiltImage {
+    /// What it runs on.
+    pub platform: Platform,
+    /// Its config, complete.
+    pub config: ImageConfig,
+    /// Its layers, bottom first.
+    pub layers: Vec<BuiltLayer>,
+}
+
+/// A layer of a [`BuiltImage`].
+#[derive(Debug, Clone)]
+pub struct BuiltLayer {
+    /// Its name in the store.
+    pub id: LayerId,
+    /// The digest of its tar.
+    pub diff_id: DiffId,
+    /// For a layer of a base image: that image, and the layer's blob there.
+    pub base: Option<(Arc<ResolvedImage>, Descriptor)>,
+}
+
+/// Who the image's new history entries and its creation are dated by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dating {
+    /// The layers' own times.
+    Layers,
+    /// `SOURCE_DATE_EPOCH`: nothing is younger than this many seconds after 1970.
+    Clamped(i64),
+}
+
+/// Puts together the image of `output`, whose layers are `layers`, bottom first.
+pub fn assemble(
+    store: &Store,
+    plan: &Plan,
+    output: &ImageOutput,
+    layers: &[LayerId],
+    dating: Dating,
+) -> Result<BuiltImage, ExportError> {
+    let bases = base_layers(plan);
+    let layers = layers
+        .iter()
+        .map(|id| built_layer(store, id, &bases))
+        .collect::<Result<Vec<_>, ExportError>>()?;
+    let mut config = output.config.clone();
+    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+    let times = layers
+        .iter()
+        .map(|layer| Ok(rfc3339(clamp(layer_time(store, layer)?, dating))))
+        .collect::<Result<Vec<_>, ExportError>>()?;
+    fill_times(&mut config.history, &times);
+    if let Dating::Clamped(epoch) = dating {
+        let epoch = rfc3339(from_epoch(epoch));
+        for entry in config.history.iter_mut().skip(output.base_history) {
+            entry.created = Some(epoch.clone());
+        }
+    }
+    config.created = config
+        .history
+        .iter()
+        .rev()
+        .find_map(|entry| entry.created.clone());
+    Ok(BuiltImage {
+        platform: output.platform.clone(),
+        config,
+        layers,
+    })
+}
+
+fn built_layer(
+    store: &Store,
+    id: &LayerId,
+    bases: &HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>,
+) -> Result<BuiltLayer, ExportError> {
+    let diff_id = match id {
+        LayerId::Pulled(diff_id) => *diff_id,
+        LayerId::Made(_) => store.diff_id(id)?.ok_or(ExportError::Layer(*id))?.0,
+    };
+    Ok(BuiltLayer {
+        id: *id,
+        diff_id,
+        base: bases.get(&diff_id).cloned(),
+    })
+}
+
+/// The layers of all images of `plan`.
+fn base_layers(plan: &Plan) -> HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)> {
+    let mut layers = HashMap::new();
+    for id in plan.vertices() {
+        if let Operation::Image(source) = &plan.vertex(id).operation {
+            for (diff_id, descriptor) in source.diff_ids().iter().zip(&source.image.layers) {
+                layers.insert(*diff_id, (Arc::clone(&source.image), descriptor.clone()));
+            }
+        }
+    }
+    layers
+}
+
+fn layer_time(store: &Store, layer: &BuiltLayer) -> Result<SystemTime, ExportError> {
+    // A base image's layer that was never needed here is not in the store: its history has its own time.
+    Ok(store
+        .layer_created(&layer.id)?
+        .unwrap_or(SystemTime::UNIX_EPOCH))
+}
+
+fn from_epoch(seconds: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds.max(0) as u64)
+}
+
+fn clamp(time: SystemTime, dating: Dating) -> SystemTime {
+    match dating {
+        Dating::Layers => time,
+        Dating::Clamped(epoch) => time.min(from_epoch(epoch)),
+    }
+}
+
+/// `2026-08-20T10:00:00.123Z`
+fn rfc3339(time: SystemTime) -> String {
+    Timestamp::try_from(time)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+/// An image or index document, ready to be written somewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// What it is called by.
+    pub descriptor: Descriptor,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Document {
+    /// `value` as a document of this media type.
+    pub(crate) fn of<T: Serialize>(value: &T, kind: &str) -> Result<Self, ExportError> {
+        let bytes = canonical_json(value)?;
+        let digest = Digest::sha256_of(&bytes);
+        let descriptor = Descriptor::new(kind.into(), bytes.len() as u64, digest);
+        Ok(Self { descriptor, bytes })
+    }
+
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        Digest::sha256_of(&self.bytes)
+    }
+}
+
+/// A manifest in the order of fields that other builders write.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest<'a> {
+    schema_version: u32,
+    media_type: &'a str,
+    config: &'a Descriptor,
+    layers: &'a [Descriptor],
+}
+
+/// An index likewise.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index<'a> {
+    schema_version: u32,
+    media_type: &'a str,
+    manifests: Vec<PlatformDescriptor<'a>>,
+}
+
+#[derive(Serialize)]
+struct PlatformDescriptor<'a> {
+    #[serde(flatten)]
+    descriptor: &'a Descriptor,
+    platform: &'a Platform,
+}
+
+/// The config of `image` as a document.
+pub(crate) fn config_document(image: &BuiltImage) -> Result<Document, ExportError> {
+    Document::of(&image.config, media_type::OCI_CONFIG)
+}
+
+/// The manifest of an image whose layers travel as `layers`.
+pub(crate) fn manifest_document(
+    config: &Document,
+    layers: &[Descriptor],
+) -> Result<Document, ExportError> {
+    let kind = media_type::OCI_MANIFEST;
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: kind,
+        config: &config.descriptor,
+        layers,
+    };
+    Document::of(&manifest, kind)
+}
+
+/// The index of the images of several platforms.
+pub(crate) fn index_document(
+    manifests: &[(Descriptor, Platform)],
+) -> Result<Document, ExportError> {
+    let kind = media_type::OCI_INDEX;
+    let manifests = manifests
+        .iter()
+        .map(|(descriptor, platform)| PlatformDescriptor {
+            descriptor,
+            platform,
+        })
+        .collect();
+    Document::of(
+        &Index {
+            schema_version: 2,
+            media_type: kind,
+            manifests,
+        },
+        kind,
+    )
+}

@@ -1,0 +1,205 @@
+//! The forms in which layers travel: which blob stands for a layer, and where its bytes are.
+//!
+//! ```text
+//! base layer   the blob that its image names, as it came
+//! our layer    the plain tar (local store), or compressed once and kept for the next push
+//! ```
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+
+use rayon::prelude::*;
+use rbuild_image::{
+    Compression, Descriptor, Digest, ImageError, LayerId, MediaType, Reference, media_type,
+};
+use rbuild_layer::{CompressionLevel, compress, write_tar};
+use rbuild_plan::{ImageOrigin, ResolvedImage};
+use rbuild_registry::Client;
+use rbuild_store::Store;
+
+use crate::assemble::{BuiltImage, BuiltLayer};
+use crate::error::ExportError;
+
+/// How the layers that we made are to travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerForm {
+    /// The compression.
+    pub compression: Compression,
+    /// The compressor's level; its default if absent.
+    pub level: Option<i32>,
+    /// Whether base layers are brought into the same form.
+    pub base: BaseForm,
+}
+
+/// What becomes of the blobs of base layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaseForm {
+    /// They travel as they came.
+    Kept,
+    /// `force-compression`: they are compressed anew.
+    Converted,
+}
+
+impl LayerForm {
+    /// `compression`, base layers as they came.
+    pub const fn new(compression: Compression) -> Self {
+        Self {
+            compression,
+            level: None,
+            base: BaseForm::Kept,
+        }
+    }
+}
+
+/// Opens blobs wherever they are.
+pub struct Blobs<'a> {
+    /// What is here.
+    pub store: &'a Store,
+    /// What is elsewhere.
+    pub registry: &'a Client,
+}
+
+impl Blobs<'_> {
+    /// The blobs of `image`'s layers in this form, bottom first. What has to be compressed is compressed now, in
+    /// parallel, and kept.
+    pub fn prepare(
+        &self,
+        image: &BuiltImage,
+        form: LayerForm,
+    ) -> Result<Vec<Descriptor>, ExportError> {
+        image
+            .layers
+            .par_iter()
+            .map(|layer| self.prepare_layer(layer, form))
+            .collect()
+    }
+
+    fn prepare_layer(
+        &self,
+        layer: &BuiltLayer,
+        form: LayerForm,
+    ) -> Result<Descriptor, ExportError> {
+        if let (Some((_, descriptor)), BaseForm::Kept) = (&layer.base, form.base) {
+            return Ok(as_oci(descriptor));
+        }
+        if form.compression == Compression::None {
+            return self.plain_tar(layer);
+        }
+        if let Some(known) = self.store.layer_blob(&layer.diff_id, form.compression)?
+            && form.level.is_none()
+        {
+            return Ok(as_oci(&known));
+        }
+        self.compress(layer, form)
+    }
+
+    /// The descriptor of the uncompressed tar: its digest is the diffID, so nothing has to be written.
+    fn plain_tar(&self, layer: &BuiltLayer) -> Result<Descriptor, ExportError> {
+        let size = match self.store.diff_id(&layer.id)? {
+            Some((_, size)) => size,
+            None => return Err(ExportError::Layer(layer.id)),
+        };
+        Ok(Descriptor::new(
+            MediaType::from(media_type::OCI_LAYER),
+            size,
+            layer.diff_id.0,
+        ))
+    }
+
+    fn compress(&self, layer: &BuiltLayer, form: LayerForm) -> Result<Descriptor, ExportError> {
+        let mut writer = self.store.blob_writer()?;
+        let level = form
+            .level
+            .map_or(CompressionLevel::Default, CompressionLevel::Of);
+        let mut compressor =
+            compress(&mut writer, form.compression, level).map_err(ExportError::Archive)?;
+        self.write_layer_tar(&layer.id, &mut compressor)?;
+        compressor.finish().map_err(ExportError::Archive)?;
+        let size = writer.written();
+        let digest = writer.commit(None, None)?;
+        let kind = match form.compression {
+            Compression::None => media_type::OCI_LAYER,
+            Compression::Gzip => media_type::OCI_LAYER_GZIP,
+            Compression::Zstd => media_type::OCI_LAYER_ZSTD,
+        };
+        let descriptor = Descriptor::new(MediaType::from(kind), size, digest);
+        if form.level.is_none() {
+            self.store
+                .set_layer_blob(&layer.diff_id, form.compression, &descriptor)?;
+        }
+        Ok(descriptor)
+    }
+
+    /// Writes the plain tar of a layer that is extracted here.
+    pub(crate) fn write_layer_tar(
+        &self,
+        id: &LayerId,
+        sink: impl Write,
+    ) -> Result<(), ExportError> {
+        let layer = self.store.layer(id)?.ok_or(ExportError::Layer(*id))?;
+        let directory = layer.open_diff()?;
+        Ok(write_tar(directory.as_fd(), layer.index()?.as_ref(), sink)?)
+    }
+
+    /// The bytes of a layer's blob: from the store, from where its image came, or written now from its files.
+    pub(crate) fn copy(
+        &self,
+        layer: &BuiltLayer,
+        descriptor: &Descriptor,
+        sink: &mut dyn Write,
+    ) -> Result<(), ExportError> {
+        let digest = digest_of(descriptor)?;
+        if let Some(mut source) = self.open_here(&digest)? {
+            io::copy(&mut source, sink).map_err(ExportError::Archive)?;
+            return Ok(());
+        }
+        if digest == layer.diff_id.0 {
+            return self.write_layer_tar(&layer.id, sink);
+        }
+        let Some((image, original)) = &layer.base else {
+            return Err(ExportError::Layer(layer.id));
+        };
+        let mut source = self.open_there(image, original)?;
+        io::copy(&mut source, sink).map_err(ExportError::Archive)?;
+        Ok(())
+    }
+
+    /// The blob's file, if the store has it.
+    pub(crate) fn open_here(&self, digest: &Digest) -> Result<Option<File>, ExportError> {
+        Ok(self.store.blob(digest)?.map(|blob| blob.file))
+    }
+
+    /// A blob of an image from where that image came, verified while it is read.
+    pub(crate) fn open_there(
+        &self,
+        image: &ResolvedImage,
+        descriptor: &Descriptor,
+    ) -> Result<Box<dyn Read + Send>, ExportError> {
+        let reference: Reference = match &image.origin {
+            ImageOrigin::Registry(name) | ImageOrigin::Store(name) => name.parse()?,
+            ImageOrigin::OciLayout(path) => {
+                let blob = rbuild_source::OciLayout::open(path.as_ref())?.blob(descriptor)?;
+                return Ok(Box::new(blob));
+            }
+        };
+        Ok(Box::new(self.registry.blob(&reference, descriptor)?))
+    }
+}
+
+/// `descriptor` under OCI's name for its media type: our manifests are OCI's, whatever the base image's were.
+fn as_oci(descriptor: &Descriptor) -> Descriptor {
+    let kind = match descriptor.media_type().to_string().as_str() {
+        media_type::DOCKER_LAYER => media_type::OCI_LAYER,
+        media_type::DOCKER_LAYER_GZIP => media_type::OCI_LAYER_GZIP,
+        _ => return descriptor.clone(),
+    };
+    let mut converted = descriptor.clone();
+    converted.set_media_type(MediaType::from(kind));
+    converted
+}
+
+/// The digest that a descriptor names.
+pub(crate) fn digest_of(descriptor: &Descriptor) -> Result<Digest, ImageError> {
+    Digest::try_from(descriptor.digest())
+}

@@ -1,0 +1,297 @@
+//! OCI image layouts and Docker archives (OCI image-spec, image-layout.md; `docker save`'s format), as a directory or a
+//! tar stream.
+//!
+//! ```text
+//! oci-layout
+//! index.json            the images, with their names
+//! blobs/sha256/<hex>    index, manifests, configs, layers
+//! manifest.json         Docker's table of contents: only in type=docker
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rbuild_image::{Descriptor, Digest, Reference, canonical_json, media_type};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::assemble::{BuiltImage, Document, config_document, index_document, manifest_document};
+use crate::blobs::{Blobs, LayerForm, digest_of};
+use crate::error::ExportError;
+use crate::local_store::Exported;
+
+/// Which tables of contents an archive has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveKind {
+    /// An OCI image layout.
+    Oci,
+    /// One that `docker load` takes as well: a single image.
+    Docker,
+}
+
+/// Where the files of a layout go.
+trait LayoutSink {
+    /// Writes a file of `size` bytes, which `fill` writes to what it is given.
+    fn file(
+        &mut self,
+        path: &str,
+        size: u64,
+        fill: &mut dyn FnMut(&mut dyn Write) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError>;
+}
+
+/// Writes `images` as a tar stream.
+pub fn write_archive(
+    blobs: &Blobs<'_>,
+    images: &[BuiltImage],
+    names: &[Reference],
+    kind: ArchiveKind,
+    form: LayerForm,
+    sink: impl Write,
+) -> Result<Exported, ExportError> {
+    let mut tar = TarSink { sink };
+    let exported = write_layout(blobs, images, names, kind, form, &mut tar)?;
+    tar.finish()?;
+    Ok(exported)
+}
+
+/// Writes `images` as a directory, adding to a layout that is there.
+pub fn write_directory(
+    blobs: &Blobs<'_>,
+    images: &[BuiltImage],
+    names: &[Reference],
+    form: LayerForm,
+    directory: &Path,
+) -> Result<Exported, ExportError> {
+    let mut sink = DirectorySink {
+        root: directory.to_path_buf(),
+    };
+    write_layout(blobs, images, names, ArchiveKind::Oci, form, &mut sink)
+}
+
+fn write_layout(
+    blobs: &Blobs<'_>,
+    images: &[BuiltImage],
+    names: &[Reference],
+    kind: ArchiveKind,
+    form: LayerForm,
+    sink: &mut dyn LayoutSink,
+) -> Result<Exported, ExportError> {
+    if let (ArchiveKind::Docker, true) = (kind, images.len() != 1) {
+        return Err(ExportError::Unsupported(
+            "type=docker holds one platform: use type=oci, or build with one --platform".to_owned(),
+        ));
+    }
+    put_bytes(sink, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    let mut written = BTreeSet::new();
+    let mut manifests = Vec::new();
+    let mut docker = Vec::new();
+    let mut id = None;
+    for image in images {
+        let layers = blobs.prepare(image, form)?;
+        for (layer, descriptor) in image.layers.iter().zip(&layers) {
+            let digest = digest_of(descriptor)?;
+            if written.insert(digest) {
+                sink.file(&blob_path(&digest), descriptor.size(), &mut |out| {
+                    blobs.copy(layer, descriptor, out)
+                })?;
+            }
+        }
+        let config = config_document(image)?;
+        let manifest = manifest_document(&config, &layers)?;
+        put_document(sink, &mut written, &config)?;
+        put_document(sink, &mut written, &manifest)?;
+        docker.push(docker_entry(&config, &layers, names)?);
+        id = Some(config.digest());
+        manifests.push((manifest.descriptor, image.platform.clone()));
+    }
+    let (top, id) = match (manifests.as_slice(), id) {
+        (&[(ref manifest, _)], Some(id)) => (manifest.clone(), id),
+        _ => {
+            let index = index_document(&manifests)?;
+            put_document(sink, &mut written, &index)?;
+            (index.descriptor.clone(), index.digest())
+        }
+    };
+    if kind == ArchiveKind::Docker {
+        put_bytes(sink, "manifest.json", &canonical_json(&docker)?)?;
+    }
+    put_bytes(
+        sink,
+        "index.json",
+        &canonical_json(&index_json(&top, names))?,
+    )?;
+    let digest = digest_of(&top)?;
+    Ok(Exported {
+        descriptor: top,
+        digest,
+        id,
+    })
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// An image in Docker's manifest.json.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerEntry {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+fn docker_entry(
+    config: &Document,
+    layers: &[Descriptor],
+    names: &[Reference],
+) -> Result<DockerEntry, ExportError> {
+    let layers = layers
+        .iter()
+        .map(|layer| Ok(blob_path(&digest_of(layer)?)))
+        .collect::<Result<_, ExportError>>()?;
+    let tags: Vec<String> = names.iter().map(Reference::familiar).collect();
+    Ok(DockerEntry {
+        config: blob_path(&config.digest()),
+        repo_tags: (!tags.is_empty()).then_some(tags),
+        layers,
+    })
+}
+
+/// The layout's index.json: one entry for each name, as containerd, skopeo and podman look for them.
+fn index_json(top: &Descriptor, names: &[Reference]) -> serde_json::Value {
+    let entry = |annotations: serde_json::Value| {
+        let mut entry = serde_json::to_value(top).expect("a descriptor is plain JSON");
+        entry["annotations"] = annotations;
+        entry
+    };
+    let entries: Vec<_> = if names.is_empty() {
+        vec![serde_json::to_value(top).expect("a descriptor is plain JSON")]
+    } else {
+        names
+            .iter()
+            .map(|name| {
+                entry(json!({
+                    "io.containerd.image.name": name.to_string(),
+                    "org.opencontainers.image.ref.name": name.tag().unwrap_or("latest"),
+                }))
+            })
+            .collect()
+    };
+    json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries })
+}
+
+fn put_document(
+    sink: &mut dyn LayoutSink,
+    written: &mut BTreeSet<Digest>,
+    document: &Document,
+) -> Result<(), ExportError> {
+    if written.insert(document.digest()) {
+        put_bytes(sink, &blob_path(&document.digest()), &document.bytes)?;
+    }
+    Ok(())
+}
+
+fn put_bytes(sink: &mut dyn LayoutSink, path: &str, bytes: &[u8]) -> Result<(), ExportError> {
+    sink.file(path, bytes.len() as u64, &mut |out| {
+        out.write_all(bytes).map_err(ExportError::Archive)
+    })
+}
+
+/// A tar stream. Nothing in it depends on when or where it is written.
+struct TarSink<W> {
+    sink: W,
+}
+
+impl<W: Write> TarSink<W> {
+    fn finish(mut self) -> Result<(), ExportError> {
+        /// Two blocks of zeros end a tar (POSIX, pax).
+        const END: [u8; 1024] = [0; 1024];
+        self.sink.write_all(&END).map_err(ExportError::Archive)?;
+        self.sink.flush().map_err(ExportError::Archive)
+    }
+}
+
+impl<W: Write> LayoutSink for TarSink<W> {
+    fn file(
+        &mut self,
+        path: &str,
+        size: u64,
+        fill: &mut dyn FnMut(&mut dyn Write) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        const BLOCK_BYTES: u64 = 512;
+        let mut header = tar::Header::new_ustar();
+        header.set_path(path).map_err(ExportError::Archive)?;
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_cksum();
+        self.sink
+            .write_all(header.as_bytes())
+            .map_err(ExportError::Archive)?;
+        let mut counted = Counted {
+            sink: &mut self.sink,
+            written: 0,
+        };
+        fill(&mut counted)?;
+        if counted.written != size {
+            let message = format!("{path}: {} bytes instead of {size}", counted.written);
+            return Err(ExportError::Archive(io::Error::other(message)));
+        }
+        let padding = (BLOCK_BYTES - size % BLOCK_BYTES) % BLOCK_BYTES;
+        let zeros = [0; BLOCK_BYTES as usize];
+        self.sink
+            .write_all(&zeros[..padding as usize])
+            .map_err(ExportError::Archive)
+    }
+}
+
+struct Counted<W> {
+    sink: W,
+    written: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.write(bytes)?;
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+/// A directory; each file appears whole or not at all.
+struct DirectorySink {
+    root: PathBuf,
+}
+
+impl LayoutSink for DirectorySink {
+    fn file(
+        &mut self,
+        path: &str,
+        size: u64,
+        fill: &mut dyn FnMut(&mut dyn Write) -> Result<(), ExportError>,
+    ) -> Result<(), ExportError> {
+        let target = self.root.join(path);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(ExportError::file("create", parent))?;
+        }
+        let is_blob = path.starts_with("blobs/");
+        if is_blob && fs::metadata(&target).is_ok_and(|found| found.len() == size) {
+            return Ok(());
+        }
+        let partial = target.with_extension("partial");
+        let file = File::create(&partial).map_err(ExportError::file("create", &partial))?;
+        let mut file = io::BufWriter::new(file);
+        fill(&mut file)?;
+        file.flush().map_err(ExportError::file("write", &partial))?;
+        fs::rename(&partial, &target).map_err(ExportError::file("rename", &partial))
+    }
+}

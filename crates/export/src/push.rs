@@ -1,0 +1,195 @@
+//! Pushes images: layers side by side, each only if the registry lacks it, then config, manifest, index.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rbuild_image::{Descriptor, Digest, Reference, media_type};
+use rbuild_plan::ImageOrigin;
+use rbuild_registry::{BlobState, BlobUpload, MountOutcome};
+
+use crate::assemble::{
+    BuiltImage, BuiltLayer, Document, config_document, index_document, manifest_document,
+};
+use crate::blobs::{Blobs, LayerForm, digest_of};
+use crate::error::ExportError;
+use crate::local_store::Exported;
+
+/// Blobs that are pushed at the same time.
+const PARALLEL_PUSHES: usize = 4;
+
+/// What a push tells as it goes.
+pub trait PushProgress: Sync {
+    /// So much of a blob is there; `total` in bytes.
+    fn blob(&self, digest: &Digest, current: u64, total: u64);
+    /// The registry had the blob, or took it from another repository of its own.
+    fn present(&self, digest: &Digest);
+}
+
+/// Pushes `images` (one for each platform) by `name`.
+pub fn push(
+    blobs: &Blobs<'_>,
+    images: &[BuiltImage],
+    name: &Reference,
+    form: LayerForm,
+    progress: &dyn PushProgress,
+) -> Result<Exported, ExportError> {
+    let mut manifests = Vec::with_capacity(images.len());
+    let mut id = None;
+    for image in images {
+        let layers = blobs.prepare(image, form)?;
+        push_layers(blobs, image, &layers, name, progress)?;
+        let config = config_document(image)?;
+        push_bytes(blobs, name, &config)?;
+        let manifest = manifest_document(&config, &layers)?;
+        if images.len() == 1 {
+            blobs
+                .registry
+                .put_manifest(name, media_type::OCI_MANIFEST, &manifest.bytes)?;
+        } else {
+            let kind = media_type::OCI_MANIFEST;
+            blobs
+                .registry
+                .put_manifest_by_digest(name, kind, &manifest.bytes)?;
+        }
+        id = Some(config.digest());
+        manifests.push((manifest.descriptor, image.platform.clone()));
+    }
+    if let (&[(ref descriptor, _)], Some(id)) = (manifests.as_slice(), id) {
+        let digest = digest_of(descriptor)?;
+        return Ok(Exported {
+            descriptor: descriptor.clone(),
+            digest,
+            id,
+        });
+    }
+    let index = index_document(&manifests)?;
+    blobs
+        .registry
+        .put_manifest(name, media_type::OCI_INDEX, &index.bytes)?;
+    let digest = index.digest();
+    Ok(Exported {
+        descriptor: index.descriptor,
+        digest,
+        id: digest,
+    })
+}
+
+/// Every layer once, several at a time; the first failure stops the others from starting.
+fn push_layers(
+    blobs: &Blobs<'_>,
+    image: &BuiltImage,
+    descriptors: &[Descriptor],
+    name: &Reference,
+    progress: &dyn PushProgress,
+) -> Result<(), ExportError> {
+    let mut jobs: Vec<(&BuiltLayer, &Descriptor)> = image.layers.iter().zip(descriptors).collect();
+    jobs.sort_by_key(|(_, descriptor)| descriptor.digest().to_string());
+    jobs.dedup_by_key(|(_, descriptor)| descriptor.digest().to_string());
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let worker = || {
+        while let Some((layer, descriptor)) = jobs.get(next.fetch_add(1, Ordering::SeqCst)) {
+            if let Err(error) = push_layer(blobs, layer, descriptor, name, progress) {
+                next.store(jobs.len(), Ordering::SeqCst);
+                failure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(error);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..jobs.len().min(PARALLEL_PUSHES) {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn push_layer(
+    blobs: &Blobs<'_>,
+    layer: &BuiltLayer,
+    descriptor: &Descriptor,
+    name: &Reference,
+    progress: &dyn PushProgress,
+) -> Result<(), ExportError> {
+    let digest = digest_of(descriptor)?;
+    if blobs.registry.has_blob(name, &digest)? == BlobState::Present
+        || mounted(blobs, layer, &digest, name)?
+    {
+        progress.present(&digest);
+        return Ok(());
+    }
+    let total = descriptor.size();
+    let report = |current| progress.blob(&digest, current, total);
+    let open = || open(blobs, layer, descriptor, &digest);
+    blobs.registry.push_blob(
+        name,
+        &BlobUpload {
+            descriptor,
+            open: &open,
+            progress: &report,
+        },
+    )?;
+    Ok(())
+}
+
+/// Asks the registry to take a base image's layer from that image's repository.
+fn mounted(
+    blobs: &Blobs<'_>,
+    layer: &BuiltLayer,
+    digest: &Digest,
+    name: &Reference,
+) -> Result<bool, ExportError> {
+    let Some((image, _)) = &layer.base else {
+        return Ok(false);
+    };
+    let (ImageOrigin::Registry(origin) | ImageOrigin::Store(origin)) = &image.origin else {
+        return Ok(false);
+    };
+    let origin: Reference = origin.parse()?;
+    Ok(blobs.registry.mount_blob(name, digest, &origin)? == MountOutcome::Mounted)
+}
+
+fn open(
+    blobs: &Blobs<'_>,
+    layer: &BuiltLayer,
+    descriptor: &Descriptor,
+    digest: &Digest,
+) -> io::Result<Box<dyn io::Read + Send>> {
+    if let Some(file) = blobs.open_here(digest).map_err(io::Error::other)? {
+        return Ok(Box::new(file));
+    }
+    match &layer.base {
+        Some((image, _)) => blobs
+            .open_there(image, descriptor)
+            .map_err(io::Error::other),
+        None => Err(io::Error::other(ExportError::Layer(layer.id))),
+    }
+}
+
+fn push_bytes(blobs: &Blobs<'_>, name: &Reference, document: &Document) -> Result<(), ExportError> {
+    if blobs.registry.has_blob(name, &document.digest())? == BlobState::Present {
+        return Ok(());
+    }
+    let bytes: std::sync::Arc<[u8]> = document.bytes.as_slice().into();
+    let open = || {
+        let reader = io::Cursor::new(std::sync::Arc::clone(&bytes));
+        Ok(Box::new(reader) as Box<dyn io::Read + Send>)
+    };
+    let descriptor = &document.descriptor;
+    blobs.registry.push_blob(
+        name,
+        &BlobUpload {
+            descriptor,
+            open: &open,
+            progress: &|_| {},
+        },
+    )?;
+    Ok(())
+}

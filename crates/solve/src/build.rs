@@ -1,0 +1,76 @@
+//! What the solver works with: everything of one build that is not in the plan.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use rbuild_plan::ContextSource;
+use rbuild_progress::Reporter;
+use rbuild_registry::Client;
+use rbuild_source::{Context, GitClient, HttpClient};
+use rbuild_store::{Layer, Store};
+
+use crate::Cancel;
+
+/// The surroundings of one build.
+pub struct Build {
+    /// Where layers and records are kept.
+    pub store: Store,
+    /// Which project this is: records of the same project are compared to explain misses.
+    pub scope: String,
+    /// Where the layers of base images come from.
+    pub registry: Arc<Client>,
+    /// Fetches git repositories.
+    pub git: GitClient,
+    /// Fetches files from the web.
+    pub http: HttpClient,
+    /// The local directories that the plan names.
+    pub contexts: HashMap<ContextSource, Context>,
+    /// `--secret`, by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// `--ssh`: agents' sockets, by id.
+    pub ssh: BTreeMap<String, PathBuf>,
+    /// What steps with a network are told about it.
+    pub network: NetworkFiles,
+    /// How many steps run at once.
+    pub jobs: NonZeroUsize,
+    /// The time that new files without a time of their own get.
+    pub now: SystemTime,
+    /// Where events go.
+    pub reporter: Reporter,
+    /// How it is stopped.
+    pub cancel: Cancel,
+    /// Layers in use: pinned until the build is over.
+    pub pins: Mutex<Vec<Arc<Layer>>>,
+}
+
+/// A secret's bytes, read when the build begins. Shown nowhere.
+#[derive(Clone)]
+pub struct Secret(Arc<[u8]>);
+
+impl Secret {
+    /// These bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What steps with a network are told about it.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkFiles {
+    /// Contents of /etc/resolv.conf.
+    pub resolv_conf: String,
+}

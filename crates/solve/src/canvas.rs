@@ -1,0 +1,324 @@
+//! A layer in the making: what is written goes into a fresh directory, what was there before is looked up in the base.
+//!
+//! ```text
+//! COPY app /usr/bin/     base (read-only):  usr/bin is a directory, mode 755
+//!                        layer:             usr/ usr/bin/   as the base has them
+//!                                           usr/bin/app     new
+//! ```
+//!
+//! Paths are those of [`crate::path`]. Symbolic links of the base are followed inside its root, never through the host.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+use rbuild_layer::{Attributes, FileContent, LayerError, Mtime, TreeWriter};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+
+use crate::path;
+
+/// How many symbolic links a destination may lead through (as the kernel's limit).
+const MAX_LINKS: u32 = 40;
+
+/// A layer in the making over an optional base.
+pub(crate) struct Canvas {
+    base: Option<OwnedFd>,
+    writer: TreeWriter,
+    directories: Mutex<HashMap<Vec<u8>, Origin>>,
+    now: Mtime,
+}
+
+/// Where a directory that the layer holds comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The base has it too.
+    Base,
+    /// This layer made it: nothing of the base is below it.
+    New,
+}
+
+/// What is at a path, links not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Nothing.
+    Nothing,
+    /// A directory.
+    Directory,
+    /// A symbolic link with this target.
+    Link(Vec<u8>),
+    /// Something else.
+    Other,
+}
+
+/// Why a destination cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum CanvasError {
+    /// Something that is no directory stands where one is needed.
+    #[error("copy to {}: it is not a directory", show(.0))]
+    NotADirectory(Vec<u8>),
+    /// A directory stands where a file is to go.
+    #[error("replace the directory {} by a file", show(.0))]
+    IsADirectory(Vec<u8>),
+    /// Symbolic links lead in circles.
+    #[error("follow the symbolic links of {}: too many", show(.0))]
+    Links(Vec<u8>),
+    /// The base could not be looked at.
+    #[error("look up {} in the image", show(.path))]
+    Lookup {
+        /// What was looked up.
+        path: Vec<u8>,
+        /// Why it failed.
+        source: Errno,
+    },
+    /// The layer could not be written.
+    #[error(transparent)]
+    Write(#[from] LayerError),
+}
+
+fn show(path: &[u8]) -> String {
+    format!("/{}", String::from_utf8_lossy(path))
+}
+
+impl Canvas {
+    /// An empty layer over `base`, written through `writer`; what is made without a time of its own gets `now`.
+    pub(crate) fn new(base: Option<OwnedFd>, writer: TreeWriter, now: Mtime) -> Self {
+        Self {
+            base,
+            writer,
+            directories: Mutex::default(),
+            now,
+        }
+    }
+
+    /// The base's root directory.
+    pub(crate) fn base(&self) -> Option<BorrowedFd<'_>> {
+        self.base.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The time of what has none of its own.
+    pub(crate) fn now(&self) -> Mtime {
+        self.now
+    }
+
+    /// All that was written.
+    pub(crate) fn finish(self) -> Result<rbuild_layer::ContentIndex, LayerError> {
+        self.writer.finish()
+    }
+
+    /// `path` with every symbolic link in it followed, the last one included; what does not exist stays as written.
+    pub(crate) fn resolve(&self, path: &[u8]) -> Result<Vec<u8>, CanvasError> {
+        let mut links = 0;
+        let mut pending: Vec<Vec<u8>> = path::components(path).map(<[u8]>::to_vec).rev().collect();
+        let mut real: Vec<u8> = Vec::new();
+        while let Some(component) = pending.pop() {
+            if component == b".." {
+                real = path::parent(&real).to_vec();
+                continue;
+            }
+            let next = path::join(&real, &component);
+            if let Existing::Link(target) = self.look(&next)? {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(CanvasError::Links(path.to_vec()));
+                }
+                if target.starts_with(b"/") {
+                    real.clear();
+                }
+                pending.extend(path::components(&target).map(<[u8]>::to_vec).rev());
+            } else {
+                real = next;
+            }
+        }
+        Ok(real)
+    }
+
+    /// What is at `path`, whose parents hold no links.
+    pub(crate) fn look(&self, path: &[u8]) -> Result<Existing, CanvasError> {
+        if path.is_empty() || self.origin(path).is_some() {
+            return Ok(Existing::Directory);
+        }
+        if self.origin(path::parent(path)) == Some(Origin::New) {
+            return Ok(Existing::Nothing);
+        }
+        Ok(self
+            .look_in_base(path)?
+            .map_or(Existing::Nothing, |found| found.existing))
+    }
+
+    /// Makes `path` (links resolved) and its missing parents, each missing one with `attributes`.
+    pub(crate) fn make_directories(
+        &self,
+        path: &[u8],
+        attributes: &Attributes,
+    ) -> Result<(), CanvasError> {
+        let mut current = Vec::new();
+        for component in path::components(path) {
+            current = path::join(&current, component);
+            self.make_directory(&current, attributes)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the directory `path`, whose parent is in the layer already. One that the base has keeps its attributes.
+    pub(crate) fn make_directory(
+        &self,
+        path: &[u8],
+        attributes: &Attributes,
+    ) -> Result<(), CanvasError> {
+        if path.is_empty() || self.origin(path).is_some() {
+            return Ok(());
+        }
+        let below_new = self.origin(path::parent(path)) == Some(Origin::New);
+        let found = if below_new {
+            None
+        } else {
+            self.look_in_base(path)?
+        };
+        let origin = match &found {
+            None => {
+                self.writer.directory(path, attributes)?;
+                Origin::New
+            }
+            Some(Found {
+                existing: Existing::Directory,
+                attributes,
+            }) => {
+                self.writer.directory(path, attributes)?;
+                Origin::Base
+            }
+            Some(_) => return Err(CanvasError::NotADirectory(path.to_vec())),
+        };
+        self.directories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path.to_vec(), origin);
+        Ok(())
+    }
+
+    /// Makes the directory `path` with `attributes`, whatever is there: another directory gets them, anything else is hidden.
+    pub(crate) fn replace_directory(
+        &self,
+        path: &[u8],
+        attributes: &Attributes,
+    ) -> Result<(), CanvasError> {
+        let origin = match self.origin(path) {
+            Some(origin) => origin,
+            None if self.look(path)? == Existing::Directory => Origin::Base,
+            None => Origin::New,
+        };
+        self.writer.directory(path, attributes)?;
+        self.directories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path.to_vec(), origin);
+        Ok(())
+    }
+
+    /// Writes a file at `path`, whose parent is in the layer already; replaces what is there but a directory.
+    pub(crate) fn file(
+        &self,
+        path: &[u8],
+        attributes: &Attributes,
+        content: FileContent<'_>,
+    ) -> Result<(), CanvasError> {
+        self.refuse_directory(path)?;
+        Ok(self.writer.file(path, attributes, content)?)
+    }
+
+    /// Makes a symbolic link.
+    pub(crate) fn symlink(
+        &self,
+        path: &[u8],
+        target: &[u8],
+        attributes: &Attributes,
+    ) -> Result<(), CanvasError> {
+        self.refuse_directory(path)?;
+        Ok(self.writer.symlink(path, target, attributes)?)
+    }
+
+    /// Makes another name for a file that this layer holds.
+    pub(crate) fn hardlink(&self, path: &[u8], target: &[u8]) -> Result<(), CanvasError> {
+        self.refuse_directory(path)?;
+        Ok(self.writer.hardlink(path, target)?)
+    }
+
+    /// Makes a device or a FIFO.
+    pub(crate) fn node(
+        &self,
+        path: &[u8],
+        kind: &rbuild_layer::EntryKind,
+        attributes: &Attributes,
+    ) -> Result<(), CanvasError> {
+        self.refuse_directory(path)?;
+        Ok(self.writer.node(path, kind, attributes)?)
+    }
+
+    fn refuse_directory(&self, path: &[u8]) -> Result<(), CanvasError> {
+        if self.look(path)? == Existing::Directory {
+            return Err(CanvasError::IsADirectory(path.to_vec()));
+        }
+        Ok(())
+    }
+
+    fn origin(&self, path: &[u8]) -> Option<Origin> {
+        self.directories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(path)
+            .copied()
+    }
+
+    fn look_in_base(&self, path: &[u8]) -> Result<Option<Found>, CanvasError> {
+        let Some(base) = &self.base else {
+            return Ok(None);
+        };
+        let fail = |source| CanvasError::Lookup {
+            path: path.to_vec(),
+            source,
+        };
+        match find(base.as_fd(), path) {
+            Ok(found) => Ok(Some(found)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(fail(error)),
+        }
+    }
+}
+
+/// What the base has at a path.
+struct Found {
+    existing: Existing,
+    attributes: Attributes,
+}
+
+fn find(base: BorrowedFd<'_>, path: &[u8]) -> Result<Found, Errno> {
+    let node = rustix::fs::openat2(
+        base,
+        path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    )?;
+    let stat = rustix::fs::statx(&node, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+    let attributes = Attributes {
+        mode: u32::from(stat.stx_mode) & 0o7777,
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        mtime: Mtime {
+            seconds: stat.stx_mtime.tv_sec,
+            nanoseconds: stat.stx_mtime.tv_nsec,
+        },
+        xattrs: Vec::new(),
+    };
+    let existing = match FileType::from_raw_mode(stat.stx_mode.into()) {
+        FileType::Directory => Existing::Directory,
+        FileType::Symlink => {
+            Existing::Link(rustix::fs::readlinkat(&node, c"", Vec::new())?.into_bytes())
+        }
+        _ => Existing::Other,
+    };
+    Ok(Found {
+        existing,
+        attributes,
+    })
+}

@@ -1,0 +1,114 @@
+//! DiffIDs: the digests of layers' tars, computed behind the build for the layers that an output holds.
+//!
+//! The next step waits for a layer's contents, not for its digest; only the image's config needs that.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rbuild_image::LayerId;
+use rbuild_layer::tar_digest;
+use rbuild_plan::{FileOperation, Operation, Plan, VertexId};
+
+use crate::build::Build;
+use crate::error::StepError;
+use crate::tree::Stack;
+
+/// Layers that wait for their digest.
+pub(crate) struct DiffIds<'a> {
+    build: &'a Build,
+    wanted: HashSet<VertexId>,
+    seen: Mutex<HashSet<LayerId>>,
+    queue: Mutex<Option<Sender<(VertexId, LayerId)>>>,
+    work: Receiver<(VertexId, LayerId)>,
+}
+
+impl<'a> DiffIds<'a> {
+    /// For the vertices whose layers end up in an output of `plan`.
+    pub(crate) fn new(plan: &Plan, build: &'a Build) -> Self {
+        let (sender, work) = unbounded();
+        Self {
+            build,
+            wanted: in_outputs(plan),
+            seen: Mutex::default(),
+            queue: Mutex::new(Some(sender)),
+            work,
+        }
+    }
+
+    /// The vertex `id` yielded `stack`: its layers are digested if an output needs them.
+    pub(crate) fn add(&self, id: VertexId, stack: &Stack) {
+        if !self.wanted.contains(&id) {
+            return;
+        }
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for layer in stack.layers() {
+            if let (LayerId::Made(_), true, Some(queue)) = (layer, seen.insert(*layer), &*queue) {
+                // The receiver lives as long as this struct.
+                let _ = queue.send((id, *layer));
+            }
+        }
+    }
+
+    /// No more layers will come.
+    pub(crate) fn close(&self) {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// Digests what comes until [`Self::close`].
+    pub(crate) fn work(&self) -> Result<(), (VertexId, StepError)> {
+        let mut failure = Ok(());
+        for (vertex, layer) in &self.work {
+            if failure.is_ok() && !self.build.cancel.is_cancelled() {
+                failure = self.digest(&layer).map_err(|error| (vertex, error));
+            }
+        }
+        failure
+    }
+
+    fn digest(&self, id: &LayerId) -> Result<(), StepError> {
+        let store = &self.build.store;
+        if store.diff_id(id)?.is_some() {
+            return Ok(());
+        }
+        let layer = store.layer(id)?.ok_or(StepError::LostLayer(*id))?;
+        let directory = layer.open_diff()?;
+        let (diff_id, size) = tar_digest(
+            std::os::fd::AsFd::as_fd(&directory),
+            layer.index()?.as_ref(),
+        )?;
+        store.set_diff_id(id, &diff_id, size)?;
+        Ok(())
+    }
+}
+
+/// The vertices whose layers are in some output: those reached from it through bases alone.
+fn in_outputs(plan: &Plan) -> HashSet<VertexId> {
+    let mut found = HashSet::new();
+    let mut pending: Vec<VertexId> = plan
+        .outputs
+        .iter()
+        .filter_map(|output| output.root)
+        .collect();
+    while let Some(id) = pending.pop() {
+        if !found.insert(id) {
+            continue;
+        }
+        let inputs = plan.inputs(id);
+        match &plan.vertex(id).operation {
+            Operation::Exec(_) => pending.extend(inputs.first()),
+            Operation::File(FileOperation {
+                base: Some(base), ..
+            }) => {
+                pending.extend(inputs.get(base.0 as usize));
+            }
+            Operation::Merge => pending.extend(inputs),
+            _ => {}
+        }
+    }
+    found
+}

@@ -1,0 +1,146 @@
+//! Why a build did not come to its end.
+
+use std::io;
+
+use rbuild_image::{DiffId, ImageError, LayerId};
+use rbuild_layer::LayerError;
+use rbuild_plan::VertexId;
+use rbuild_progress::Outcome;
+use rbuild_registry::RegistryError;
+use rbuild_sandbox::SandboxError;
+use rbuild_source::SourceError;
+use rbuild_store::StoreError;
+use rbuild_sys::SysError;
+
+use crate::copy::CopyError;
+
+/// The build's end, if it is not a result.
+#[derive(Debug, thiserror::Error)]
+pub enum SolveError {
+    /// A step failed; the others were stopped.
+    #[error("{error}")]
+    Step {
+        /// The step.
+        vertex: VertexId,
+        /// Why.
+        #[source]
+        error: Box<StepError>,
+    },
+    /// [`crate::Cancel`] was asked for.
+    #[error("canceled")]
+    Cancelled,
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// The command ran and did not succeed.
+    #[error("process \"{command}\" did not complete successfully: {ending}")]
+    Exit {
+        /// The command line.
+        command: String,
+        /// `exit code: 1`, `killed by signal SIGKILL`.
+        ending: String,
+        /// The exit status as a shell gives it.
+        code: i32,
+    },
+    /// A COPY source is not there.
+    #[error("\"{path}\": not found")]
+    NotFound {
+        /// The path, from the root of its tree.
+        path: String,
+        /// What may have been meant or why it is not there.
+        hint: Option<String>,
+    },
+    /// A COPY source's symbolic link leads in circles.
+    #[error("follow the symbolic link \"{0}\": too many levels")]
+    Link(String),
+    /// A pattern cannot be read.
+    #[error("read the pattern: {0}")]
+    Pattern(String),
+    /// The plan names a context that this build was not given.
+    #[error("find the build context {0}")]
+    NoContext(String),
+    /// A secret that the step requires was not given.
+    #[error(
+        "secret {0}: not found (give it with --secret id={0},src=FILE or --secret id={0},env=NAME)"
+    )]
+    Secret(String),
+    /// An SSH agent that the step requires was not given.
+    #[error("unset ssh forward key {0} (give it with --ssh {0})")]
+    Ssh(String),
+    /// A mount's source is not a tree that can be mounted.
+    #[error("mount {target}: \"{path}\" is not in the source")]
+    MountSource {
+        /// Where it was to be mounted.
+        target: String,
+        /// The path that is missing.
+        path: String,
+    },
+    /// A layer that nobody can give again.
+    #[error("find layer {0}: it is not in the store and no image of this build has it")]
+    LostLayer(LayerId),
+    /// A layer's tar does not have the digest that its image promises.
+    #[error("verify a layer: its diffID is {found}, the image says {expected}")]
+    DiffId {
+        /// What the config says.
+        expected: DiffId,
+        /// What was unpacked.
+        found: DiffId,
+    },
+    /// A layer's bytes stopped coming.
+    #[error("download a layer: {0}")]
+    Download(#[source] io::Error),
+    /// A cache mount's first contents could not be written.
+    #[error("fill a cache mount: {0}")]
+    Seed(#[source] io::Error),
+    /// The step's output could not be read.
+    #[error("read the output of the command: {0}")]
+    Output(#[source] io::Error),
+    /// A copy.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A mount.
+    #[error(transparent)]
+    Sys(#[from] SysError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A layer.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// A context, git or http.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A digest or name in an image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The step was stopped because something else failed or the user interrupted.
+    #[error("canceled")]
+    Cancelled,
+}
+
+impl StepError {
+    /// What the step's line in the progress says.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Cancelled => Outcome::Cancelled,
+            other => Outcome::Failed {
+                message: other.to_string(),
+            },
+        }
+    }
+}
+
+impl From<crate::canvas::CanvasError> for StepError {
+    fn from(error: crate::canvas::CanvasError) -> Self {
+        Self::Copy(error.into())
+    }
+}

@@ -1,0 +1,275 @@
+//! RUN: from key to layer.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rbuild_cache::{MountContent, exec_preimage};
+use rbuild_image::LayerId;
+use rbuild_layer::index_upper;
+use rbuild_plan::{CacheUse, Exec, MountKind, NetworkMode, SecurityMode};
+use rbuild_progress::{EventKind, Stream};
+use rbuild_sandbox::{Exit, Network, Rlimit, Root, Spec, Stdio, Upper, rlimit_number};
+use rbuild_store::{FastKey, LayerDraft};
+use rbuild_sys::OverlayFlavor;
+
+use crate::error::StepError;
+use crate::mounts::{self, Mounted};
+use crate::report::{event_vertex, now_started};
+use crate::step::{Found, Keys, Step};
+use crate::tree::{Stack, Tree, lower_directories};
+
+/// The sandbox's own directory in the store.
+const SCAFFOLD: &str = "scaffold";
+/// Bytes read at once from a command's output.
+const OUTPUT_CHUNK_BYTES: usize = 32 << 10;
+
+/// A command on its inputs.
+pub(crate) struct ExecStep<'a> {
+    pub(crate) step: Step<'a>,
+    pub(crate) exec: &'a Exec,
+    pub(crate) inputs: &'a [Tree],
+}
+
+impl ExecStep<'_> {
+    /// The stack with the command's layer on top, from the cache or made now.
+    pub(crate) fn run(&self) -> Result<Found, StepError> {
+        if let Some(found) = self.find_quickly()? {
+            return Ok(found);
+        }
+        let base = self.base();
+        let contents = mounts::contents(&self.step, self.exec, self.inputs)?;
+        let preimage = exec_preimage(
+            self.exec,
+            &self.step.vertex.platform,
+            base.chain(),
+            &contents,
+        );
+        let keys = Keys {
+            key: preimage.key(),
+            preimage,
+            fast: self.fast_key(&base),
+        };
+        self.step.find_or_make(&keys, &base, || {
+            now_started(&self.step.build.reporter, self.step.id);
+            self.make(&base)
+        })
+    }
+
+    /// A hit that costs no more than a look into the database; `None` says nothing.
+    pub(crate) fn find_quickly(&self) -> Result<Option<Found>, StepError> {
+        let base = self.base();
+        if !self.binds_trees() {
+            let contents = vec![MountContent::Nothing; self.exec.mounts.len()];
+            let preimage = exec_preimage(
+                self.exec,
+                &self.step.vertex.platform,
+                base.chain(),
+                &contents,
+            );
+            return self.step.find(&preimage.key(), &base);
+        }
+        match self.fast_key(&base) {
+            Some(fast) => self.step.find_by_alias(&fast, &base),
+            None => Ok(None),
+        }
+    }
+
+    fn base(&self) -> Stack {
+        self.inputs
+            .first()
+            .and_then(Tree::stack)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn binds_trees(&self) -> bool {
+        self.exec
+            .mounts
+            .iter()
+            .any(|mount| matches!(mount.kind, MountKind::Bind { .. }))
+    }
+
+    /// The key by the identity of what is mounted: needs none of its contents.
+    fn fast_key(&self, base: &Stack) -> Option<FastKey> {
+        if self.step.cache_use() == CacheUse::Refused || !self.binds_trees() {
+            return None;
+        }
+        let contents: Option<Vec<MountContent>> = self
+            .exec
+            .mounts
+            .iter()
+            .map(|mount| match &mount.kind {
+                MountKind::Bind { from, source, .. } => {
+                    let stack = self.inputs.get(from.0 as usize)?.stack()?;
+                    Some(MountContent::Digest(format!(
+                        "{} {source}",
+                        stack.chain().hex()
+                    )))
+                }
+                _ => Some(MountContent::Nothing),
+            })
+            .collect();
+        let preimage = exec_preimage(
+            self.exec,
+            &self.step.vertex.platform,
+            base.chain(),
+            &contents?,
+        );
+        Some(FastKey(preimage.key().0))
+    }
+
+    fn make(&self, base: &Stack) -> Result<LayerId, StepError> {
+        let draft = self
+            .step
+            .build
+            .store
+            .draft(&self.step.root_attributes(base)?)?;
+        let mounted = mounts::prepare(&self.step, self.exec, self.inputs)?;
+        let exit = self.execute(base, &draft, mounted)?;
+        self.check(exit)?;
+        let upper = draft.open_diff()?;
+        let index = index_upper(upper.as_fd(), OverlayFlavor::detect())?;
+        self.step.commit(draft, index)
+    }
+
+    fn execute(
+        &self,
+        base: &Stack,
+        draft: &LayerDraft,
+        mounted: Mounted,
+    ) -> Result<Exit, StepError> {
+        let spec = self.spec(base, draft, &mounted)?;
+        let (stdout, stdout_inside) = pipe()?;
+        let (stderr, stderr_inside) = pipe()?;
+        let stdio = Stdio::Descriptors {
+            stdin: None,
+            stdout: stdout_inside.as_fd(),
+            stderr: stderr_inside.as_fd(),
+        };
+        let trees: Vec<BorrowedFd<'_>> = mounted.trees.iter().map(AsFd::as_fd).collect();
+        let running = rbuild_sandbox::spawn(&spec, stdio, &trees)?;
+        drop((stdout_inside, stderr_inside)); // or the readers below would wait for ourselves
+        let killer = running.killer();
+        let _kill_on_cancel = self.step.build.cancel.on_cancel(move || killer.kill());
+        std::thread::scope(|scope| {
+            let stdout = scope.spawn(|| self.pump(stdout, Stream::Stdout));
+            let stderr = scope.spawn(|| self.pump(stderr, Stream::Stderr));
+            let exit = running.wait();
+            for pump in [stdout, stderr] {
+                pump.join().unwrap_or(Ok(())).map_err(StepError::Output)?;
+            }
+            Ok(exit?)
+        })
+    }
+
+    /// Hands the command's output on as it comes, to its end.
+    fn pump(&self, mut output: std::fs::File, stream: Stream) -> std::io::Result<()> {
+        let mut buffer = vec![0; OUTPUT_CHUNK_BYTES];
+        loop {
+            let read = output.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.step.build.reporter.send(EventKind::Output {
+                vertex: event_vertex(self.step.id),
+                stream,
+                data: buffer[..read].to_vec(),
+            });
+        }
+    }
+
+    fn check(&self, exit: Exit) -> Result<(), StepError> {
+        if self.step.build.cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        let ending = match exit {
+            Exit::Code(0) => return Ok(()),
+            Exit::Code(code) => format!("exit code: {code}"),
+            Exit::Signal(signal) => format!("killed by signal {signal}"),
+        };
+        Err(StepError::Exit {
+            command: self.exec.args.join(" "),
+            ending,
+            code: exit.code(),
+        })
+    }
+
+    fn spec(&self, base: &Stack, draft: &LayerDraft, mounted: &Mounted) -> Result<Spec, StepError> {
+        let build = self.step.build;
+        let lowers = lower_directories(self.step.fetcher, base)?
+            .into_iter()
+            .rev()
+            .collect();
+        let upper = Upper {
+            diff: draft.diff_path(),
+            work: draft.work_path(),
+        };
+        let root = Root::Overlay {
+            lowers,
+            upper: Some(upper),
+        };
+        let args = self.exec.args.iter().map(OsString::from).collect();
+        let mut spec = Spec::new(root, build.store.root().join(SCAFFOLD), args);
+        spec.process.env = self.environment(mounted);
+        spec.process.cwd = self.exec.cwd.clone().into();
+        spec.process.user.clone_from(&self.exec.user);
+        spec.process.rlimits = self.rlimits();
+        spec.hostname.clone_from(&self.exec.hostname);
+        spec.hosts = Some(hosts(&self.exec.hostname, &self.exec.extra_hosts));
+        spec.resolv_conf = Some(build.network.resolv_conf.clone());
+        spec.mounts.clone_from(&mounted.mounts);
+        spec.network = match self.exec.network {
+            NetworkMode::None => Network::None,
+            NetworkMode::Default | NetworkMode::Host => Network::Host,
+        };
+        if let Some(bytes) = self.exec.shm_size {
+            spec.shm_bytes = bytes;
+        }
+        if self.exec.security == SecurityMode::Insecure {
+            spec.lift_security();
+        }
+        Ok(spec)
+    }
+
+    fn environment(&self, mounted: &Mounted) -> Vec<OsString> {
+        let own = self
+            .exec
+            .env
+            .iter()
+            .chain(&self.exec.proxy_env)
+            .map(OsString::from);
+        own.chain(mounted.env.iter().cloned()).collect()
+    }
+
+    fn rlimits(&self) -> Vec<Rlimit> {
+        self.exec
+            .ulimits
+            .iter()
+            .filter_map(|(name, soft, hard)| {
+                Some(Rlimit {
+                    resource: rlimit_number(name)?,
+                    soft: *soft,
+                    hard: *hard,
+                })
+            })
+            .collect()
+    }
+}
+
+/// A pipe: the end that is read here, and the command's.
+fn pipe() -> Result<(std::fs::File, OwnedFd), StepError> {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|error| StepError::Output(error.into()))?;
+    Ok((read.into(), write))
+}
+
+/// /etc/hosts as a step sees it.
+fn hosts(hostname: &str, extra: &[(String, String)]) -> String {
+    let mut text =
+        format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    for (name, address) in extra {
+        text.push_str(&format!("{address}\t{name}\n"));
+    }
+    text
+}

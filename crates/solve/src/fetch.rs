@@ -1,0 +1,325 @@
+//! Brings the layers of base images into the store, when somebody first needs their files and not before.
+//!
+//! ```text
+//! registry ─ verify ─ tee ─ decompress ─ extract ─ layers/<diffID>
+//!                      └─ blobs/sha256/<digest>      kept, so that the image can be pushed on as it came
+//! ```
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rbuild_image::{Compression, Descriptor, DiffId, Digest, LayerId, LayerMediaType, Reference};
+use rbuild_layer::{ContentIndex, TreeWriter, decompress, extract};
+use rbuild_plan::{ImageOrigin, Operation, Plan, ResolvedImage, VertexId};
+use rbuild_progress::{EventKind, StatusState};
+use rbuild_store::{BlobWriter, Layer, RootAttributes};
+use rbuild_sys::OverlayFlavor;
+
+use crate::build::Build;
+use crate::error::StepError;
+use crate::report::{event_vertex, now_done, now_started};
+use crate::tree::Stack;
+
+/// Layers of one image that are fetched at the same time.
+const PARALLEL_FETCHES: usize = 6;
+/// Bytes between two reports of a download's progress.
+const REPORT_EVERY_BYTES: u64 = 256 << 10;
+
+/// Knows where every pulled layer of a plan comes from.
+pub(crate) struct Fetcher<'a> {
+    build: &'a Build,
+    origins: HashMap<DiffId, LayerOrigin>,
+    merged: Mutex<HashMap<Vec<LayerId>, Arc<ContentIndex>>>,
+    started: Mutex<HashMap<VertexId, usize>>,
+}
+
+/// Where a layer comes from.
+struct LayerOrigin {
+    image: Arc<ResolvedImage>,
+    position: usize,
+    vertex: VertexId,
+}
+
+impl LayerOrigin {
+    fn descriptor(&self) -> &Descriptor {
+        &self.image.layers[self.position]
+    }
+}
+
+impl<'a> Fetcher<'a> {
+    /// A fetcher for the images of `plan`.
+    pub(crate) fn new(build: &'a Build, plan: &Plan) -> Self {
+        let mut origins = HashMap::new();
+        for vertex in plan.vertices() {
+            if let Operation::Image(source) = &plan.vertex(vertex).operation {
+                for (position, diff_id) in source.diff_ids().iter().enumerate() {
+                    origins.entry(*diff_id).or_insert_with(|| LayerOrigin {
+                        image: Arc::clone(&source.image),
+                        position,
+                        vertex,
+                    });
+                }
+            }
+        }
+        Self {
+            build,
+            origins,
+            merged: Mutex::default(),
+            started: Mutex::default(),
+        }
+    }
+
+    /// The layers of `stack`, each extracted in the store.
+    pub(crate) fn fetch(&self, stack: &Stack) -> Result<Vec<Arc<Layer>>, StepError> {
+        let mut layers = Vec::with_capacity(stack.layers().len());
+        let mut missing = Vec::new();
+        for (position, id) in stack.layers().iter().enumerate() {
+            let layer = self.build.store.layer(id)?;
+            if layer.is_none() {
+                missing.push(position);
+            }
+            layers.push(layer);
+        }
+        for (position, layer) in self.fetch_missing(stack, &missing)? {
+            layers[position] = Some(layer);
+        }
+        let layers: Vec<Arc<Layer>> = layers.into_iter().flatten().collect();
+        self.build
+            .pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(layers.iter().cloned());
+        Ok(layers)
+    }
+
+    /// One tree of all layers of `stack`: whiteouts applied.
+    pub(crate) fn merged_index(&self, stack: &Stack) -> Result<Arc<ContentIndex>, StepError> {
+        let known = |merged: &HashMap<_, _>| merged.get(stack.layers()).cloned();
+        if let Some(index) = known(&self.merged.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(index);
+        }
+        let layers = self.fetch(stack)?;
+        let indexes = layers
+            .iter()
+            .map(|layer| layer.index())
+            .collect::<Result<Vec<_>, _>>()?;
+        let bottom_first: Vec<&ContentIndex> = indexes.iter().map(AsRef::as_ref).collect();
+        let index = Arc::new(ContentIndex::merge(&bottom_first));
+        self.merged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(stack.layers().to_vec(), Arc::clone(&index));
+        Ok(index)
+    }
+
+    fn fetch_missing(
+        &self,
+        stack: &Stack,
+        missing: &[usize],
+    ) -> Result<Vec<(usize, Arc<Layer>)>, StepError> {
+        let next = AtomicUsize::new(0);
+        let fetched = Mutex::new(Vec::new());
+        let failure = Mutex::new(None);
+        let worker = || {
+            while let Some(&position) = missing.get(next.fetch_add(1, Ordering::SeqCst)) {
+                match self.fetch_layer(stack.layers()[position]) {
+                    Ok(layer) => fetched
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((position, layer)),
+                    Err(error) => {
+                        next.store(missing.len(), Ordering::SeqCst);
+                        failure
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .get_or_insert(error);
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..missing.len().min(PARALLEL_FETCHES) {
+                scope.spawn(worker);
+            }
+            worker();
+        });
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(fetched.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    /// One layer. Another process that fetches it already is waited for.
+    fn fetch_layer(&self, id: LayerId) -> Result<Arc<Layer>, StepError> {
+        let LayerId::Pulled(diff_id) = id else {
+            return Err(StepError::LostLayer(id));
+        };
+        let origin = self.origins.get(&diff_id).ok_or(StepError::LostLayer(id))?;
+        let _lock = self
+            .build
+            .store
+            .lock(&format!("layer {id}"), &|| self.build.cancel.is_cancelled())?;
+        if let Some(layer) = self.build.store.layer(&id)? {
+            return Ok(layer);
+        }
+        self.note_start(origin.vertex);
+        let fetched = self.extract_layer(diff_id, origin);
+        self.note_end(origin.vertex, fetched.as_ref().err());
+        fetched
+    }
+
+    fn extract_layer(
+        &self,
+        diff_id: DiffId,
+        origin: &LayerOrigin,
+    ) -> Result<Arc<Layer>, StepError> {
+        let store = &self.build.store;
+        let draft = store.draft(&RootAttributes::default())?;
+        let writer = TreeWriter::new(draft.open_diff()?, OverlayFlavor::detect())?;
+        let digest = Digest::try_from(origin.descriptor().digest())?;
+        let extracted = match store.blob(&digest)? {
+            Some(blob) => {
+                let mut source = self.watch(blob.file, origin);
+                extract(decompress(&mut source)?, writer)?
+            }
+            None => {
+                let mut tee = Tee {
+                    source: self.open_remote(origin)?,
+                    copy: store.blob_writer()?,
+                };
+                let mut source = self.watch(&mut tee, origin);
+                let extracted = extract(decompress(&mut source)?, writer)?;
+                io::copy(&mut source, &mut io::sink()).map_err(StepError::Download)?;
+                tee.copy
+                    .commit(Some(&digest), Some(origin.descriptor().size()))?;
+                extracted
+            }
+        };
+        if extracted.diff_id != diff_id {
+            return Err(StepError::DiffId {
+                expected: diff_id,
+                found: extracted.diff_id,
+            });
+        }
+        let id = LayerId::Pulled(diff_id);
+        let layer = store.commit_layer(draft, extracted.index, id)?;
+        store.set_diff_id(&id, &diff_id, extracted.size)?;
+        let kind = origin.descriptor().media_type().to_string();
+        let compression =
+            LayerMediaType::parse(&kind).map_or(Compression::Gzip, |kind| kind.compression);
+        store.set_layer_blob(&diff_id, compression, origin.descriptor())?;
+        Ok(layer)
+    }
+
+    fn open_remote(&self, origin: &LayerOrigin) -> Result<Box<dyn Read + Send>, StepError> {
+        let reference: Reference = match &origin.image.origin {
+            ImageOrigin::OciLayout(path) => {
+                let layout = rbuild_source::OciLayout::open(std::path::Path::new(path))?;
+                return Ok(Box::new(layout.blob(origin.descriptor())?));
+            }
+            ImageOrigin::Registry(name) | ImageOrigin::Store(name) => name.parse()?,
+        };
+        Ok(Box::new(
+            self.build.registry.blob(&reference, origin.descriptor())?,
+        ))
+    }
+
+    fn watch<R: Read>(&self, source: R, origin: &LayerOrigin) -> Watched<'_, R> {
+        Watched {
+            source,
+            fetcher: self,
+            vertex: origin.vertex,
+            id: origin.descriptor().digest().to_string(),
+            total: origin.descriptor().size(),
+            current: 0,
+            reported: None,
+        }
+    }
+
+    /// The vertex's first fetch starts it.
+    fn note_start(&self, vertex: VertexId) {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = started.entry(vertex).or_insert_with(|| {
+            now_started(&self.build.reporter, vertex);
+            0
+        });
+        *running += 1;
+    }
+
+    /// A failure is told at once; that all went well, by [`Self::finish`].
+    fn note_end(&self, vertex: VertexId, error: Option<&StepError>) {
+        if let Some(error) = error {
+            now_done(&self.build.reporter, vertex, error.outcome());
+        }
+    }
+
+    /// Whether anything of the image `vertex` was fetched.
+    pub(crate) fn has_fetched(&self, vertex: VertexId) -> bool {
+        self.started
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(&vertex)
+    }
+}
+
+/// Copies what is read.
+struct Tee<R> {
+    source: R,
+    copy: BlobWriter,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        io::Write::write_all(&mut self.copy, &buffer[..read])?;
+        Ok(read)
+    }
+}
+
+/// Reports how much was read, and stops reading when the build is cancelled.
+struct Watched<'a, R> {
+    source: R,
+    fetcher: &'a Fetcher<'a>,
+    vertex: VertexId,
+    id: String,
+    total: u64,
+    current: u64,
+    reported: Option<u64>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.fetcher.build.cancel.is_cancelled() {
+            return Err(io::Error::other("the build was cancelled"));
+        }
+        let read = self.source.read(buffer)?;
+        self.current += read as u64;
+        let finished = read == 0 && !buffer.is_empty();
+        let due = self
+            .reported
+            .is_none_or(|at| self.current - at >= REPORT_EVERY_BYTES);
+        if due || (finished && self.reported != Some(u64::MAX)) {
+            self.report(if finished {
+                StatusState::Finished
+            } else {
+                StatusState::Running
+            });
+            self.reported = Some(self.current);
+        }
+        Ok(read)
+    }
+}
+
+impl<R> Watched<'_, R> {
+    fn report(&self, state: StatusState) {
+        self.fetcher.build.reporter.send(EventKind::Status {
+            vertex: event_vertex(self.vertex),
+            id: self.id.clone(),
+            current: self.current,
+            total: Some(self.total),
+            state,
+        });
+    }
+}

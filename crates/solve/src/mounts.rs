@@ -1,0 +1,363 @@
+//! `RUN --mount`: what each mount brings in, as a key sees it and as the sandbox gets it.
+
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rbuild_cache::MountContent;
+use rbuild_layer::TreeWriter;
+use rbuild_plan::{
+    Access, CopyAction, Exec, ExecMount, FileAction, FileOperation, Input, Mode, MountKind, Owner,
+    Parents, Presence, SecretFile, Sharing, Unpack, Wildcard,
+};
+use rbuild_sandbox::{Mount, Source};
+use rbuild_store::{
+    CacheFill, CacheMountGuard, CacheMountSpec, CacheSharing, LayerDraft, RootAttributes,
+};
+use rbuild_sys::{OverlayFlavor, Recursion, UpperWork, clone_tree, mount_overlay};
+use rustix::fs::{OFlags, ResolveFlags};
+
+use crate::canvas::Canvas;
+use crate::copy::{Copy, DirectoryRule, SourceTree};
+use crate::error::StepError;
+use crate::file::{FileStep, mtime};
+use crate::path;
+use crate::select;
+use crate::step::Step;
+use crate::tree::{MountedStack, Stack, Tree, lower_directories, mount};
+
+/// Where a context's part is put in the layer that carries it into a step.
+const CARRIED: &str = "/mnt";
+
+/// Mounts ready for the sandbox, and what must live as long as the step runs.
+#[derive(Default)]
+pub(crate) struct Mounted {
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) trees: Vec<OwnedFd>,
+    /// Variables that secrets and agents add.
+    pub(crate) env: Vec<OsString>,
+    caches: Vec<CacheMountGuard>,
+    scratch: Vec<LayerDraft>,
+}
+
+/// What each mount of `exec` brings in: the digest of the contents of a bind mount, nothing for the others.
+pub(crate) fn contents(
+    step: &Step<'_>,
+    exec: &Exec,
+    inputs: &[Tree],
+) -> Result<Vec<MountContent>, StepError> {
+    exec.mounts
+        .iter()
+        .map(|mount| match &mount.kind {
+            MountKind::Bind { from, source, .. } => {
+                let action = carry(source);
+                match &inputs[from.0 as usize] {
+                    Tree::Context(_, tree) => digest(&**tree, &action, mount),
+                    Tree::Layers(stack) => {
+                        let mounted = MountedStack::new(step.fetcher, stack)?;
+                        digest(&mounted, &action, mount)
+                    }
+                }
+            }
+            _ => Ok(MountContent::Nothing),
+        })
+        .collect()
+}
+
+fn digest(
+    tree: &dyn SourceTree,
+    action: &CopyAction,
+    mount: &ExecMount,
+) -> Result<MountContent, StepError> {
+    let matches =
+        select::select(tree.index(), action).map_err(|_| missing(mount, &action.source))?;
+    Ok(MountContent::Digest(select::digest(
+        tree.index(),
+        &matches,
+        action,
+    )))
+}
+
+fn missing(mount: &ExecMount, path: &str) -> StepError {
+    StepError::MountSource {
+        target: mount.target.clone(),
+        path: path.to_owned(),
+    }
+}
+
+/// The copy that takes the part of a context that is mounted.
+fn carry(source: &str) -> CopyAction {
+    CopyAction {
+        from: Input(0),
+        source: source.to_owned(),
+        destination: CARRIED.to_owned(),
+        owner: Owner::Source,
+        mode: Mode::Source,
+        parents: Parents::Dropped,
+        excludes: Vec::new(),
+        unpack: Unpack::Never,
+        wildcard: Wildcard::Literal,
+    }
+}
+
+/// Everything that `exec` mounts.
+pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<Mounted, StepError> {
+    let mut mounted = Mounted::default();
+    for mount in &exec.mounts {
+        match &mount.kind {
+            MountKind::Bind {
+                from,
+                source,
+                access,
+            } => {
+                let tree = bind(
+                    step,
+                    mount,
+                    &inputs[from.0 as usize],
+                    source,
+                    *access,
+                    &mut mounted,
+                )?;
+                let number = mounted.trees.len();
+                mounted.trees.push(tree);
+                mounted.push(mount, Source::Tree(number), *access);
+            }
+            MountKind::Cache { source, access, .. } => {
+                let cache = cache(step, &mount.kind, inputs)?;
+                let inside = path::clean(source.as_bytes());
+                let directory = cache.path().join(lossless(&inside));
+                mounted.push(mount, Source::Path(directory), *access);
+                mounted.caches.push(cache);
+            }
+            MountKind::Tmpfs { size } => {
+                /// Anyone may write, as /tmp: what Docker's tmpfs mounts have.
+                const MODE: u32 = 0o1777;
+                mounted.push(
+                    mount,
+                    Source::Tmpfs {
+                        bytes: *size,
+                        mode: MODE,
+                    },
+                    Access::ReadWrite,
+                );
+            }
+            MountKind::Inline { data, mode } => {
+                let source = Source::Data {
+                    bytes: data.clone().into_bytes(),
+                    mode: *mode,
+                    uid: 0,
+                    gid: 0,
+                };
+                mounted.push(mount, source, Access::ReadOnly);
+            }
+            MountKind::Secret {
+                id,
+                file,
+                env,
+                presence,
+                owner,
+                mode,
+            } => {
+                let Some(secret) = step.build.secrets.get(id) else {
+                    if *presence == Presence::Required {
+                        return Err(StepError::Secret(id.clone()));
+                    }
+                    continue;
+                };
+                if *file == SecretFile::Mounted {
+                    let source = Source::Data {
+                        bytes: secret.bytes().to_vec(),
+                        mode: *mode,
+                        uid: owner.0,
+                        gid: owner.1,
+                    };
+                    mounted.push(mount, source, Access::ReadOnly);
+                }
+                if let Some(name) = env {
+                    mounted.env.push(variable(name, secret.bytes()));
+                }
+            }
+            MountKind::Ssh { id, presence, .. } => match step.build.ssh.get(id) {
+                None if *presence == Presence::Required => {
+                    return Err(StepError::Ssh(id.clone()));
+                }
+                None => {}
+                Some(socket) => {
+                    mounted.push(mount, Source::Path(socket.clone()), Access::ReadWrite);
+                    if !exec
+                        .env
+                        .iter()
+                        .any(|known| known.starts_with("SSH_AUTH_SOCK="))
+                    {
+                        mounted
+                            .env
+                            .push(variable("SSH_AUTH_SOCK", mount.target.as_bytes()));
+                    }
+                }
+            },
+        }
+    }
+    Ok(mounted)
+}
+
+impl Mounted {
+    fn push(&mut self, mount: &ExecMount, source: Source, access: Access) {
+        let access = match access {
+            Access::ReadOnly => rbuild_sandbox::Access::ReadOnly,
+            Access::ReadWrite => rbuild_sandbox::Access::ReadWrite,
+        };
+        self.mounts.push(Mount {
+            target: mount.target.clone().into(),
+            source,
+            access,
+        });
+    }
+}
+
+fn variable(name: &str, value: &[u8]) -> OsString {
+    use std::os::unix::ffi::OsStringExt as _;
+    OsString::from_vec([name.as_bytes(), b"=", value].concat())
+}
+
+fn lossless(path: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    PathBuf::from(std::ffi::OsStr::from_bytes(path))
+}
+
+/// The mounted part of a tree. A context's part is carried into a layer first: the step sees what the key was made
+/// of, whatever happens to the context meanwhile.
+fn bind(
+    step: &Step<'_>,
+    mount_point: &ExecMount,
+    tree: &Tree,
+    source: &str,
+    access: Access,
+    mounted: &mut Mounted,
+) -> Result<OwnedFd, StepError> {
+    let (stack, inside) = match tree {
+        Tree::Layers(stack) => (stack.clone(), source.to_owned()),
+        Tree::Context(..) => {
+            let operation = FileOperation {
+                base: None,
+                actions: vec![FileAction::Copy(carry(source))],
+            };
+            let inputs = [tree.clone()];
+            let found = FileStep {
+                step: *step,
+                operation: &operation,
+                inputs: &inputs,
+            }
+            .run()?;
+            (found.stack, CARRIED.to_owned())
+        }
+    };
+    let root = match access {
+        Access::ReadOnly => mount(step.fetcher, &stack)?,
+        Access::ReadWrite => writable(step, &stack, mounted)?,
+    };
+    let inside = path::clean(inside.as_bytes());
+    // Symbolic links of an image must not lead to the host: resolve inside it first, clone what was found.
+    let inside = if inside.is_empty() {
+        b".".to_vec()
+    } else {
+        inside
+    };
+    let found = rustix::fs::openat2(
+        &root,
+        inside.as_slice(),
+        OFlags::PATH | OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    )
+    .map_err(|_| missing(mount_point, source))?;
+    Ok(clone_tree(found.as_fd(), Path::new(""), Recursion::This)?)
+}
+
+/// `stack` with a writable side that is thrown away after the step.
+fn writable(step: &Step<'_>, stack: &Stack, mounted: &mut Mounted) -> Result<OwnedFd, StepError> {
+    let scratch = step.build.store.draft(&RootAttributes::default())?;
+    let lowers: Vec<PathBuf> = lower_directories(step.fetcher, stack)?
+        .into_iter()
+        .rev()
+        .collect();
+    let (upper, work) = (scratch.diff_path(), scratch.work_path());
+    let sides = UpperWork {
+        upper: &upper,
+        work: &work,
+    };
+    let root = mount_overlay(&lowers, Some(sides), OverlayFlavor::detect())?;
+    mounted.scratch.push(scratch);
+    Ok(root)
+}
+
+/// The directory of a cache mount, seeded when it is new.
+fn cache(step: &Step<'_>, kind: &MountKind, inputs: &[Tree]) -> Result<CacheMountGuard, StepError> {
+    let MountKind::Cache {
+        id,
+        sharing,
+        from,
+        source,
+        owner,
+        mode,
+        ..
+    } = kind
+    else {
+        unreachable!("called for cache mounts alone");
+    };
+    let seed = from.and_then(|Input(slot)| inputs[slot as usize].stack());
+    let identity = seed.map(|stack| format!("{} {source}", stack.chain().hex()));
+    let spec = CacheMountSpec {
+        id,
+        seed: identity.as_deref().unwrap_or(""),
+        sharing: match sharing {
+            Sharing::Shared => CacheSharing::Shared,
+            Sharing::Private => CacheSharing::Private,
+            Sharing::Locked => CacheSharing::Locked,
+        },
+        mode: *mode,
+        uid: owner.0,
+        gid: owner.1,
+    };
+    let mut cache = step
+        .build
+        .store
+        .cache_mount(&spec, &|| step.build.cancel.is_cancelled())?;
+    if let (Some(stack), CacheFill::Unseeded) = (seed, cache.fill()) {
+        fill(step, stack, source, &cache)?;
+        cache.seeded()?;
+    }
+    Ok(cache)
+}
+
+/// Copies what the seed holds at `source` to the same place in a new cache directory.
+fn fill(
+    step: &Step<'_>,
+    stack: &Stack,
+    source: &str,
+    cache: &CacheMountGuard,
+) -> Result<(), StepError> {
+    let action = CopyAction {
+        destination: format!("/{source}"),
+        ..carry(source)
+    };
+    let tree = MountedStack::new(step.fetcher, stack)?;
+    let matches = select::select(tree.index(), &action).map_err(|_| StepError::NotFound {
+        path: source.to_owned(),
+        hint: None,
+    })?;
+    let directory = std::fs::File::open(cache.path()).map_err(StepError::Seed)?;
+    let writer = TreeWriter::new(directory.into(), OverlayFlavor::detect())?;
+    let canvas = Canvas::new(None, writer, mtime(step.build.now));
+    let directories = DirectoryRule::Merge;
+    let cancel = &step.build.cancel;
+    Copy {
+        action: &action,
+        tree: &tree,
+        canvas: &canvas,
+        cancel,
+        directories,
+    }
+    .run(&matches)?;
+    canvas.finish()?;
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! `--chown`: numbers, or names looked up in the image's own /etc/passwd and /etc/group.
+
+use std::io::Read;
+use std::os::fd::BorrowedFd;
+
+use rbuild_plan::Owner;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+/// The largest /etc/passwd or /etc/group that is read, in bytes: a hostile image must not fill the memory.
+const MAX_DATABASE_BYTES: u64 = 8 << 20;
+
+/// Who owns what a copy makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResolvedOwner {
+    /// As in the source tree.
+    Source,
+    /// These.
+    Ids {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+}
+
+impl ResolvedOwner {
+    /// The owner of a copy of something that `source` owns.
+    pub(crate) fn apply(self, source: (u32, u32)) -> (u32, u32) {
+        match self {
+            Self::Source => source,
+            Self::Ids { uid, gid } => (uid, gid),
+        }
+    }
+}
+
+/// Why an owner cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnerError {
+    /// The name is in no line of the file.
+    #[error("find {what} {name:?} in the image's {file}")]
+    Unknown {
+        /// `user` or `group`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// Where it was looked for.
+        file: &'static str,
+    },
+}
+
+/// `owner` as numbers, names looked up below `root`.
+pub(crate) fn resolve(
+    owner: &Owner,
+    root: Option<BorrowedFd<'_>>,
+) -> Result<ResolvedOwner, OwnerError> {
+    match owner {
+        Owner::Source => Ok(ResolvedOwner::Source),
+        Owner::Ids { uid, gid } => Ok(ResolvedOwner::Ids {
+            uid: *uid,
+            gid: *gid,
+        }),
+        Owner::Named(text) => resolve_named(text, root),
+    }
+}
+
+fn resolve_named(text: &str, root: Option<BorrowedFd<'_>>) -> Result<ResolvedOwner, OwnerError> {
+    let (user, group) = text
+        .split_once(':')
+        .map_or((text, None), |(u, g)| (u, Some(g)));
+    let (uid, primary) = match user.parse::<u32>() {
+        Ok(uid) => (uid, uid),
+        Err(_) if user.is_empty() => (0, 0),
+        Err(_) => find_user(user, root)?,
+    };
+    let gid = match group.filter(|group| !group.is_empty()) {
+        None => primary,
+        Some(group) => match group.parse::<u32>() {
+            Ok(gid) => gid,
+            Err(_) => find_group(group, root)?,
+        },
+    };
+    Ok(ResolvedOwner::Ids { uid, gid })
+}
+
+fn find_user(name: &str, root: Option<BorrowedFd<'_>>) -> Result<(u32, u32), OwnerError> {
+    const FILE: &str = "/etc/passwd";
+    lines(root, FILE)
+        .iter()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .filter(|fields| fields.first() == Some(&name))
+        .find_map(|fields| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)))
+        .ok_or_else(|| OwnerError::Unknown {
+            what: "user",
+            name: name.to_owned(),
+            file: FILE,
+        })
+}
+
+fn find_group(name: &str, root: Option<BorrowedFd<'_>>) -> Result<u32, OwnerError> {
+    const FILE: &str = "/etc/group";
+    lines(root, FILE)
+        .iter()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .filter(|fields| fields.first() == Some(&name))
+        .find_map(|fields| fields.get(2)?.parse().ok())
+        .ok_or_else(|| OwnerError::Unknown {
+            what: "group",
+            name: name.to_owned(),
+            file: FILE,
+        })
+}
+
+/// The lines of a file inside the image; none where it cannot be read, as for a user that is not in it.
+fn lines(root: Option<BorrowedFd<'_>>, file: &str) -> Vec<String> {
+    let Some(root) = root else { return Vec::new() };
+    let opened = rustix::fs::openat2(
+        root,
+        file,
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    );
+    let Ok(descriptor) = opened else {
+        return Vec::new();
+    };
+    let mut bytes = Vec::new();
+    match std::fs::File::from(descriptor)
+        .take(MAX_DATABASE_BYTES)
+        .read_to_end(&mut bytes)
+    {
+        Ok(_) => String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+        Err(_) => Vec::new(),
+    }
+}

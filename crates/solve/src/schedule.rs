@@ -1,0 +1,415 @@
+//! The owner of the state: who is ready, who runs, what came out.
+//!
+//! ```text
+//! Waiting ─ last input done ─→ Ready ─→ Running ─→ Done(tree) | Failed
+//! ```
+//!
+//! The first failure cancels everything else; the loop ends when the last worker has come back.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rbuild_image::LayerId;
+use rbuild_plan::{Operation, Plan, Vertex, VertexId};
+use rbuild_progress::{EventKind, Outcome};
+
+use crate::build::Build;
+use crate::diff_ids::DiffIds;
+use crate::error::{SolveError, StepError};
+use crate::exec::ExecStep;
+use crate::fetch::Fetcher;
+use crate::file::FileStep;
+use crate::remote;
+use crate::report::{event_vertex, now_done, now_started};
+use crate::step::{Found, From, Step};
+use crate::tree::{Stack, Tree};
+
+/// What a build came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Solution {
+    /// The layers of each output of the plan, bottom first. Each layer has its diffID in the store, but for those
+    /// of base images that were not needed here.
+    pub outputs: Vec<Vec<LayerId>>,
+    /// Steps whose results were there.
+    pub cached: usize,
+    /// Steps that ran.
+    pub executed: usize,
+}
+
+/// Builds everything that `plan` asks for.
+pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
+    announce(plan, build);
+    let fetcher = Fetcher::new(build, plan);
+    let diff_ids = DiffIds::new(plan, build);
+    let mut schedule = Schedule::new(plan, build, &fetcher, &diff_ids);
+    let ran = std::thread::scope(|scope| {
+        let digesting = scope.spawn(|| diff_ids.work());
+        let ran = schedule.run(scope);
+        diff_ids.close();
+        let digested = digesting.join().unwrap_or(Ok(()));
+        ran.and_then(|()| digested.map_err(|(vertex, error)| step_failed(vertex, error)))
+    });
+    finish_images(plan, build, &fetcher, &ran);
+    ran?;
+    Ok(schedule.solution())
+}
+
+/// Tells the progress what is to come.
+fn announce(plan: &Plan, build: &Build) {
+    for id in plan.vertices() {
+        build.reporter.send(EventKind::Planned {
+            vertex: event_vertex(id),
+            name: plan.vertex(id).name.clone(),
+            inputs: plan.inputs(id).into_iter().map(event_vertex).collect(),
+        });
+    }
+}
+
+/// An image's vertex ends with the build: only then it is known whether anything of it was fetched.
+fn finish_images(plan: &Plan, build: &Build, fetcher: &Fetcher<'_>, ran: &Result<(), SolveError>) {
+    for id in plan.vertices() {
+        if matches!(plan.vertex(id).operation, Operation::Image(_)) {
+            match (fetcher.has_fetched(id), ran) {
+                (false, _) => now_done(&build.reporter, id, Outcome::Cached),
+                (true, Ok(())) => now_done(&build.reporter, id, Outcome::Completed),
+                (true, Err(SolveError::Step { vertex, .. })) if *vertex == id => {}
+                (true, Err(_)) => now_done(&build.reporter, id, Outcome::Cancelled),
+            }
+        }
+    }
+}
+
+fn step_failed(vertex: VertexId, error: StepError) -> SolveError {
+    match error {
+        StepError::Cancelled => SolveError::Cancelled,
+        error => SolveError::Step {
+            vertex,
+            error: Box::new(error),
+        },
+    }
+}
+
+/// How far a vertex is.
+enum State {
+    /// So many inputs are missing.
+    Waiting(usize),
+    /// In the queue or with a worker.
+    Under,
+    /// It has a result.
+    Done(Tree),
+}
+
+/// What a worker comes back with.
+struct Report {
+    vertex: VertexId,
+    result: Result<Yield, StepError>,
+}
+
+/// A vertex's result.
+struct Yield {
+    tree: Tree,
+    from: Option<From>,
+}
+
+impl std::convert::From<Found> for Yield {
+    fn from(found: Found) -> Self {
+        Self {
+            tree: Tree::Layers(found.stack),
+            from: Some(found.from),
+        }
+    }
+}
+
+struct Schedule<'a> {
+    plan: &'a Plan,
+    build: &'a Build,
+    fetcher: &'a Fetcher<'a>,
+    diff_ids: &'a DiffIds<'a>,
+    states: BTreeMap<VertexId, State>,
+    ready: VecDeque<VertexId>,
+    waiting_for_worker: VecDeque<VertexId>,
+    running: usize,
+    cached: usize,
+    executed: usize,
+    reports: (Sender<Report>, Receiver<Report>),
+}
+
+impl<'a> Schedule<'a> {
+    fn new(
+        plan: &'a Plan,
+        build: &'a Build,
+        fetcher: &'a Fetcher<'a>,
+        diff_ids: &'a DiffIds<'a>,
+    ) -> Self {
+        let states: BTreeMap<_, _> = plan
+            .vertices()
+            .map(|id| (id, State::Waiting(distinct_inputs(plan, id))))
+            .collect();
+        let ready = plan
+            .vertices()
+            .filter(|id| plan.inputs(*id).is_empty())
+            .collect();
+        Self {
+            plan,
+            build,
+            fetcher,
+            diff_ids,
+            states,
+            ready,
+            waiting_for_worker: VecDeque::new(),
+            running: 0,
+            cached: 0,
+            executed: 0,
+            reports: unbounded(),
+        }
+    }
+
+    /// Until nothing is left to do.
+    fn run<'scope>(
+        &mut self,
+        scope: &'scope std::thread::Scope<'scope, 'a>,
+    ) -> Result<(), SolveError> {
+        let mut failure = None;
+        loop {
+            if failure.is_none() && !self.build.cancel.is_cancelled() {
+                if let Err(error) = self.advance(scope) {
+                    self.fail(&mut failure, error);
+                }
+            }
+            if self.running == 0 {
+                break;
+            }
+            let Ok(report) = self.reports.1.recv() else {
+                break;
+            };
+            self.running -= 1;
+            match report.result {
+                Ok(result) => self.complete(report.vertex, result),
+                Err(error) => {
+                    self.note_failure(report.vertex, &error);
+                    self.fail(&mut failure, step_failed(report.vertex, error));
+                }
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None if self.build.cancel.is_cancelled() => Err(SolveError::Cancelled),
+            None => Ok(()),
+        }
+    }
+
+    /// The first failure is the build's; what comes after it is its consequence.
+    fn fail(&self, failure: &mut Option<SolveError>, error: SolveError) {
+        match failure {
+            None => *failure = Some(error),
+            Some(SolveError::Cancelled) if !matches!(error, SolveError::Cancelled) => {
+                *failure = Some(error);
+            }
+            Some(_) => {}
+        }
+        self.build.cancel.cancel();
+    }
+
+    /// Completes what needs no work, and hands the rest to workers as long as there are any.
+    fn advance<'scope>(
+        &mut self,
+        scope: &'scope std::thread::Scope<'scope, 'a>,
+    ) -> Result<(), SolveError> {
+        while let Some(id) = self.ready.pop_front() {
+            match self.complete_at_once(id) {
+                Ok(Some(result)) => self.complete(id, result),
+                Ok(None) => self.waiting_for_worker.push_back(id),
+                Err(error) => {
+                    self.note_failure(id, &error);
+                    return Err(step_failed(id, error));
+                }
+            }
+        }
+        while self.running < self.build.jobs.get() {
+            let Some(id) = self.waiting_for_worker.pop_front() else {
+                break;
+            };
+            self.start(id, scope);
+        }
+        Ok(())
+    }
+
+    /// The result of a vertex that costs nothing: an image (its layers come when needed), a merge, a quick hit.
+    fn complete_at_once(&self, id: VertexId) -> Result<Option<Yield>, StepError> {
+        let vertex = self.plan.vertex(id);
+        let inputs = self.inputs(id);
+        let step = self.step(id, vertex);
+        match &vertex.operation {
+            Operation::Image(image) => {
+                let layers = image
+                    .diff_ids()
+                    .iter()
+                    .map(|diff_id| LayerId::Pulled(*diff_id));
+                let tree = Tree::Layers(Stack::new(layers.collect()));
+                Ok(Some(Yield { tree, from: None }))
+            }
+            Operation::Merge => Ok(Some(Yield {
+                tree: Tree::Layers(merge(&inputs)),
+                from: None,
+            })),
+            Operation::File(operation) => Ok(FileStep {
+                step,
+                operation,
+                inputs: &inputs,
+            }
+            .find_quickly()?
+            .map(Into::into)),
+            Operation::Exec(exec) => Ok(ExecStep {
+                step,
+                exec,
+                inputs: &inputs,
+            }
+            .find_quickly()?
+            .map(Into::into)),
+            Operation::Context(_) | Operation::Git(_) | Operation::Http(_) => Ok(None),
+        }
+    }
+
+    fn start<'scope>(&mut self, id: VertexId, scope: &'scope std::thread::Scope<'scope, 'a>) {
+        self.running += 1;
+        let (plan, build, fetcher) = (self.plan, self.build, self.fetcher);
+        let inputs = self.inputs(id);
+        let reports = self.reports.0.clone();
+        scope.spawn(move || {
+            let vertex = plan.vertex(id);
+            let step = Step {
+                build,
+                fetcher,
+                id,
+                vertex,
+            };
+            let result = work(plan, step, &inputs);
+            // The owner is gone only when a panic unwinds through it; then nobody waits for this.
+            let _ = reports.send(Report { vertex: id, result });
+        });
+    }
+
+    fn complete(&mut self, id: VertexId, result: Yield) {
+        match result.from {
+            Some(From::Cache) => {
+                self.cached += 1;
+                now_done(&self.build.reporter, id, Outcome::Cached);
+            }
+            Some(From::Run) => {
+                self.executed += 1;
+                now_done(&self.build.reporter, id, Outcome::Completed);
+            }
+            None if matches!(self.plan.vertex(id).operation, Operation::Image(_)) => {}
+            None => now_done(&self.build.reporter, id, Outcome::Completed),
+        }
+        if let Tree::Layers(stack) = &result.tree {
+            self.diff_ids.add(id, stack);
+        }
+        self.states.insert(id, State::Done(result.tree));
+        for user in self.plan.users(id) {
+            if let Some(State::Waiting(missing)) = self.states.get_mut(&user) {
+                *missing -= 1;
+                if *missing == 0 {
+                    self.states.insert(user, State::Under);
+                    self.ready.push_back(user);
+                }
+            }
+        }
+    }
+
+    fn note_failure(&self, id: VertexId, error: &StepError) {
+        now_done(&self.build.reporter, id, error.outcome());
+    }
+
+    fn step(&self, id: VertexId, vertex: &'a Vertex) -> Step<'a> {
+        Step {
+            build: self.build,
+            fetcher: self.fetcher,
+            id,
+            vertex,
+        }
+    }
+
+    fn inputs(&self, id: VertexId) -> Vec<Tree> {
+        self.plan
+            .inputs(id)
+            .iter()
+            .map(|input| match self.states.get(input) {
+                Some(State::Done(tree)) => tree.clone(),
+                _ => unreachable!("a vertex is ready only when all its inputs are done"),
+            })
+            .collect()
+    }
+
+    fn solution(&self) -> Solution {
+        let layers = |root: Option<VertexId>| match root.and_then(|root| self.states.get(&root)) {
+            Some(State::Done(Tree::Layers(stack))) => stack.layers().to_vec(),
+            _ => Vec::new(),
+        };
+        let outputs = self
+            .plan
+            .outputs
+            .iter()
+            .map(|output| layers(output.root))
+            .collect();
+        Solution {
+            outputs,
+            cached: self.cached,
+            executed: self.executed,
+        }
+    }
+}
+
+/// What a worker does for one vertex.
+fn work(plan: &Plan, step: Step<'_>, inputs: &[Tree]) -> Result<Yield, StepError> {
+    if step.build.cancel.is_cancelled() {
+        return Err(StepError::Cancelled);
+    }
+    let result = match &step.vertex.operation {
+        Operation::Exec(exec) => ExecStep { step, exec, inputs }.run().map(Yield::from),
+        Operation::File(operation) => FileStep {
+            step,
+            operation,
+            inputs,
+        }
+        .run()
+        .map(Yield::from),
+        Operation::Context(source) => {
+            now_started(&step.build.reporter, step.id);
+            remote::walk_context(&step, plan, source).map(|tree| Yield { tree, from: None })
+        }
+        Operation::Git(source) => remote::git(&step, source).map(Yield::from),
+        Operation::Http(source) => remote::http(&step, source).map(Yield::from),
+        Operation::Image(_) | Operation::Merge => unreachable!("completed without a worker"),
+    };
+    // What an interrupted step says is not what went wrong.
+    if step.build.cancel.is_cancelled() && result.is_err() {
+        return Err(match result {
+            Err(error @ StepError::Exit { .. }) if !was_killed(&error) => error,
+            _ => StepError::Cancelled,
+        });
+    }
+    result
+}
+
+fn was_killed(error: &StepError) -> bool {
+    const KILLED: i32 = 128 + 9;
+    matches!(error, StepError::Exit { code: KILLED, .. })
+}
+
+/// How many vertices must be done before `id`.
+fn distinct_inputs(plan: &Plan, id: VertexId) -> usize {
+    plan.inputs(id)
+        .into_iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .len()
+}
+
+/// The first input's layers and, on top, those of the others.
+fn merge(inputs: &[Tree]) -> Stack {
+    let layers = inputs
+        .iter()
+        .filter_map(Tree::stack)
+        .flat_map(|stack| stack.layers().to_vec());
+    Stack::new(layers.collect())
+}

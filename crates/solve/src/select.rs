@@ -1,0 +1,293 @@
+//! Which entries of a tree a copy takes, and where below the destination they go.
+//!
+//! The same selection feeds the step's key (its digest) and the copy itself, so what was hashed is what is copied.
+//!
+//! ```text
+//! COPY src/ a*.txt /dst/      Match { name: "src",  Directory: every entry below src, relative to it }
+//!                             Match { name: "a1.txt", File }
+//! ```
+
+use rbuild_layer::{AttributeMask, ContentIndex, Counted, Entry, EntryKind};
+use rbuild_plan::{CopyAction, Mode, Owner, Parents, Wildcard};
+use rbuild_source::{IgnoreRules, Pattern};
+
+use crate::path;
+
+/// How many symbolic links a source path may lead through (as the kernel's limit).
+const MAX_LINKS: u32 = 40;
+
+/// What one source of a copy selects.
+#[derive(Debug)]
+pub(crate) struct Match<'a> {
+    /// The last component as it was written or matched: the name under a destination directory.
+    pub(crate) name: Vec<u8>,
+    /// What it is.
+    pub(crate) kind: MatchKind<'a>,
+}
+
+/// A selected file or the contents of a selected directory.
+#[derive(Debug)]
+pub(crate) enum MatchKind<'a> {
+    /// Anything but a directory.
+    File(&'a Entry),
+    /// A directory: what is in it, paths relative to it, parents first.
+    Directory(Vec<Placed<'a>>),
+}
+
+/// An entry and where it goes, relative to the destination directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed<'a> {
+    /// Path relative to the destination.
+    pub(crate) relative: Vec<u8>,
+    /// The entry in its tree.
+    pub(crate) entry: &'a Entry,
+}
+
+/// Why nothing could be selected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SelectError {
+    /// A literal path is not in the tree.
+    Missing(Vec<u8>),
+    /// A symbolic link leads nowhere or in circles.
+    Link(Vec<u8>),
+    /// The pattern cannot be read.
+    Pattern(String),
+}
+
+/// What `copy` takes from `tree`, in a fixed order.
+pub(crate) fn select<'a>(
+    tree: &'a ContentIndex,
+    copy: &CopyAction,
+) -> Result<Vec<Match<'a>>, SelectError> {
+    let excludes = excludes(copy)?;
+    let (source, pivot) = pivot(copy);
+    let mut matches = Vec::new();
+    for matched in resolve_wildcards(tree, &source, copy.wildcard)? {
+        let mut found = match copy.parents {
+            Parents::Dropped => take(tree, &matched)?,
+            Parents::Kept => take_with_parents(tree, &matched, &pivot)?,
+        };
+        exclude(&mut found, excludes.as_ref());
+        matches.push(found);
+    }
+    Ok(matches)
+}
+
+fn excludes(copy: &CopyAction) -> Result<Option<IgnoreRules>, SelectError> {
+    if copy.excludes.is_empty() {
+        return Ok(None);
+    }
+    IgnoreRules::from_patterns(&copy.excludes)
+        .map(Some)
+        .map_err(|error| SelectError::Pattern(error.to_string()))
+}
+
+/// The source without `/./`, and the part of it before the pivot that `--parents` drops.
+fn pivot(copy: &CopyAction) -> (Vec<u8>, Vec<u8>) {
+    let source = copy.source.as_bytes();
+    let pivot = match copy.parents {
+        Parents::Dropped => None,
+        Parents::Kept => source.windows(3).position(|window| window == b"/./"),
+    };
+    let pivot = pivot.map_or_else(Vec::new, |at| path::clean(&source[..at]));
+    (path::clean(source), pivot)
+}
+
+/// The paths that `source` stands for.
+fn resolve_wildcards(
+    tree: &ContentIndex,
+    source: &[u8],
+    wildcard: Wildcard,
+) -> Result<Vec<Vec<u8>>, SelectError> {
+    if wildcard == Wildcard::Literal {
+        return Ok(vec![source.to_vec()]);
+    }
+    let text = String::from_utf8_lossy(source).into_owned();
+    let pattern = Pattern::glob(&text).map_err(|error| SelectError::Pattern(error.to_string()))?;
+    // What stands before the first component with a wildcard is followed as a path.
+    let fixed = path::components(source)
+        .take_while(|component| !component.iter().any(|byte| b"*?[\\".contains(byte)))
+        .collect::<Vec<_>>()
+        .join(&b'/');
+    let Some(start) = follow_directory(tree, &fixed) else {
+        return Ok(Vec::new());
+    };
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    for entry in below(tree, &start) {
+        if found
+            .last()
+            .is_some_and(|last| path::is_below(&entry.path, last))
+        {
+            continue; // a matched directory brings its contents
+        }
+        let as_written = path::join(&fixed, path::relative(&entry.path, &start));
+        if pattern.matches(&as_written) {
+            found.push(as_written);
+        }
+    }
+    Ok(found)
+}
+
+/// The match for one path; a symbolic link at its end is followed inside the tree.
+fn take<'a>(tree: &'a ContentIndex, matched: &[u8]) -> Result<Match<'a>, SelectError> {
+    let name = path::file_name(matched).to_vec();
+    let real = follow(tree, matched)?;
+    let Some(entry) = tree.get(&real) else {
+        return if real.is_empty() {
+            Ok(Match {
+                name,
+                kind: MatchKind::Directory(contents(tree, b"")),
+            })
+        } else {
+            Err(SelectError::Missing(matched.to_vec()))
+        };
+    };
+    let kind = match entry.kind {
+        EntryKind::Directory { .. } => MatchKind::Directory(contents(tree, &real)),
+        _ => MatchKind::File(entry),
+    };
+    Ok(Match { name, kind })
+}
+
+/// The match for one path under `--parents`: its parents below `pivot` come along.
+fn take_with_parents<'a>(
+    tree: &'a ContentIndex,
+    matched: &[u8],
+    pivot: &[u8],
+) -> Result<Match<'a>, SelectError> {
+    let below_pivot = path::relative(matched, pivot);
+    let mut placed = Vec::new();
+    let mut parent = pivot.to_vec();
+    let depth = path::components(below_pivot).count();
+    for component in path::components(below_pivot).take(depth.saturating_sub(1)) {
+        parent = path::join(&parent, component);
+        let entry = tree
+            .get(&follow(tree, &parent)?)
+            .ok_or_else(|| SelectError::Missing(matched.to_vec()))?;
+        placed.push(Placed {
+            relative: path::relative(&parent, pivot).to_vec(),
+            entry,
+        });
+    }
+    let found = take(tree, matched)?;
+    match found.kind {
+        MatchKind::File(entry) => placed.push(Placed {
+            relative: below_pivot.to_vec(),
+            entry,
+        }),
+        MatchKind::Directory(entries) => {
+            if let Some(entry) = tree.get(&follow(tree, matched)?) {
+                placed.push(Placed {
+                    relative: below_pivot.to_vec(),
+                    entry,
+                });
+            }
+            placed.extend(entries.into_iter().map(|inner| Placed {
+                relative: path::join(below_pivot, &inner.relative),
+                entry: inner.entry,
+            }));
+        }
+    }
+    Ok(Match {
+        name: found.name,
+        kind: MatchKind::Directory(placed),
+    })
+}
+
+/// Takes out what `--exclude` names, and directories' contents with them.
+fn exclude(found: &mut Match<'_>, rules: Option<&IgnoreRules>) {
+    let Some(rules) = rules else { return };
+    if let MatchKind::Directory(entries) = &mut found.kind {
+        entries.retain(|placed| !rules.ignores(&placed.relative));
+    }
+}
+
+pub(crate) fn contents<'a>(tree: &'a ContentIndex, directory: &[u8]) -> Vec<Placed<'a>> {
+    below(tree, directory)
+        .map(|entry| Placed {
+            relative: path::relative(&entry.path, directory).to_vec(),
+            entry,
+        })
+        .collect()
+}
+
+/// Every entry strictly below `directory`.
+fn below<'a>(tree: &'a ContentIndex, directory: &[u8]) -> impl Iterator<Item = &'a Entry> {
+    let entries = if directory.is_empty() {
+        tree.entries()
+    } else {
+        tree.subtree(directory)
+    };
+    let own = directory.len();
+    entries.iter().filter(move |entry| entry.path.len() > own)
+}
+
+/// `path` with every symbolic link in it followed inside the tree.
+fn follow(tree: &ContentIndex, path: &[u8]) -> Result<Vec<u8>, SelectError> {
+    let mut links = 0;
+    let mut pending: Vec<Vec<u8>> = path::components(path).map(<[u8]>::to_vec).rev().collect();
+    let mut real: Vec<u8> = Vec::new();
+    while let Some(component) = pending.pop() {
+        match component.as_slice() {
+            b"." | b"" => continue,
+            b".." => {
+                real = path::parent(&real).to_vec();
+                continue;
+            }
+            _ => {}
+        }
+        let next = path::join(&real, &component);
+        match tree.get(&next).map(|entry| &entry.kind) {
+            Some(EntryKind::Symlink { target }) => {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(SelectError::Link(path.to_vec()));
+                }
+                if target.starts_with(b"/") {
+                    real.clear();
+                }
+                pending.extend(path::components(target).map(<[u8]>::to_vec).rev());
+            }
+            Some(_) => real = next,
+            None => return Err(SelectError::Missing(path.to_vec())),
+        }
+    }
+    Ok(real)
+}
+
+/// [`follow`] for a directory; `None` if it is not there.
+fn follow_directory(tree: &ContentIndex, path: &[u8]) -> Option<Vec<u8>> {
+    follow(tree, path).ok()
+}
+
+/// The digest of what was selected: attributes that the copy overrides do not count.
+pub(crate) fn digest(tree: &ContentIndex, matches: &[Match<'_>], copy: &CopyAction) -> String {
+    let mask = AttributeMask {
+        owner: match copy.owner {
+            Owner::Source => Counted::Yes,
+            Owner::Ids { .. } | Owner::Named(_) => Counted::No,
+        },
+        mode: match copy.mode {
+            Mode::Octal(_) => Counted::No,
+            Mode::Source | Mode::Symbolic(_) => Counted::Yes,
+        },
+    };
+    let mut hasher = blake3::Hasher::new();
+    for found in matches {
+        let digest = match &found.kind {
+            MatchKind::File(entry) => {
+                hasher.update(b"file");
+                tree.tree_digest([(found.name.as_slice(), *entry)], mask)
+            }
+            MatchKind::Directory(entries) => {
+                hasher.update(b"directory");
+                let entries = entries
+                    .iter()
+                    .map(|one| (one.relative.as_slice(), one.entry));
+                tree.tree_digest(entries, mask)
+            }
+        };
+        hasher.update(&digest);
+    }
+    hasher.finalize().to_hex().to_string()
+}

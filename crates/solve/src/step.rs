@@ -1,0 +1,167 @@
+//! What every step that makes a layer has in common: look, lock, look again, make, record.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use rbuild_cache::Preimage;
+use rbuild_image::LayerId;
+use rbuild_layer::ContentIndex;
+use rbuild_plan::{CacheUse, Vertex, VertexId};
+use rbuild_store::{FastKey, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
+
+use crate::build::Build;
+use crate::error::StepError;
+use crate::fetch::Fetcher;
+use crate::tree::Stack;
+
+/// A vertex and its surroundings.
+#[derive(Clone, Copy)]
+pub(crate) struct Step<'a> {
+    pub(crate) build: &'a Build,
+    pub(crate) fetcher: &'a Fetcher<'a>,
+    pub(crate) id: VertexId,
+    pub(crate) vertex: &'a Vertex,
+}
+
+/// The keys of a step.
+pub(crate) struct Keys {
+    /// By contents: what names the result.
+    pub(crate) key: StepKey,
+    /// What the key is the hash of.
+    pub(crate) preimage: Preimage,
+    /// By the identity of the inputs: leads to the key without looking at contents.
+    pub(crate) fast: Option<FastKey>,
+}
+
+/// A step's result and whether it had to run.
+pub(crate) struct Found {
+    pub(crate) stack: Stack,
+    pub(crate) from: From,
+}
+
+/// Where a result comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// An earlier run.
+    Cache,
+    /// It was made now.
+    Run,
+}
+
+impl Step<'_> {
+    pub(crate) fn cache_use(&self) -> CacheUse {
+        self.vertex.cache_use
+    }
+
+    /// The recorded result of `key` on top of `base`.
+    pub(crate) fn find(&self, key: &StepKey, base: &Stack) -> Result<Option<Found>, StepError> {
+        if self.cache_use() == CacheUse::Refused {
+            return Ok(None);
+        }
+        match self.build.store.record(key)? {
+            Some(record) => self.take(&record, base),
+            None => Ok(None),
+        }
+    }
+
+    /// [`Self::find`] for the key that `fast` stands for.
+    pub(crate) fn find_by_alias(
+        &self,
+        fast: &FastKey,
+        base: &Stack,
+    ) -> Result<Option<Found>, StepError> {
+        match self.build.store.record_by_alias(fast)? {
+            Some(record) => self.take(&record, base),
+            None => Ok(None),
+        }
+    }
+
+    /// The layers of `record`, pinned until the build is over; `None` if one of them is gone.
+    fn take(&self, record: &Record, base: &Stack) -> Result<Option<Found>, StepError> {
+        let mut pins = Vec::with_capacity(record.layers.len());
+        for id in &record.layers {
+            match self.build.store.layer(id)? {
+                Some(layer) => pins.push(layer),
+                None => return Ok(None),
+            }
+        }
+        self.build
+            .pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(pins);
+        Ok(Some(Found {
+            stack: base.with(&record.layers),
+            from: From::Cache,
+        }))
+    }
+
+    /// The result of `keys`: recorded, made by another process meanwhile, or made now by `make`.
+    pub(crate) fn find_or_make(
+        &self,
+        keys: &Keys,
+        base: &Stack,
+        make: impl FnOnce() -> Result<LayerId, StepError>,
+    ) -> Result<Found, StepError> {
+        let store = &self.build.store;
+        if let Some(found) = self.find(&keys.key, base)? {
+            self.put_alias(keys)?;
+            return Ok(found);
+        }
+        let _one_at_a_time = store.lock(&format!("step {}", keys.key), &|| {
+            self.build.cancel.is_cancelled()
+        })?;
+        if let Some(found) = self.find(&keys.key, base)? {
+            self.put_alias(keys)?;
+            return Ok(found);
+        }
+        let begun = Instant::now();
+        let layer = make()?;
+        store.put_record(&NewRecord {
+            key: &keys.key,
+            scope: &self.build.scope,
+            name: &self.vertex.name,
+            layers: &[layer],
+            outcome: &[],
+            preimage: &keys.preimage.encode(),
+            run_time: begun.elapsed(),
+        })?;
+        self.put_alias(keys)?;
+        Ok(Found {
+            stack: base.with(&[layer]),
+            from: From::Run,
+        })
+    }
+
+    fn put_alias(&self, keys: &Keys) -> Result<(), StepError> {
+        if let Some(fast) = &keys.fast {
+            self.build.store.alias(fast, &keys.key)?;
+        }
+        Ok(())
+    }
+
+    /// Makes `draft` a layer, or adopts the layer of the same contents that is there.
+    pub(crate) fn commit(
+        &self,
+        draft: LayerDraft,
+        index: ContentIndex,
+    ) -> Result<LayerId, StepError> {
+        let id = LayerId::Made(index.content_id());
+        let layer = self.build.store.commit_layer(draft, index, id)?;
+        let mut pins = self
+            .build
+            .pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        pins.push(Arc::clone(&layer));
+        Ok(layer.id())
+    }
+
+    /// The attributes that `/` has in `stack`, which a layer on top of it must repeat.
+    pub(crate) fn root_attributes(&self, stack: &Stack) -> Result<RootAttributes, StepError> {
+        match self.fetcher.fetch(stack)?.last() {
+            Some(top) => Ok(RootAttributes::of(top)?),
+            None => Ok(RootAttributes::default()),
+        }
+    }
+}
