@@ -10,13 +10,6 @@ pub(crate) struct Env {
 }
 
 impl Env {
-    /// The variables of `NAME=value` strings.
-    pub(crate) fn from_list(list: &[String]) -> Self {
-        let mut env = Self::default();
-        env.extend(list);
-        env
-    }
-
     /// Sets each of `NAME=value` strings.
     pub(crate) fn extend(&mut self, list: &[String]) {
         for entry in list {
@@ -73,7 +66,8 @@ mod tests {
 
     #[test]
     fn a_variable_set_again_keeps_its_place() {
-        let mut env = Env::from_list(&["A=1".to_owned(), "B=2".to_owned()]);
+        let mut env = Env::default();
+        env.extend(&["A=1".to_owned(), "B=2".to_owned()]);
         env.set("A", "3");
         assert_eq!(env.to_list(), ["A=3", "B=2"]);
         assert_eq!(env.get("C"), None);

@@ -131,11 +131,6 @@ impl<'a> StageGraph<'a> {
         graph
     }
 
-    /// How many of the nodes are stages of the file.
-    pub(crate) fn stage_count(&self) -> usize {
-        self.stages
-    }
-
     /// The stage called `name`, whatever the case; of equal names, the last.
     pub(crate) fn by_name(&self, name: &str) -> Option<StageIndex> {
         self.by_name.get(&name.to_lowercase()).copied()

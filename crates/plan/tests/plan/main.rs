@@ -1,0 +1,12 @@
+//! What the plan promises, by topic: each test is named after a promise.
+
+mod common;
+mod configs;
+mod copies;
+mod drawing;
+mod lints;
+mod onbuild;
+mod platforms;
+mod runs;
+mod stages;
+mod variables;
