@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::flock::{self, Attempt, Hold};
-use crate::lease::list;
+use crate::lease::{list, random_name};
+use crate::lock::LockGuard;
 
 /// Who may use a cache mount at the same time (`sharing=`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,9 +66,9 @@ pub enum CacheFill {
 #[must_use = "the mount is free as soon as the guard is dropped"]
 pub struct CacheMountGuard {
     directory: PathBuf,
-    fill: CacheFill,
-    lock: OwnedFd,
-    sharing: CacheSharing,
+    /// Held while the mount is unseeded, so that one of those who have it open seeds it.
+    seeding: Option<LockGuard>,
+    _lock: OwnedFd,
 }
 
 impl CacheMountGuard {
@@ -78,18 +79,17 @@ impl CacheMountGuard {
 
     /// Whether it must be seeded first.
     pub fn fill(&self) -> CacheFill {
-        self.fill
+        match self.seeding {
+            Some(_) => CacheFill::Unseeded,
+            None => CacheFill::Ready,
+        }
     }
 
     /// Says that the seed is in place, and lets other users of a shared mount in.
     pub fn seeded(&mut self) -> Result<()> {
         let marker = self.directory.join("seeded");
         File::create(&marker).map_err(StoreError::io("create", &marker))?;
-        self.fill = CacheFill::Ready;
-        if self.sharing == CacheSharing::Shared {
-            flock::lock_now(&self.lock, Hold::Shared)
-                .map_err(StoreError::io("lock", &self.directory))?;
-        }
+        self.seeding = None;
         Ok(())
     }
 }
@@ -132,15 +132,57 @@ impl Store {
         flock::wait_for(&what, cancelled, || {
             self.note_mount(&top, spec)?;
             if spec.sharing != CacheSharing::Private {
-                return claim(&top.join("0"), spec);
+                return self.claim(&top.join("0"), spec);
             }
-            for number in 0.. {
-                if let Some(guard) = claim(&top.join(number.to_string()), spec)? {
+            // Removed as a whole in between, it is made anew by the next attempt.
+            for number in (0..).take_while(|_| top.exists()) {
+                if let Some(guard) = self.claim(&top.join(number.to_string()), spec)? {
                     return Ok(Some(guard));
                 }
             }
             Ok(None)
         })
+    }
+
+    /// Takes `directory` for a step, made if it is not there; `None` if others use it.
+    fn claim(
+        &self,
+        directory: &Path,
+        spec: &CacheMountSpec<'_>,
+    ) -> Result<Option<CacheMountGuard>> {
+        match fs::DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if !expected(&error) => {
+                return Err(StoreError::io("create", directory)(error));
+            }
+            _ => {}
+        }
+        let hold = match spec.sharing {
+            CacheSharing::Shared => Hold::Shared,
+            CacheSharing::Private | CacheSharing::Locked => Hold::Exclusive,
+        };
+        let Attempt::Got(lock) = flock::try_directory(directory, hold)? else {
+            return Ok(None);
+        };
+        let mut guard = CacheMountGuard {
+            directory: directory.to_owned(),
+            seeding: None,
+            _lock: lock,
+        };
+        let marker = directory.join("seeded");
+        if marker.exists() {
+            return Ok(Some(guard));
+        }
+        let Some(seeding) = self.try_lock(&format!("seed {}", directory.display()))? else {
+            return Ok(None);
+        };
+        if !marker.exists() {
+            begin_data(&guard.path(), spec)?;
+            guard.seeding = Some(seeding);
+            if spec.seed.is_empty() {
+                guard.seeded()?;
+            }
+        }
+        Ok(Some(guard))
     }
 
     /// All cache mounts, sorted by id.
@@ -210,7 +252,8 @@ impl Store {
                 seed: spec.seed.to_owned(),
             };
             let text = serde_json::to_string(&meta).expect("two strings are plain JSON");
-            match fs::write(&path, text) {
+            let draft = top.join(format!("meta-{}", random_name()));
+            match fs::write(&draft, text).and_then(|()| fs::rename(&draft, &path)) {
                 // Removed in this instant: asked again by the caller's loop.
                 Err(error) if flock::is_missing(&error) => return Ok(()),
                 outcome => outcome.map_err(StoreError::io("write", &path))?,
@@ -232,43 +275,6 @@ pub fn cache_mount_key(spec: &CacheMountSpec<'_>) -> String {
     Digest::sha256_of(format!("{}\0{}", spec.id, spec.seed).as_bytes()).hex()
 }
 
-/// Takes `directory` for a step, made if it is not there; `None` if others use it.
-fn claim(directory: &Path, spec: &CacheMountSpec<'_>) -> Result<Option<CacheMountGuard>> {
-    let ready = directory.join("seeded").exists();
-    let hold = if ready && spec.sharing == CacheSharing::Shared {
-        Hold::Shared
-    } else {
-        Hold::Exclusive
-    };
-    match fs::DirBuilder::new().mode(0o700).create(directory) {
-        Err(error)
-            if error.kind() != std::io::ErrorKind::AlreadyExists && !flock::is_missing(&error) =>
-        {
-            return Err(StoreError::io("create", directory)(error));
-        }
-        _ => {}
-    }
-    let Attempt::Got(lock) = flock::try_directory(directory, hold)? else {
-        return Ok(None);
-    };
-    let mut guard = CacheMountGuard {
-        directory: directory.to_owned(),
-        fill: CacheFill::Ready,
-        lock,
-        sharing: spec.sharing,
-    };
-    if !directory.join("seeded").exists() {
-        begin_data(&guard.path(), spec)?;
-        guard.fill = CacheFill::Unseeded;
-    }
-    if guard.fill == CacheFill::Unseeded && spec.seed.is_empty()
-        || hold == Hold::Exclusive && guard.fill == CacheFill::Ready
-    {
-        guard.seeded()?;
-    }
-    Ok(Some(guard))
-}
-
 /// An empty `data`. What a seeding that was cut off left there goes.
 fn begin_data(data: &Path, spec: &CacheMountSpec<'_>) -> Result<()> {
     let top = data.parent().expect("data lies in its instance");
@@ -286,6 +292,11 @@ fn begin_data(data: &Path, spec: &CacheMountSpec<'_>) -> Result<()> {
     }
     fs::set_permissions(data, fs::Permissions::from_mode(spec.mode))
         .map_err(StoreError::io("change the mode of", data))
+}
+
+/// Whether making a directory failed because it is there, or what it lies in was just removed.
+fn expected(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::AlreadyExists || flock::is_missing(error)
 }
 
 /// The directories `<n>` of a mount.

@@ -172,7 +172,8 @@ impl Store {
     }
 
     /// Changes a container's row in one transaction: `change` sees the row as it is now, and what it leaves is written
-    /// (name, config and state). So two processes cannot both find it stopped and start it.
+    /// (name, config and state). So two processes cannot both find it stopped and start it. All writers wait
+    /// meanwhile: `change` must be quick, and must not use the store.
     ///
     /// Fails with [`StoreError::MissingContainer`], [`StoreError::NameTaken`], or as `change` does; then nothing is changed.
     pub fn update_container<T, E: From<StoreError>>(

@@ -1,7 +1,7 @@
-//! The way to SQLite: one connection that reads, one that writes, and no busy error for anyone.
+//! The way to the database: one connection that reads, one that writes, and no busy error for anyone.
 //!
 //! The database is in WAL mode: readers never wait, writers take turns (`BEGIN IMMEDIATE`), between threads
-//! by a mutex and between processes by SQLite's own lock, for which we wait patiently. A commit syncs
+//! by a mutex and between processes by the database's own lock, for which we wait patiently. A commit syncs
 //! nothing (`synchronous=NORMAL`); the log is folded into the database by [`Db::checkpoint`], off the critical path.
 
 use std::path::{Path, PathBuf};
@@ -70,19 +70,22 @@ impl Db {
         })
     }
 
-    /// Runs queries on one snapshot-free reading connection.
+    /// Runs queries that all see the database as it was at one instant.
     pub(crate) fn read<T>(
         &self,
         what: &'static str,
         mut query: impl FnMut(&Connection) -> Result<T, Fault>,
     ) -> Result<T> {
         let reader = lock(&self.reader);
-        loop {
-            match query(&reader) {
-                Err(Fault::Sql(error)) if is_busy(&error) => pause(0),
+        for attempt in 0.. {
+            match snapshot(&reader, &mut query) {
+                Err(Fault::Sql(error)) if is_busy(&error) && attempt < BUSY_ATTEMPTS => {
+                    pause(attempt);
+                }
                 other => return other.map_err(|fault| fault.explain(what)),
             }
         }
+        unreachable!("the loop ends with its last attempt")
     }
 
     /// Runs `change` in one transaction: all of it happens, or, where it fails, nothing.
@@ -151,6 +154,20 @@ fn connect(path: &Path) -> Result<Connection> {
         ))
         .map_err(fail(what))?;
     Ok(connection)
+}
+
+/// One transaction of reads. Without it, two queries could see a record and then its layers already gone.
+fn snapshot<T>(
+    reader: &Connection,
+    query: &mut impl FnMut(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    if !reader.is_autocommit() {
+        reader.execute_batch("ROLLBACK")?; // a panic came in between
+    }
+    reader.prepare_cached("BEGIN")?.execute([])?;
+    let outcome = query(reader);
+    reader.prepare_cached("COMMIT")?.execute([])?;
+    outcome
 }
 
 fn begin(writer: &Connection) -> rusqlite::Result<()> {

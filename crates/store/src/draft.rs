@@ -151,6 +151,7 @@ impl Store {
         self.insert_layer(&id, bytes)?;
         let layer = Layer::new(id, directory, bytes, pin);
         layer.keep_index(index);
+        drop(draft); // what is left of it goes
         Ok(self.register(layer))
     }
 

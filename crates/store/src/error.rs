@@ -25,7 +25,7 @@ pub enum StoreError {
     Database {
         /// What was tried.
         what: &'static str,
-        /// SQLite's words.
+        /// The database's words.
         source: rusqlite::Error,
     },
     /// The state was written by a newer version of this program.

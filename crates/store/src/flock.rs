@@ -52,9 +52,8 @@ pub(crate) fn try_path(path: &Path, flags: OFlags, hold: Hold) -> Result<Attempt
         };
         match lock_now(&file, hold) {
             Ok(()) if leads_to(path, &file)? => return Ok(Attempt::Got(file)),
-            Ok(()) => {} // replaced meanwhile: look again
             Err(Errno::WOULDBLOCK) if leads_to(path, &file)? => return Ok(Attempt::Busy),
-            Err(Errno::WOULDBLOCK) => {}
+            Ok(()) | Err(Errno::WOULDBLOCK) => {} // replaced meanwhile: look again
             Err(error) => return Err(StoreError::io("lock", path)(error)),
         }
     }

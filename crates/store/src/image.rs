@@ -281,11 +281,10 @@ impl Store {
 
     fn document<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T> {
         // Asking also keeps the collector off it while this image is entered.
-        let bytes = match self.has_blob(digest)? {
-            true => self.read_blob(digest)?,
-            false => None,
-        };
-        let bytes = bytes.ok_or(StoreError::MissingBlob { digest: *digest })?;
+        self.has_blob(digest)?;
+        let bytes = self
+            .read_blob(digest)?
+            .ok_or(StoreError::MissingBlob { digest: *digest })?;
         serde_json::from_slice(&bytes).map_err(|error| StoreError::Document {
             digest: *digest,
             source: ImageError::Document {

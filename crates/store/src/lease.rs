@@ -93,6 +93,7 @@ impl Store {
                 swept.dead_owners += 1;
             }
         }
+        self.sweep_locks()?;
         swept.unknown_layers = self.sweep_unknown_layers()?;
         self.sweep_unknown_blobs()?;
         self.sweep_unknown_containers()?;

@@ -20,7 +20,7 @@
 //! * **Files are the truth, the database is their index.** A layer's row is entered after its complete directory was
 //!   renamed into place; a blob is renamed in the transaction that enters it. What has no row is garbage, what has a row
 //!   but no file is forgotten when it is found.
-//! * **No daemon.** Any number of processes share a root. SQLite's transactions order them; busy errors are waited out.
+//! * **No daemon.** Any number of processes share a root. The database's transactions order them; busy errors are waited out.
 //! * **Who is alive is known by `flock`.** A process' temporary files lie in its locked lease directory; a [`Layer`]
 //!   handle share-locks the layer's directory; cache mounts and named locks are locked files. The kernel frees all of it
 //!   when a process ends, however that is, so nothing ever waits for the dead.

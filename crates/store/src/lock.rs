@@ -44,6 +44,16 @@ impl Store {
         take(&self.lock_path(name))
     }
 
+    /// Removes the files of locks whose holders were killed.
+    pub(crate) fn sweep_locks(&self) -> Result<()> {
+        for path in crate::lease::list(&self.paths().locks())? {
+            if let Attempt::Got(file) = flock::try_path(&path, OFlags::RDWR, Hold::Exclusive)? {
+                drop(LockGuard { path, _file: file });
+            }
+        }
+        Ok(())
+    }
+
     fn lock_path(&self, name: &str) -> PathBuf {
         self.paths()
             .locks()

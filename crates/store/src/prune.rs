@@ -8,12 +8,14 @@ use std::time::SystemTime;
 use rusqlite::{OptionalExtension, params};
 
 use crate::Store;
-use crate::collect::Collected;
+use crate::collect::{Collected, Removal};
 use crate::container::ContainerState;
 use crate::error::Result;
+use crate::flock::{self, Attempt, Hold};
 use crate::image::{ImageRemoval, StoredImage};
-use crate::record::StepKey;
+use crate::record::{Record, StepKey};
 use crate::time;
+use crate::usage::NEEDED;
 
 /// Which images go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -218,40 +220,65 @@ impl Store {
         Ok(())
     }
 
-    /// Removes records, the least recently used first, each with the layers that only it needed.
+    /// Removes records, the least recently used first, each with the layers that only it needed. A record whose layers
+    /// some process uses stays.
     fn prune_records(&self, options: &PruneOptions, pruned: &mut Pruned) -> Result<()> {
-        let before = options.unused_since.map_or(i64::MAX, time::to_millis).min(
-            self.protected_since()?
-                .saturating_add(i64::from(self.oldest_lease()?.is_none())),
-        );
-        let keys: Vec<[u8; 32]> = self.db().read("list records by use", |db| {
-            Ok(db
-                .prepare_cached(
-                    "SELECT key FROM records WHERE last_used < ?1 ORDER BY last_used, number",
-                )?
-                .query_map([before], |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?)
-        })?;
-        for key in keys {
-            if let Some(keep) = options.keep_bytes
-                && self.build_cache_bytes()? <= keep
-            {
+        let asked = options.unused_since.map_or(i64::MAX, time::to_millis);
+        let before = self.oldest_lease()?.unwrap_or(i64::MAX).min(asked);
+        let mut left = self.build_cache_bytes()?;
+        for record in self.records()? {
+            if options.keep_bytes.is_some_and(|keep| left <= keep) {
                 break;
             }
-            let removed = self.db().write("remove a record", |db| {
-                Ok(db
-                    .prepare_cached("DELETE FROM records WHERE key = ?1 AND last_used < ?2")?
-                    .execute(params![key, before])?)
-            })?;
-            if removed > 0 {
-                pruned.records.push(StepKey(key));
-                if options.keep_bytes.is_some() {
-                    let collected = self.collect()?;
-                    take_in(&mut pruned.collected, collected);
+            // Within a cap, losing a record that frees nothing would be for nothing.
+            if options.keep_bytes.is_some() && !self.keeps_layers_alone(&record.key)? {
+                continue;
+            }
+            if self.is_pinned(&record)? || !self.remove_unused_record(&record.key, before)? {
+                continue;
+            }
+            pruned.records.push(record.key);
+            for id in record.layers {
+                if let Some(bytes) = self.remove_layer(&id, Removal::IfUnneeded)? {
+                    pruned.collected.layers.push(id);
+                    pruned.collected.bytes += bytes;
+                    left = left.saturating_sub(bytes);
                 }
             }
         }
         Ok(())
+    }
+
+    fn remove_unused_record(&self, key: &StepKey, before: i64) -> Result<bool> {
+        self.db().write("remove a record", |db| {
+            let removed = db
+                .prepare_cached("DELETE FROM records WHERE key = ?1 AND last_used < ?2")?
+                .execute(params![key.0, before])?;
+            Ok(removed > 0)
+        })
+    }
+
+    /// Whether a record has a layer that neither an image nor a container needs.
+    fn keeps_layers_alone(&self, key: &StepKey) -> Result<bool> {
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM records JOIN record_layers ON record = number
+             JOIN layers ON layers.id = layer WHERE key = ?1 AND NOT {NEEDED})"
+        );
+        self.db().read("look at a record's layers", |db| {
+            Ok(db
+                .prepare_cached(&sql)?
+                .query_row([key.0], |row| row.get(0))?)
+        })
+    }
+
+    fn is_pinned(&self, record: &Record) -> Result<bool> {
+        for id in &record.layers {
+            let path = self.paths().layer(id);
+            if let Attempt::Busy = flock::try_directory(&path, Hold::Exclusive)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::{Result, StoreError};
 use crate::time;
 
 /// Uses of a record within this time count as one, so that a warm build writes nothing.
-const USE_GRANULARITY: Duration = Duration::from_hours(1);
+const USE_GRANULARITY: Duration = Duration::from_secs(60 * 60);
 
 /// Preimages from this size in bytes on are compressed; zstd makes nothing of smaller ones.
 const PACK_BYTES: usize = 256;

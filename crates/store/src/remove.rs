@@ -162,6 +162,8 @@ fn leave(parent: BorrowedFd<'_>, level: Level) -> io::Result<Option<Level>> {
                 progress: false,
             }))
         }
+        // Whoever moves things in it is at work, and removes it.
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -186,4 +188,98 @@ fn raise(levels: &mut [Level], name: &CString, moved: &mut u64) -> io::Result<()
         level.progress = true;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::{ffi::OsStr, fs};
+
+    use rustix::fs::{Mode, OFlags};
+
+    use super::remove_tree;
+
+    type Result = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn remove(directory: &Path, name: &[u8]) -> Result {
+        let parent = fs::File::open(directory)?;
+        remove_tree(&parent, name)?;
+        assert!(!directory.join(OsStr::from_bytes(name)).exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_symlink_is_removed_and_not_what_it_leads_to() -> Result {
+        let room = tempfile::tempdir()?;
+        let kept = room.path().join("kept");
+        fs::create_dir(&kept)?;
+        fs::write(kept.join("file"), "")?;
+        let tree = room.path().join("tree");
+        fs::create_dir(&tree)?;
+        std::os::unix::fs::symlink(&kept, tree.join("link"))?;
+        std::os::unix::fs::symlink("..", tree.join("up"))?;
+        remove(room.path(), b"tree")?;
+        std::os::unix::fs::symlink(&kept, &tree)?;
+        remove(room.path(), b"tree")?;
+        assert!(kept.join("file").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_tree_deeper_than_there_are_descriptors_goes() -> Result {
+        let room = tempfile::tempdir()?;
+        let mut at = rustix::fs::open(room.path(), OFlags::DIRECTORY, Mode::empty())?;
+        let name = "d".repeat(200);
+        for depth in 0..600 {
+            let name = if depth == 0 { "tree" } else { &name };
+            rustix::fs::mkdirat(&at, name, Mode::RWXU)?;
+            at = rustix::fs::openat(&at, name, OFlags::DIRECTORY, Mode::empty())?;
+            let flags = OFlags::CREATE | OFlags::WRONLY;
+            rustix::fs::openat(&at, "file", flags, Mode::RWXU)?;
+        }
+        remove(room.path(), b"tree")
+    }
+
+    #[test]
+    fn hostile_names_and_unreadable_directories_go() -> Result {
+        let room = tempfile::tempdir()?;
+        let tree = room.path().join("tree");
+        for name in [&b"\xff\xfe"[..], b"a\nb", b"-rf", b".raised-0", b" "] {
+            let closed = tree.join(OsStr::from_bytes(name)).join("inner");
+            fs::create_dir_all(&closed)?;
+            fs::write(closed.join("file"), "")?;
+            fs::set_permissions(&closed, fs::Permissions::from_mode(0))?;
+            let outer = tree.join(OsStr::from_bytes(name));
+            fs::set_permissions(outer, fs::Permissions::from_mode(0o500))?;
+        }
+        remove(room.path(), b"tree")
+    }
+
+    #[test]
+    fn several_removers_of_one_tree_do_not_fail() -> Result {
+        let room = tempfile::tempdir()?;
+        for number in 0..500 {
+            let path = room.path().join(format!("tree/{}/{number}", number % 7));
+            fs::create_dir_all(path)?;
+        }
+        let parent = fs::File::open(room.path())?;
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| remove_tree(&parent, b"tree")))
+                .collect();
+            for thread in threads {
+                thread.join().expect("no panic").expect("no failure");
+            }
+        });
+        assert!(!room.path().join("tree").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_there_is_fine() -> Result {
+        let room = tempfile::tempdir()?;
+        remove(room.path(), b"nothing")
+    }
 }

@@ -180,7 +180,7 @@ fn refuse_newer(found: i64, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Switches to WAL, for which SQLite wants the database for itself and does not wait.
+/// Switches to WAL, for which `SQLite` wants the database for itself and does not wait.
 fn use_log(connection: &Connection) -> Result<()> {
     let mut attempts = 0;
     loop {

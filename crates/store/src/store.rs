@@ -51,7 +51,7 @@ impl Store {
     pub fn open_with_clock(root: &Path, clock: Clock) -> Result<Self> {
         let root = std::path::absolute(root).map_err(StoreError::io("find", root))?;
         let paths = Paths::new(root);
-        if !paths.database().exists() {
+        if !paths.database().exists() || !paths.trash().exists() {
             create(&paths)?;
         }
         let db = Db::open(&paths.database())?;

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use rbuild_image::Digest;
+use rbuild_image::{Digest, Reference};
 use rusqlite::params;
 
 use crate::Store;
@@ -74,7 +74,7 @@ pub struct Usage {
 }
 
 /// Layers that an image or a container needs.
-const NEEDED: &str =
+pub(crate) const NEEDED: &str =
     "(EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layers.diff_id)
     OR EXISTS (SELECT 1 FROM container_layers WHERE container_layers.layer = layers.id))";
 
@@ -134,7 +134,7 @@ impl Store {
                 name: image
                     .names
                     .first()
-                    .map_or_else(|| "<none>".to_owned(), |name| name.familiar()),
+                    .map_or_else(|| "<none>".to_owned(), Reference::familiar),
                 scope: String::new(),
                 bytes: bytes as u64,
                 shared_bytes: shared_bytes as u64,

@@ -1,0 +1,173 @@
+//! Stores, layers and images to test with.
+#![allow(dead_code, unreachable_pub)] // each test file uses its share
+
+use std::error::Error;
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rbuild_image::{
+    Descriptor, DiffId, Digest, ImageConfig, LayerId, MediaType, Reference, canonical_json,
+};
+use rbuild_layer::{OverlayFlavor, index_upper};
+use rbuild_store::{Clock, Layer, NewRecord, RootAttributes, StepKey, Store};
+
+pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+/// A store in a directory that goes with it.
+pub struct Room {
+    pub store: Store,
+    pub directory: tempfile::TempDir,
+}
+
+pub fn room() -> Result<Room> {
+    let directory = tempfile::tempdir()?;
+    let store = Store::open(directory.path())?;
+    Ok(Room { store, directory })
+}
+
+impl Room {
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Another handle, as another process would have.
+    pub fn again(&self) -> Result<Store> {
+        Ok(Store::open(self.root())?)
+    }
+
+    /// The database, for what only a crash could do to it.
+    pub fn sql(&self, text: &str) -> Result {
+        let db = rusqlite::Connection::open(self.root().join("rbuild.db"))?;
+        db.busy_timeout(Duration::from_secs(10))?;
+        db.execute_batch(text)?;
+        Ok(())
+    }
+
+    /// The number in the first column of the first row.
+    pub fn count(&self, sql: &str) -> Result<i64> {
+        let db = rusqlite::Connection::open(self.root().join("rbuild.db"))?;
+        Ok(db.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    pub fn entries(&self, directory: &str) -> Result<usize> {
+        Ok(fs::read_dir(self.root().join(directory))?.count())
+    }
+}
+
+/// A clock that tests turn forward.
+#[derive(Clone)]
+pub struct Hands(Arc<AtomicU64>);
+
+impl Hands {
+    pub fn new() -> Self {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("after 1970");
+        Self(Arc::new(AtomicU64::new(now.as_millis() as u64)))
+    }
+
+    pub fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.0.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    pub fn clock(&self) -> Clock {
+        let hands = self.clone();
+        Arc::new(move || hands.now())
+    }
+}
+
+/// Commits a layer with one file, `name`.
+pub fn layer(store: &Store, name: &str, content: &[u8]) -> Result<Arc<Layer>> {
+    let draft = store.draft(&RootAttributes::default())?;
+    fs::write(draft.diff_path().join(name), content)?;
+    let index = index_upper(draft.open_diff()?.as_fd(), OverlayFlavor::current())?;
+    let id = LayerId::Made(index.content_id());
+    Ok(store.commit_layer(draft, index, id)?)
+}
+
+pub fn key(number: u64) -> StepKey {
+    let mut bytes = [7; 32];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    StepKey(bytes)
+}
+
+pub fn record(store: &Store, number: u64, layers: &[LayerId]) -> Result {
+    store.put_record(&NewRecord {
+        key: &key(number),
+        scope: "project",
+        name: "RUN make",
+        layers,
+        outcome: b"",
+        preimage: b"preimage",
+        run_time: Duration::from_secs(3),
+    })?;
+    Ok(())
+}
+
+/// A manifest and a config over `layers`, whose diffIDs are made up, as blobs.
+pub fn image(store: &Store, layers: &[&Layer], label: &str) -> Result<Descriptor> {
+    let mut config = ImageConfig {
+        architecture: "amd64".to_owned(),
+        os: "linux".to_owned(),
+        author: label.to_owned(),
+        ..ImageConfig::default()
+    };
+    let mut descriptors = Vec::new();
+    for layer in layers {
+        let diff_id = DiffId(Digest::sha256_of(layer.id().to_string().as_bytes()));
+        store.set_diff_id(&layer.id(), &diff_id, 1024)?;
+        config.rootfs.diff_ids.push(diff_id);
+        descriptors.push(Descriptor::new(MediaType::ImageLayer, 1024, diff_id.0));
+    }
+    manifest(store, &config, &descriptors)
+}
+
+/// Stores a config and a manifest over the given layer blobs.
+pub fn manifest(store: &Store, config: &ImageConfig, layers: &[Descriptor]) -> Result<Descriptor> {
+    let config = canonical_json(config)?;
+    let id = store.put_blob(&config)?;
+    let text = serde_json::to_vec(&serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": Descriptor::new(MediaType::ImageConfig, config.len() as u64, id),
+        "layers": layers,
+    }))?;
+    let digest = store.put_blob(&text)?;
+    Ok(Descriptor::new(
+        MediaType::ImageManifest,
+        text.len() as u64,
+        digest,
+    ))
+}
+
+pub fn name(text: &str) -> Reference {
+    text.parse().expect("a test's names are well-formed")
+}
+
+/// Runs the test `role` of this binary in a process of its own, on `root`.
+pub fn spawn(role: &str, root: &Path, argument: &str) -> Result<Child> {
+    Ok(Command::new(std::env::current_exe()?)
+        .args([role, "--exact", "--ignored", "--nocapture"])
+        .env("STORE_TEST_ROOT", root)
+        .env("STORE_TEST_ARGUMENT", argument)
+        .stdout(Stdio::null())
+        .spawn()?)
+}
+
+/// In a test that [`spawn`] runs: the root and the argument.
+pub fn role() -> Option<(std::path::PathBuf, String)> {
+    let root = std::env::var_os("STORE_TEST_ROOT")?;
+    Some((
+        root.into(),
+        std::env::var("STORE_TEST_ARGUMENT").unwrap_or_default(),
+    ))
+}

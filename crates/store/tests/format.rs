@@ -1,0 +1,78 @@
+//! The format on disk. A change here means: raise `SCHEMA_VERSION` and migrate, or every root that there is is lost.
+mod common;
+
+use std::fs;
+
+use common::{Result, room};
+use rbuild_image::Digest;
+use rbuild_store::{CacheMountSpec, CacheSharing, Store, StoreError, cache_mount_key};
+
+#[test]
+fn the_tree_and_the_tables_are_those_of_version_1() -> Result {
+    let room = room()?;
+    let mut names: Vec<String> = fs::read_dir(room.root())?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    names.retain(|name| !name.starts_with("rbuild.db-"));
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "blobs",
+            "containers",
+            "contexts",
+            "index.json",
+            "layers",
+            "locks",
+            "mounts",
+            "oci-layout",
+            "rbuild.db",
+            "tmp",
+        ]
+    );
+    assert_eq!(
+        fs::read_to_string(room.root().join("oci-layout"))?,
+        r#"{"imageLayoutVersion":"1.0.0"}"#
+    );
+    assert_eq!(
+        fs::read_to_string(room.root().join("index.json"))?,
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#
+    );
+    assert_eq!(room.count("PRAGMA user_version")?, 1);
+    let db = rusqlite::Connection::open(room.root().join("rbuild.db"))?;
+    let tables: Vec<String> = db
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let digest = Digest::sha256_of(tables.join("\n").as_bytes()).to_string();
+    assert_eq!(
+        digest,
+        "sha256:878455fa0e33bfc7e3cec12a0d83b1e1f68e20ee677d73815ab7043f57d003a0"
+    );
+    Ok(())
+}
+
+#[test]
+fn cache_mounts_keep_their_directories() {
+    let spec = CacheMountSpec {
+        id: "/root/.cache",
+        seed: "",
+        sharing: CacheSharing::Shared,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+    };
+    assert_eq!(
+        cache_mount_key(&spec),
+        Digest::sha256_of(b"/root/.cache\0").hex()
+    );
+}
+
+#[test]
+fn a_root_of_a_newer_program_is_refused_and_left_alone() -> Result {
+    let room = room()?;
+    room.sql("PRAGMA user_version = 99")?;
+    let outcome = Store::open(room.root());
+    assert!(matches!(outcome, Err(StoreError::TooNew { found: 99, .. })));
+    Ok(())
+}
