@@ -156,7 +156,8 @@ pub fn file_system(
         move |error: rustix::io::Errno| SysError::call(action, error)
     };
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(fail(""))?;
-    for (key, value) in options {
+    // The name that `df` and `mount` show.
+    for (key, value) in [("source", kind)].iter().chain(options) {
         let set = if value.is_empty() {
             fsconfig_set_flag(&context, *key)
         } else {

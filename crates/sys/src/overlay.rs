@@ -90,7 +90,8 @@ pub struct UpperWork<'a> {
 
 /// Mounts `lowers` (topmost first) below an optional writable `upper` and returns the root of the
 /// merged tree, attached nowhere. Without `upper` the mount is read-only; with it, it is
-/// `volatile`: closing it does not sync, and what a crash leaves behind must be thrown away.
+/// `volatile`: closing it does not sync, and what a crash leaves behind must be thrown away. The
+/// pair may be mounted again after it was closed.
 /// The upper directory stays a plain difference: no redirects, no metadata-only copies, no index.
 ///
 /// # Errors
@@ -192,10 +193,12 @@ fn configure(
         })?;
     }
     if let Some(UpperWork { upper, work }) = upper {
+        forget_volatile(work);
         set_path(context.as_fd(), "upperdir", upper)?;
         set_path(context.as_fd(), "workdir", work)?;
         fsconfig_set_flag(&context, "volatile").map_err(refused("volatile"))?;
     }
+    fsconfig_set_string(&context, "source", "overlay").map_err(refused("source"))?;
     for (key, value) in plain_diff_options() {
         fsconfig_set_string(&context, key, value).map_err(refused(key))?;
     }
@@ -223,6 +226,12 @@ fn plain_diff_options() -> [(&'static str, &'static str); 4] {
         ("index", "off"),
         ("xino", "off"),
     ]
+}
+
+/// An earlier volatile mount leaves a mark that makes the kernel refuse the directory. Whether what
+/// it wrote survived a crash is for the caller to know, who throws drafts of dead owners away.
+fn forget_volatile(work: &Path) {
+    let _ = std::fs::remove_dir_all(work.join("work/incompat"));
 }
 
 /// Sets a path option; a path that `fsconfig` finds too long goes by its descriptor.
@@ -321,6 +330,7 @@ fn joined_options(
         options.extend(short(lower)?);
     }
     if let Some(UpperWork { upper, work }) = upper {
+        forget_volatile(work);
         options.extend(b",upperdir=");
         options.extend(short(upper)?);
         options.extend(b",workdir=");

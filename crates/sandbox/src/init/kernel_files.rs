@@ -11,7 +11,7 @@ use super::devices;
 use super::root::NewRoot;
 use crate::{InitFailure, KernelPaths};
 
-const MASKED_IN_PROC: [&str; 11] = [
+const MASKED_IN_PROC: [&str; 10] = [
     "acpi",
     "asound",
     "interrupts",
@@ -22,7 +22,6 @@ const MASKED_IN_PROC: [&str; 11] = [
     "scsi",
     "timer_list",
     "timer_stats",
-    "kmsg",
 ];
 const MASKED_IN_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 
-pub fn run(arguments: &[String]) -> ExitCode {
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
     for attempt in arguments {
         println!("{attempt}={}", errno(attempt));
     }

@@ -15,7 +15,7 @@ use crate::cases;
 const USER: u32 = 54_321;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// With ranges of subordinate ids.
     Ranges,
     /// Without.
@@ -23,7 +23,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ranges => "user_with_ranges",
             Self::Single => "user_with_a_single_id",
@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// In the test's thread: a fresh process does the rest.
-pub fn start(kind: Kind, case: &str) {
+pub(crate) fn start(kind: Kind, case: &str) {
     let status = Command::new(std::env::current_exe().expect("this program has a path"))
         .args(["--prepare-user", kind.name(), case])
         .status()
@@ -49,7 +49,7 @@ pub fn start(kind: Kind, case: &str) {
 }
 
 /// As root in that process: make the user and become it.
-pub fn prepare(arguments: &[String]) -> ExitCode {
+pub(crate) fn prepare(arguments: &[String]) -> ExitCode {
     let [kind, case] = arguments else {
         return ExitCode::FAILURE;
     };
@@ -111,7 +111,7 @@ fn cover(temp: &Path, path: &str, addition: &str, keep: bool) {
 }
 
 /// As that user: become root of a namespace and run the case.
-pub fn run(arguments: &[String]) -> ExitCode {
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
     let [kind, case] = arguments else {
         return ExitCode::FAILURE;
     };

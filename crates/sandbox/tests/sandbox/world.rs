@@ -11,22 +11,22 @@ use std::thread;
 use rbuild_sandbox::{Access, Exit, Mount, Root, SandboxError, Source, Spec, Stdio, Upper, spawn};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-pub struct World {
-    pub temp: tempfile::TempDir,
-    pub lower: PathBuf,
-    pub diff: PathBuf,
-    pub work: PathBuf,
+pub(crate) struct World {
+    pub(crate) temp: tempfile::TempDir,
+    pub(crate) lower: PathBuf,
+    pub(crate) diff: PathBuf,
+    pub(crate) work: PathBuf,
 }
 
 #[derive(Debug)]
-pub struct Output {
-    pub exit: Exit,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Output {
+    pub(crate) exit: Exit,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let temp = tempfile::tempdir().expect("a temporary directory");
         let [lower, diff, work] = ["lower", "diff", "work"].map(|name| temp.path().join(name));
         for directory in [&lower, &diff, &work] {
@@ -63,16 +63,16 @@ impl World {
         }
     }
 
-    pub fn scaffold(&self) -> PathBuf {
+    pub(crate) fn scaffold(&self) -> PathBuf {
         self.temp.path().join("scaffold")
     }
 
     /// `sh -c script` as root.
-    pub fn shell(&self, script: &str) -> Spec {
+    pub(crate) fn shell(&self, script: &str) -> Spec {
         self.command(&["sh", "-c", script])
     }
 
-    pub fn command(&self, args: &[&str]) -> Spec {
+    pub(crate) fn command(&self, args: &[&str]) -> Spec {
         let root = Root::Overlay {
             lowers: vec![self.lower.clone()],
             upper: Some(Upper {
@@ -84,12 +84,12 @@ impl World {
         let mut spec = Spec::new(root, self.scaffold(), args);
         spec.hosts = Some("127.0.0.1 localhost\n".to_owned());
         spec.resolv_conf = Some("nameserver 192.0.2.1\n".to_owned());
-        spec.hostname = "box".to_owned();
+        spec.hostname = String::from("box");
         spec
     }
 
     /// This very program inside, asked to try something.
-    pub fn probe(&self, what: &[&str]) -> Spec {
+    pub(crate) fn probe(&self, what: &[&str]) -> Spec {
         let mut args = vec!["/probe", "--probe"];
         args.extend(what);
         let mut spec = self.command(&args);
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Everything below the upper directory.
-    pub fn changes(&self) -> Vec<String> {
+    pub(crate) fn changes(&self) -> Vec<String> {
         let mut found = Vec::new();
         list(&self.diff, &self.diff, &mut found);
         found.sort();
@@ -121,11 +121,11 @@ fn list(root: &Path, directory: &Path, found: &mut Vec<String>) {
     }
 }
 
-pub fn run(spec: &Spec) -> Output {
+pub(crate) fn run(spec: &Spec) -> Output {
     try_run(spec, &[]).expect("the sandbox works")
 }
 
-pub fn try_run(spec: &Spec, trees: &[BorrowedFd<'_>]) -> Result<Output, SandboxError> {
+pub(crate) fn try_run(spec: &Spec, trees: &[BorrowedFd<'_>]) -> Result<Output, SandboxError> {
     let (out_read, out_write) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let (err_read, err_write) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let stdio = Stdio::Descriptors {
@@ -154,14 +154,14 @@ fn read(pipe: OwnedFd) -> String {
 }
 
 /// Standard output of a shell script that must succeed.
-pub fn sh(world: &World, script: &str) -> String {
+pub(crate) fn sh(world: &World, script: &str) -> String {
     let output = run(&world.shell(script));
     assert!(output.exit.success(), "{script}: {output:?}");
     output.stdout.trim().to_owned()
 }
 
 /// A process that starts a step that never ends, tells its id, and waits for it.
-pub fn be_a_builder() -> ExitCode {
+pub(crate) fn be_a_builder() -> ExitCode {
     let world = World::new();
     let running = spawn(&world.shell("sleep 1000 & sleep 1000"), Stdio::Null, &[])
         .expect("the sandbox works");
@@ -170,12 +170,12 @@ pub fn be_a_builder() -> ExitCode {
     ExitCode::from(u8::try_from(exit.code()).unwrap_or(1))
 }
 
-pub fn is_root_outside() -> bool {
+pub(crate) fn is_root_outside() -> bool {
     rbuild_sys::is_initial_user_namespace()
 }
 
 /// Whether any user but root can be had: a single-id map has no other.
-pub fn has_other_users() -> bool {
+pub(crate) fn has_other_users() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").expect("a map");
     let total: u64 = map
         .lines()

@@ -145,3 +145,24 @@ fn a_missing_layer_is_named() -> Outcome {
     assert!(error.to_string().contains("/nonexistent/one"), "{error}");
     Ok(())
 }
+
+#[test]
+fn a_closed_overlay_can_be_mounted_again() -> Outcome {
+    if !can_mount() {
+        return Ok(());
+    }
+    let temp = tempfile::tempdir()?;
+    let lower = layer(temp.path(), "lower", &[])?;
+    let upper = layer(temp.path(), "upper", &[])?;
+    let work = layer(temp.path(), "work", &[])?;
+    let pair = UpperWork {
+        upper: &upper,
+        work: &work,
+    };
+    for name in ["first", "second"] {
+        let root = mount_overlay(&[&lower], Some(pair), OverlayFlavor::detect())?;
+        fs::write(through_proc(root.as_fd()).join(name), "x")?;
+    }
+    assert!(upper.join("first").exists() && upper.join("second").exists());
+    Ok(())
+}
