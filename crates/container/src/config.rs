@@ -66,7 +66,7 @@ mod tests {
         };
         let config = StoredConfig::new(options, image);
         let json = config.to_json();
-        insta::assert_snapshot!(json, @"");
+        insta::assert_snapshot!(json, @r#"{"version":1,"options":{"args":["-l"],"entrypoint":null,"name":null,"hostname":null,"env":["A=1"],"workdir":null,"user":null,"volumes":[{"source":"/a","target":"/b","access":"read-only"}],"tmpfs":[],"add_hosts":[],"network":"host","root_access":"read-write","security":"default","ulimits":[],"shm_bytes":null,"labels":[],"stop_signal":null,"interactive":false,"tty":true,"cleanup":"keep"},"image":{"Cmd":["sh"]}}"#);
         let id = ContainerId::from_seed(Seed([7; 32]));
         assert_eq!(
             StoredConfig::from_json(&id, &json).expect("it is ours"),
