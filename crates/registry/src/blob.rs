@@ -62,8 +62,9 @@ impl Client {
         descriptor: &Descriptor,
     ) -> Result<BlobReader, RegistryError> {
         let subject = format!(
-            "{}@{}",
-            reference.familiar_repository(),
+            "{}/{}@{}",
+            reference.registry(),
+            reference.repository(),
             descriptor.digest()
         );
         let sources = self.sources(reference);

@@ -137,5 +137,6 @@ pub(crate) fn attempt(action: &'static str, subject: String, endpoint: &Endpoint
         action,
         subject,
         host: endpoint.host.clone(),
+        registry: endpoint.registry.clone(),
     }
 }

@@ -15,8 +15,10 @@ pub struct Attempt {
     pub action: &'static str,
     /// `docker.io/library/debian:latest`.
     pub subject: String,
-    /// The host that was asked: `registry-1.docker.io`.
+    /// The host that was asked: `registry-1.docker.io`, or a token server.
     pub host: String,
+    /// The registry whose configuration and credentials were used: `docker.io`, or a mirror's own name.
+    pub registry: String,
 }
 
 impl fmt::Display for Attempt {
@@ -182,7 +184,7 @@ impl RegistryError {
         match self {
             Self::Denied { attempt, .. } => Some(format!(
                 "log in with `rbuild login {}`, or check the credentials in ~/.docker/config.json and that they allow this; registries also answer so for repositories that do not exist",
-                attempt.host
+                attempt.registry
             )),
             Self::NotFound { attempt, .. } => Some(format!(
                 "check the spelling of the name and the tag, and that {} has them",
@@ -191,10 +193,10 @@ impl RegistryError {
             Self::RateLimited { .. } => Some(
                 "wait a while, log in (limits are higher then), or configure a mirror".to_owned(),
             ),
-            Self::Unreachable { attempt, fault, .. } => fault.hint(&attempt.host),
+            Self::Unreachable { attempt, fault, .. } => fault.hint(attempt),
             Self::Protocol { attempt, reason } if reason.contains("HTTPS server") => Some(format!(
                 "the server speaks HTTPS: remove `http = true` from [registry.\"{}\"]",
-                attempt.host
+                attempt.registry
             )),
             Self::NoPlatform { .. } => {
                 Some("name one of these platforms with --platform".to_owned())
@@ -228,8 +230,12 @@ impl RegistryError {
     pub fn is_not_found(&self) -> bool {
         match self {
             Self::NotFound { .. } => true,
-            // A mirror's word counts less than the registry's.
-            Self::Everywhere { failures } => failures.last().is_some_and(Self::is_not_found),
+            // Hosts that do not answer say nothing against those that do.
+            Self::Everywhere { failures } => {
+                let silent = |error: &&Self| matches!(error, Self::Unreachable { .. });
+                let mut answers = failures.iter().filter(|error| !silent(error)).peekable();
+                answers.peek().is_some() && answers.all(Self::is_not_found)
+            }
             _ => false,
         }
     }
@@ -322,17 +328,18 @@ impl Fault {
         }
     }
 
-    fn hint(self, host: &str) -> Option<String> {
+    fn hint(self, attempt: &Attempt) -> Option<String> {
+        let Attempt { host, registry, .. } = attempt;
         match self {
             Self::UnknownHost => Some(format!(
                 "check the spelling of {host} and the network's DNS"
             )),
             Self::Refused => Some(format!("check that a registry listens at {host}")),
             Self::NotTls => Some(format!(
-                "if the registry is meant to speak plain HTTP, set `http = true` in [registry.\"{host}\"] of the configuration file"
+                "if the registry is meant to speak plain HTTP, set `http = true` in [registry.\"{registry}\"] of the configuration file"
             )),
             Self::Certificate => Some(format!(
-                "add the certificate authority to `ca = [..]` in [registry.\"{host}\"] of the configuration file, or set `insecure = true` there to trust any certificate"
+                "add the certificate authority to `ca = [..]` in [registry.\"{registry}\"] of the configuration file, or set `insecure = true` there to trust any certificate"
             )),
             Self::Timeout | Self::Broken => None,
         }

@@ -47,7 +47,7 @@ pub use docker_config::DockerConfig;
 pub use error::{Attempt, Fault, RegistryError};
 pub use options::{ClientOptions, ProxySettings, RetryPolicy};
 pub use platform::rank_platforms;
-pub use push::{BlobState, MountOutcome};
+pub use push::{BlobArrival, BlobState, MountOutcome};
 pub use reply::{ApiError, Reply};
 pub use resolve::{PulledManifest, Resolved};
 pub use upload::BlobUpload;

@@ -135,6 +135,7 @@ fn about(reference: &Reference) -> Attempt {
         action: "read the index of",
         subject: reference.to_string(),
         host: reference.registry().to_owned(),
+        registry: reference.registry().to_owned(),
     }
 }
 

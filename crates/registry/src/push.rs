@@ -1,13 +1,13 @@
 //! Giving a registry what it lacks: asking, mounting, manifests. Blobs' bytes go through [`crate::upload`].
 
-use rbuild_image::{Digest, MAX_DOCUMENT_BYTES, Reference};
+use rbuild_image::{Descriptor, Digest, MAX_DOCUMENT_BYTES, Reference};
 use ureq::http::Method;
 use url::Url;
 
 use crate::client::attempt;
 use crate::resolve::{check_digest, told_digest};
 use crate::transport::{Body, Call, Endpoint, Patience, Scope};
-use crate::{Attempt, Client, RegistryError};
+use crate::{Attempt, BlobUpload, Client, RegistryError};
 
 /// Whether a repository holds a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,55 @@ pub enum MountOutcome {
     Declined,
 }
 
+/// How a blob came to be in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobArrival {
+    /// It was there before.
+    WasThere,
+    /// The registry took it from another repository.
+    Mounted,
+    /// It was uploaded.
+    Uploaded,
+}
+
 impl Client {
+    /// Sees to it that `reference`'s repository holds a blob, in the cheapest way: nothing is sent that is
+    /// there, or that the registry can mount from `neighbour`'s repository.
+    pub fn ensure_blob(
+        &self,
+        reference: &Reference,
+        upload: &BlobUpload<'_>,
+        neighbour: Option<&Reference>,
+    ) -> Result<BlobArrival, RegistryError> {
+        let digest = self.digest_of(reference, upload.descriptor)?;
+        if self.has_blob(reference, &digest)? == BlobState::Present {
+            return Ok(BlobArrival::WasThere);
+        }
+        if let Some(neighbour) = neighbour
+            && self.mount_blob(reference, &digest, neighbour)? == MountOutcome::Mounted
+        {
+            return Ok(BlobArrival::Mounted);
+        }
+        self.push_blob(reference, upload)?;
+        Ok(BlobArrival::Uploaded)
+    }
+
+    /// The digest in a descriptor of a blob for `reference`'s repository.
+    pub(crate) fn digest_of(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+    ) -> Result<Digest, RegistryError> {
+        Digest::try_from(descriptor.digest()).map_err(|source| {
+            let endpoint = self.destination(reference);
+            let about = attempt("upload to", reference.to_string(), &endpoint);
+            RegistryError::Document {
+                attempt: Box::new(about),
+                source,
+            }
+        })
+    }
+
     /// Whether `reference`'s repository at the registry itself holds the blob.
     pub fn has_blob(
         &self,
@@ -159,11 +207,16 @@ pub(crate) fn blob_attempt(
     digest: &Digest,
     endpoint: &Endpoint,
 ) -> Attempt {
-    let subject = format!("{}@{digest}", reference.familiar_repository());
+    let subject = format!(
+        "{}/{}@{digest}",
+        reference.registry(),
+        reference.repository()
+    );
     attempt(action, subject, endpoint)
 }
 
-/// Where an upload goes on: `Location`, absolute or relative, with whatever query it has.
+/// Where an upload goes on: `Location`, absolute or relative, with whatever query it has. Registries behind a
+/// proxy that ends TLS often call themselves `http://`: from HTTPS the upload stays in HTTPS.
 pub(crate) fn upload_location(
     endpoint: &Endpoint,
     client: &Client,
@@ -175,6 +228,13 @@ pub(crate) fn upload_location(
         .and_then(|value| value.to_str().ok())
         .ok_or_else(|| RegistryError::protocol(about, "an upload without a Location"))?;
     let base = endpoint.url(&client.transport().agents, "")?;
-    base.join(location)
-        .map_err(|_| RegistryError::protocol(about, "an upload with a malformed Location"))
+    let malformed = || RegistryError::protocol(about, "an upload with a malformed Location");
+    let mut url = base.join(location).map_err(|_| malformed())?;
+    if base.scheme() == "https" && url.scheme() == "http" {
+        url.set_scheme("https").map_err(|()| malformed())?;
+    }
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(malformed()),
+    }
 }

@@ -100,6 +100,7 @@ impl Client {
             action: "read the config of",
             subject: reference.to_string(),
             host: reference.registry().to_owned(),
+            registry: reference.registry().to_owned(),
         };
         let unreadable = |source| RegistryError::Document {
             attempt: Box::new(about.clone()),

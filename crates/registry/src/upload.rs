@@ -14,7 +14,6 @@ use rbuild_image::{Descriptor, Digest, Reference};
 use ureq::http::{Method, Response};
 use url::Url;
 
-use crate::client::attempt;
 use crate::push::{blob_attempt, upload_location};
 use crate::resolve::{check_digest, told_digest};
 use crate::transport::{Backoff, Body, Call, Endpoint, Patience, Retry, Scope, Source};
@@ -68,12 +67,7 @@ impl Client {
         upload: &BlobUpload<'_>,
     ) -> Result<(), RegistryError> {
         let endpoint = self.destination(reference);
-        let digest = Digest::try_from(upload.descriptor.digest()).map_err(|source| {
-            RegistryError::Document {
-                attempt: Box::new(attempt("upload to", reference.to_string(), &endpoint)),
-                source,
-            }
-        })?;
+        let digest = self.digest_of(reference, upload.descriptor)?;
         let mut session = Session {
             client: self,
             endpoint: &endpoint,

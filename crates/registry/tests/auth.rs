@@ -35,7 +35,7 @@ fn right() -> Client {
 fn a_registry_with_a_password_is_used() {
     let setup = RegistrySetup {
         password: true,
-        tls: None,
+        ..RegistrySetup::default()
     };
     let Some(registry) = Registry::start_with(&setup) else {
         return;
@@ -217,8 +217,8 @@ fn https_needs_a_trusted_certificate() {
     let dir = tempfile::tempdir().expect("a directory");
     let certificates = TestCertificates::make(dir.path()).expect("certificates");
     let setup = RegistrySetup {
-        password: false,
         tls: Some(certificates.clone()),
+        ..RegistrySetup::default()
     };
     let Some(registry) = Registry::start_with(&setup) else {
         return;
@@ -277,4 +277,61 @@ fn plain_http_is_not_spoken_where_https_is_demanded() {
         error.hint().expect("a hint").contains("set `http = true`"),
         "{error}"
     );
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_its_registry() {
+    if !require("openssl", "a_client_certificate_is_shown_to_its_registry") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let certificates = TestCertificates::make(dir.path()).expect("certificates");
+    let setup = RegistrySetup {
+        tls: Some(certificates.clone()),
+        client_certificate: true,
+        ..RegistrySetup::default()
+    };
+    let Some(registry) = Registry::start_with(&setup) else {
+        return;
+    };
+    let name = reference(&registry.host(), "a:1");
+    let host = registry.host();
+    let trusting = format!(
+        "[registry.\"{host}\"]\nhttp = false\nca = [{:?}]\n",
+        certificates.ca
+    );
+    let stranger = client_with(config(&trusting), Arc::new(Anonymous));
+    push_bytes(&stranger, &name, b"x").expect_err("no client certificate");
+    let known = format!(
+        "{trusting}[[registry.\"{host}\".keypair]]\ncert = {:?}\nkey = {:?}\n",
+        certificates.client_cert, certificates.client_key
+    );
+    let known = client_with(config(&known), Arc::new(Anonymous));
+    push_bytes(&known, &name, b"x").expect("the authority's client");
+}
+
+#[test]
+fn a_proxy_is_used_for_hosts_elsewhere_and_never_for_loopback() {
+    let Some(scene) = Scene::start(10) else {
+        return;
+    };
+    let mut options = impatient();
+    options.proxy.http = Some(format!("http://{}", scene.proxy.host()));
+    options.proxy.no_proxy = Some("direct.invalid".to_owned());
+    let table = config(
+        "[registry.\"registry.invalid\"]\nhttp = true\n[registry.\"direct.invalid\"]\nhttp = true",
+    );
+    let client = Client::with_options(table, Arc::new(Anonymous), options);
+    let name = |host: &str| reference(host, "library/test:latest");
+    client
+        .resolve(&name("registry.invalid"))
+        .expect("through the proxy");
+    assert_eq!(scene.proxy.requests().len(), 1);
+    client
+        .resolve(&name("direct.invalid"))
+        .expect_err("no such host, and no proxy for it");
+    client
+        .resolve(&name(&scene.registry.host()))
+        .expect("directly");
+    assert_eq!(scene.proxy.requests().len(), 1);
 }

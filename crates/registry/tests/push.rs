@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Scene, client, image, noise, push_bytes, reference};
 use rbuild_image::{Digest, Manifest, descriptor, media_type};
-use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError};
+use rbuild_registry::{BlobArrival, BlobState, BlobUpload, MountOutcome, RegistryError};
 use rbuild_testkit::{Fault, FaultProxy, Registry, Rule};
 
 const MIB: usize = 1 << 20;
@@ -258,4 +258,34 @@ fn an_empty_blob_and_many_at_once_arrive() {
             });
         }
     });
+}
+
+#[test]
+fn only_what_is_missing_is_sent() {
+    let Some(scene) = Scene::start(1000) else {
+        return;
+    };
+    let client = client();
+    let digest = scene.layout.layers[1];
+    let bytes = scene.layout.blob(&digest).expect("a blob");
+    let open = || -> io::Result<Box<dyn Read + Send>> { Ok(Box::new(Cursor::new(bytes.clone()))) };
+    let upload = BlobUpload {
+        descriptor: &scene.layer(),
+        open: &open,
+        progress: &|_| {},
+    };
+    let host = scene.proxy.host();
+    let arrival = |name: &str, neighbour| {
+        let name = reference(&host, name);
+        client
+            .ensure_blob(&name, &upload, neighbour)
+            .expect("a blob")
+    };
+    let base = scene.name();
+    assert_eq!(arrival("library/test", None), BlobArrival::WasThere);
+    assert_eq!(arrival("a/b", Some(&base)), BlobArrival::Mounted);
+    assert_eq!(arrival("a/b", Some(&base)), BlobArrival::WasThere);
+    assert_eq!(scene.proxy.count("PUT", "/uploads/"), 0);
+    assert_eq!(arrival("c/d", None), BlobArrival::Uploaded);
+    assert_eq!(scene.proxy.count("PUT", "/uploads/"), 1);
 }

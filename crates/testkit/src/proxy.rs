@@ -7,7 +7,7 @@
 //!               └ every request is recorded
 //! ```
 //!
-//! Each connection carries one request.
+//! Each connection carries one request. `CONNECT` is answered too, so that it serves as an HTTP proxy.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -137,6 +137,9 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     };
     let request = head.request();
     lock(&shared.requests).push(request.clone());
+    if request.method == "CONNECT" {
+        return tunnel(client, &mut reader, &TcpStream::connect(&shared.upstream)?);
+    }
     let form = if request.path.starts_with("/token") {
         let mut form = Vec::new();
         (&mut reader)
@@ -175,6 +178,24 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
         return upstream.shutdown(Shutdown::Both);
     }
     pass_answer(client, &upstream, request.method == "HEAD", fault.as_ref())
+}
+
+/// As an HTTP proxy: whatever host is wanted, the registry is what is reached.
+fn tunnel(
+    mut client: &TcpStream,
+    reader: &mut (impl Read + Send),
+    mut upstream: &TcpStream,
+) -> io::Result<()> {
+    client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _ = io::copy(reader, &mut upstream);
+            let _ = upstream.shutdown(Shutdown::Write);
+        });
+        let copied = io::copy(&mut upstream, &mut client).map(drop);
+        let _ = client.shutdown(Shutdown::Both);
+        copied
+    })
 }
 
 /// Answers without the registry. What the client sends is read, so that it sees the answer.

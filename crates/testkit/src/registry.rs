@@ -27,6 +27,8 @@ pub struct RegistrySetup {
     pub password: bool,
     /// Speaks HTTPS with these certificates.
     pub tls: Option<TestCertificates>,
+    /// Demands a client certificate of the same authority.
+    pub client_certificate: bool,
 }
 
 /// A running registry.
@@ -181,6 +183,9 @@ fn config_text(dir: &TempDir, port: u16, setup: &RegistrySetup) -> io::Result<St
     }
     if let Some(tls) = &setup.tls {
         config["http"]["tls"] = serde_json::json!({"certificate": tls.cert, "key": tls.key});
+        if setup.client_certificate {
+            config["http"]["tls"]["clientcas"] = serde_json::json!([tls.ca]);
+        }
     }
     Ok(config.to_string())
 }

@@ -13,6 +13,10 @@ pub struct TestCertificates {
     pub cert: PathBuf,
     /// The server's key.
     pub key: PathBuf,
+    /// A client's certificate.
+    pub client_cert: PathBuf,
+    /// The client's key.
+    pub client_key: PathBuf,
 }
 
 impl TestCertificates {
@@ -22,6 +26,8 @@ impl TestCertificates {
             ca: dir.join("ca.pem"),
             cert: dir.join("server.pem"),
             key: dir.join("server.key"),
+            client_cert: dir.join("client.pem"),
+            client_key: dir.join("client.key"),
         };
         let extensions = dir.join("extensions");
         std::fs::write(
@@ -35,14 +41,18 @@ impl TestCertificates {
                 "req -x509 -newkey {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=test-ca"
             ),
         )?;
-        openssl(
-            dir,
-            &format!("req -newkey {key} -keyout server.key -out server.csr -subj /CN=localhost"),
-        )?;
-        openssl(
-            dir,
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out server.pem -extfile extensions",
-        )?;
+        for who in ["server", "client"] {
+            openssl(
+                dir,
+                &format!("req -newkey {key} -keyout {who}.key -out {who}.csr -subj /CN={who}"),
+            )?;
+            openssl(
+                dir,
+                &format!(
+                    "x509 -req -in {who}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out {who}.pem -extfile extensions"
+                ),
+            )?;
+        }
         Ok(made)
     }
 }

@@ -18,6 +18,9 @@ use crate::{Attempt, RegistryError};
 /// The registry behind `docker.io`.
 const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
 
+/// How long a server may think about a greeting in TLS: one that waits for a line of HTTP never answers.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Which protocols may be spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wire {
@@ -163,13 +166,17 @@ impl Endpoint {
     /// reason to fall back.
     fn probe(&self, agents: &Agents) -> Result<Scheme, RegistryError> {
         let agent = agents.https(&self.trust, route_to(&self.host))?;
-        let Err(error) = agent.head(format!("https://{}/v2/", self.host)).call() else {
+        let url = format!("https://{}/v2/", self.host);
+        let request = agent.head(url).config();
+        let request = request.timeout_global(Some(PROBE_TIMEOUT)).build();
+        let Err(error) = request.call() else {
             return Ok(Scheme::Https);
         };
         let attempt = Attempt {
             action: "speak to",
             subject: "the registry".to_owned(),
             host: self.host.clone(),
+            registry: self.registry.clone(),
         };
         match RegistryError::unreachable(&attempt, error) {
             error @ RegistryError::Unreachable {

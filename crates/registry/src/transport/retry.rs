@@ -80,6 +80,7 @@ mod tests {
             action: "read",
             subject: "x".to_owned(),
             host: "y".to_owned(),
+            registry: "y".to_owned(),
         };
         let reply = Reply {
             status,

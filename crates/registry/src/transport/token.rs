@@ -138,6 +138,7 @@ impl Transport {
             action: "get an access token for",
             subject: endpoint.registry.clone(),
             host: host_of(realm),
+            registry: endpoint.registry.clone(),
         };
         let realm = self.check_realm(endpoint, &attempt, realm, credential)?;
         let asked_at = Instant::now();

@@ -22,7 +22,7 @@ pub(crate) fn impatient() -> ClientOptions {
             longest_wait: Duration::from_millis(20),
             longest_asked_wait: Duration::from_secs(3),
         },
-        stall_timeout: Duration::from_millis(700),
+        stall_timeout: Duration::from_millis(1500),
         ..ClientOptions::default()
     }
 }
