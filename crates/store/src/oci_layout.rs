@@ -12,26 +12,42 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::image::StoredImage;
-use crate::lease::random_name;
+use crate::lease::Lease;
 use crate::paths::Paths;
 
 const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
-/// Makes the layout of a store without images.
-pub(crate) fn create(paths: &Paths) -> Result<()> {
-    let marker = paths.oci_layout();
-    fs::write(&marker, MARKER).map_err(StoreError::io("write", &marker))?;
-    let index = paths.oci_index();
-    if index.exists() {
+/// Makes the layout of a store without images. `lease` is where its files are written first.
+pub(crate) fn create(paths: &Paths, lease: &Lease) -> Result<()> {
+    put_first(lease, &paths.oci_layout(), MARKER)?;
+    put_first(lease, &paths.oci_index(), &render(&[]))
+}
+
+/// Writes a file that is not there; another process may have made it, and used it, at any instant.
+fn put_first(lease: &Lease, target: &Path, text: &str) -> Result<()> {
+    if target.exists() {
         return Ok(());
     }
-    fs::write(&index, render(&[])).map_err(StoreError::io("write", &index))
+    let draft = draft(lease, text)?;
+    match rustix::fs::renameat_with(CWD, &draft, CWD, target, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => crate::blob::remove_file(&draft),
+        outcome => outcome.map_err(StoreError::io("rename", draft)),
+    }
+}
+
+fn draft(lease: &Lease, text: &str) -> Result<PathBuf> {
+    let draft = lease.fresh("index");
+    fs::write(&draft, text).map_err(StoreError::io("write", &draft))?;
+    Ok(draft)
 }
 
 /// Writes `index.json` as the images are now.
@@ -42,11 +58,7 @@ pub(crate) fn write(store: &Store) -> Result<()> {
     if fs::read(&target).is_ok_and(|known| known == text.as_bytes()) {
         return Ok(());
     }
-    let draft = store
-        .paths()
-        .trash()
-        .join(format!("index-{}", random_name()));
-    fs::write(&draft, text).map_err(StoreError::io("write", &draft))?;
+    let draft = draft(&*store.lease()?, &text)?;
     fs::rename(&draft, &target).map_err(StoreError::io("rename", &draft))
 }
 

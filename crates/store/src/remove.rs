@@ -149,7 +149,6 @@ fn leave(parent: BorrowedFd<'_>, level: Level) -> io::Result<Option<Level>> {
         other => other,
     };
     match outcome {
-        Ok(()) | Err(Errno::NOENT) => Ok(None),
         Err(Errno::NOTEMPTY | Errno::EXIST) if level.progress => {
             let Level {
                 name, directory, ..
@@ -162,8 +161,8 @@ fn leave(parent: BorrowedFd<'_>, level: Level) -> io::Result<Option<Level>> {
                 progress: false,
             }))
         }
-        // Whoever moves things in it is at work, and removes it.
-        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(None),
+        // Not empty without progress: whoever moves things in it is at work, and removes it.
+        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -250,7 +249,7 @@ mod tests {
             let closed = tree.join(OsStr::from_bytes(name)).join("inner");
             fs::create_dir_all(&closed)?;
             fs::write(closed.join("file"), "")?;
-            fs::set_permissions(&closed, fs::Permissions::from_mode(0))?;
+            fs::set_permissions(&closed, fs::Permissions::from_mode(0o000))?;
             let outer = tree.join(OsStr::from_bytes(name));
             fs::set_permissions(outer, fs::Permissions::from_mode(0o500))?;
         }

@@ -52,7 +52,7 @@ impl Store {
         let root = std::path::absolute(root).map_err(StoreError::io("find", root))?;
         let paths = Paths::new(root);
         if !paths.database().exists() || !paths.trash().exists() {
-            create(&paths)?;
+            create(&paths, time::to_millis(clock()))?;
         }
         let db = Db::open(&paths.database())?;
         Ok(Self {
@@ -185,11 +185,11 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Makes the directories and the empty OCI layout. The database comes last, so where it is, all is.
-fn create(paths: &Paths) -> Result<()> {
+fn create(paths: &Paths, now_millis: i64) -> Result<()> {
     for directory in paths.directories() {
         make_directory(&directory)?;
     }
-    oci_layout::create(paths)
+    oci_layout::create(paths, &Lease::take(paths, now_millis)?)
 }
 
 /// Makes a directory that only its owner may enter: it can hold set-user-ID programs of images.

@@ -22,18 +22,17 @@ fn build(store: &Store, own: &str) -> Result {
             Some(found) => store.layer(&found.layers[0])?,
             None => None,
         };
-        let made = match known {
-            Some(made) => made,
-            None => {
-                let made = layer(store, &format!("step-{step}"), &[step as u8; 4096])?;
-                record(store, step, &[made.id()])?;
-                fs::File::options()
-                    .append(true)
-                    .create(true)
-                    .open(store.root().join("executed"))
-                    .and_then(|mut file| std::io::Write::write_all(&mut file, b"x"))?;
-                made
-            }
+        let made = if let Some(made) = known {
+            made
+        } else {
+            let made = layer(store, &format!("step-{step}"), &[step as u8; 4096])?;
+            record(store, step, &[made.id()])?;
+            fs::File::options()
+                .append(true)
+                .create(true)
+                .open(store.root().join("executed"))
+                .and_then(|mut file| std::io::Write::write_all(&mut file, b"x"))?;
+            made
         };
         check(store, made.id(), step)?;
         layers.push(made);
@@ -136,8 +135,8 @@ fn killed_at_any_instant_the_next_process_finds_everything_whole() -> Result {
             assert!(store.read_blob(&one.id)?.is_some());
         }
     }
+    room.again()?.sweep()?;
     let store = room.again()?;
-    store.sweep()?;
     assert_eq!(room.entries("tmp")?, 1);
     assert_eq!(room.entries("tmp/trash")?, 0);
     assert_eq!(room.entries("layers")?, store.layer_ids()?.len());
