@@ -48,7 +48,7 @@ impl<'i> Resolver<'i> {
             }
             Err(source) => Err(PlanError::Resolve {
                 reference: reference.to_owned(),
-                platform: platform.clone(),
+                platform: Box::new(platform.clone()),
                 span,
                 suggestion: near::nearest(reference, graph.labels().chain(COMMON_IMAGES))
                     .map(str::to_owned),

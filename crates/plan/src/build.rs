@@ -12,7 +12,7 @@ use crate::{NoCache, PlanOptions};
 pub(crate) struct Build<'a> {
     pub(crate) options: &'a PlanOptions,
     pub(crate) dockerfile: &'a Dockerfile,
-    pub(crate) build_args: &'a BuildArgs,
+    pub(crate) args: &'a BuildArgs,
     pub(crate) globals: Globals,
     /// The platform that is built for.
     pub(crate) target: Platform,
@@ -55,13 +55,13 @@ impl Build<'_> {
 
     /// What steps see as their host's name.
     pub(crate) fn hostname(&self) -> &str {
-        let asked = self.build_args.get("BUILDKIT_SANDBOX_HOSTNAME");
+        let asked = self.args.get("BUILDKIT_SANDBOX_HOSTNAME");
         asked.map_or(&self.options.hostname, String::as_str)
     }
 
     /// What ids of cache mounts begin with.
     pub(crate) fn cache_namespace(&self) -> &str {
-        let asked = self.build_args.get("BUILDKIT_CACHE_MOUNT_NS");
+        let asked = self.args.get("BUILDKIT_CACHE_MOUNT_NS");
         asked.map_or("", String::as_str)
     }
 }

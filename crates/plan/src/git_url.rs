@@ -65,6 +65,7 @@ pub fn parse_git_url(text: &str) -> Result<Option<GitUrl>, GitUrlError> {
         })
 }
 
+#[allow(clippy::case_sensitive_file_extension_comparisons)] // `.GIT` is no git
 fn is_git_remote(remote: &str) -> bool {
     if let Some((scheme, rest)) = remote.split_once("://") {
         return match scheme {
@@ -224,15 +225,12 @@ pub(crate) fn decoded_path(text: &str) -> String {
             .flatten()
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match hex {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = hex {
+            out.push(byte);
+            at += 3;
+        } else {
+            out.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8(out).unwrap_or_else(|_| text.to_owned())

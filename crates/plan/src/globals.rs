@@ -76,7 +76,7 @@ fn target_name(dockerfile: &Dockerfile, options: &PlanOptions) -> String {
     })
 }
 
-/// Bases that only build args make good names (InvalidDefaultArgInFrom).
+/// Bases that only build args make good names (`InvalidDefaultArgInFrom`).
 pub(crate) fn lint_defaults(
     dockerfile: &Dockerfile,
     options: &PlanOptions,

@@ -22,7 +22,7 @@ pub struct Vertex {
     pub operation: Operation,
     /// What it is for: its platform decides how an Exec runs.
     pub platform: Platform,
-    /// `[build 2/5] RUN make`, as BuildKit's progress has it.
+    /// `[build 2/5] RUN make`: people know the form from `docker build`.
     pub name: String,
     /// Where in the Dockerfile it stands; none for the context and the like.
     pub origin: Option<Span>,

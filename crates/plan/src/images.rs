@@ -63,7 +63,7 @@ pub enum PlanError {
         /// As written.
         reference: String,
         /// The platform that was asked for.
-        platform: Platform,
+        platform: Box<Platform>,
         /// Where the Dockerfile names it.
         span: Span,
         /// A stage or common image with a similar name.

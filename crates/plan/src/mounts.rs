@@ -190,8 +190,8 @@ impl Step<'_, '_, '_> {
         Ok(())
     }
 
-    fn is_empty_stage(&self, stage: StageIndex) -> bool {
-        let state: Option<&StageState> = self.stage.done[stage].as_ref();
+    fn is_empty_stage(&self, index: StageIndex) -> bool {
+        let state: Option<&StageState> = self.stage.done[index].as_ref();
         state.is_some_and(|state| state.tree == Tree::Empty)
     }
 

@@ -42,7 +42,7 @@ pub struct PlanOptions {
     pub ulimits: Vec<(String, u64, u64)>,
     /// What the build context is.
     pub main_context: MainContext,
-    /// What `.dockerignore` leaves out, for the lint CopyIgnoredFile.
+    /// What `.dockerignore` leaves out, for the lint `CopyIgnoredFile`.
     pub ignored: Option<Ignored>,
     /// The parser's warnings: `# check=` decides about them together with the plan's own.
     pub syntax_warnings: Vec<Diagnostic>,

@@ -160,7 +160,7 @@ fn build_for<'a>(
     Ok(Build {
         options,
         dockerfile,
-        build_args,
+        args: build_args,
         globals: Globals::evaluate(dockerfile, options, target, build_args)?,
         target: target.clone(),
         target_origin: if options.platforms.is_empty() {
@@ -225,7 +225,7 @@ fn plan_platform(
         };
         if dispatch::has_instructions(node) {
             state.enter();
-            let stage = Stage {
+            state = Stage {
                 plan,
                 report,
                 build,
@@ -233,8 +233,8 @@ fn plan_platform(
                 index,
                 done: &done,
                 state,
-            };
-            state = stage.run();
+            }
+            .run();
         }
         done[index] = Some(state);
     }
@@ -351,20 +351,18 @@ fn add_output(build: &Build<'_>, plan: &mut Plan, mut state: StageState) {
 fn epoch(build: &Build<'_>, report: &mut Report) -> Option<i64> {
     const NAME: &str = "SOURCE_DATE_EPOCH";
     let text = build
-        .build_args
+        .args
         .get(NAME)
         .map(String::as_str)
         .or_else(|| build.globals.env.get(NAME))
         .filter(|text| !text.is_empty())?;
-    match text.parse() {
-        Ok(seconds) => Some(seconds),
-        Err(_) => {
-            let message = format!("invalid {NAME}: {text}");
-            let mistake = Diagnostic::error("invalid-epoch", message, Span::default());
-            report.push(mistake.with_help("seconds since 1970, as a whole number"));
-            None
-        }
+    let seconds = text.parse().ok();
+    if seconds.is_none() {
+        let message = format!("invalid {NAME}: {text}");
+        let mistake = Diagnostic::error("invalid-epoch", message, Span::default());
+        report.push(mistake.with_help("seconds since 1970, as a whole number"));
     }
+    seconds
 }
 
 /// Build args that no ARG declares and that mean nothing by themselves.

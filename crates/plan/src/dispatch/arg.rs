@@ -17,7 +17,7 @@ impl Step<'_, '_, '_> {
                 self.warn(rules::secret_in_arg_or_env("ARG", name, item.name.span));
             }
             let build = self.stage.build;
-            let value = if let Some(given) = build.build_args.get(name) {
+            let value = if let Some(given) = build.args.get(name) {
                 Some(given.clone())
             } else if let Some(default) = &item.default {
                 Some(self.expand(default)?)

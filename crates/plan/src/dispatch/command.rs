@@ -3,12 +3,12 @@
 use rbuild_dockerfile::{Command, Span};
 use rbuild_image::ImageConfig;
 
-use super::{Layer, Outcome, Step};
+use super::{Layer, Step};
 use crate::go;
 use crate::lint::rules;
 
 impl Step<'_, '_, '_> {
-    pub(super) fn cmd(&mut self, command: &Command) -> Outcome<()> {
+    pub(super) fn cmd(&mut self, command: &Command) {
         let earlier = self.state().latest.cmd;
         self.warn_repeated("CMD", earlier);
         self.state().latest.cmd = Some(self.origin);
@@ -17,11 +17,10 @@ impl Step<'_, '_, '_> {
         let runtime = &mut self.state().config.config;
         runtime.cmd = Some(args);
         runtime.args_escaped = true;
-        Ok(())
     }
 
     /// An inherited CMD was meant for another entrypoint: it goes; one of this stage stays.
-    pub(super) fn entrypoint(&mut self, command: &Command) -> Outcome<()> {
+    pub(super) fn entrypoint(&mut self, command: &Command) {
         let earlier = self.state().latest.entrypoint;
         self.warn_repeated("ENTRYPOINT", earlier);
         self.state().latest.entrypoint = Some(self.origin);
@@ -33,7 +32,6 @@ impl Step<'_, '_, '_> {
         if !has_own_cmd {
             runtime.cmd = None;
         }
-        Ok(())
     }
 
     pub(super) fn warn_repeated(&mut self, instruction: &str, earlier: Option<Span>) {

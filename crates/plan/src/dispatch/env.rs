@@ -1,6 +1,8 @@
 //! ENV and LABEL.
 
-use rbuild_dockerfile::KeyValues;
+use std::fmt::Write as _;
+
+use rbuild_dockerfile::{KeyValues, Span};
 
 use super::{Layer, Outcome, Step};
 use crate::env;
@@ -19,7 +21,7 @@ impl Step<'_, '_, '_> {
             state.env.set(&name, &value);
             let list = state.config.config.env.get_or_insert_default();
             env::set_in_list(list, &name, &value);
-            printed.push_str(&format!(" {name}={value}"));
+            let _ = write!(printed, " {name}={value}");
         }
         self.commit(printed, Layer::None);
         Ok(())
@@ -28,17 +30,14 @@ impl Step<'_, '_, '_> {
     pub(super) fn label(&mut self, pairs: &KeyValues) -> Outcome<()> {
         let mut printed = String::from("LABEL");
         for (name, value, _) in self.pairs(pairs)? {
-            printed.push_str(&format!(" {name}={value}"));
+            let _ = write!(printed, " {name}={value}");
             self.state().config.config.labels.insert(name, value);
         }
         self.commit(printed, Layer::None);
         Ok(())
     }
 
-    fn pairs(
-        &mut self,
-        pairs: &KeyValues,
-    ) -> Outcome<Vec<(String, String, rbuild_dockerfile::Span)>> {
+    fn pairs(&mut self, pairs: &KeyValues) -> Outcome<Vec<(String, String, Span)>> {
         let expanded = pairs
             .pairs
             .iter()

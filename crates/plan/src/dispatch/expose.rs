@@ -59,10 +59,10 @@ enum Binding {
 }
 
 fn parse(text: &str) -> Result<Port, String> {
-    let mut parts = text.rsplitn(3, ':');
-    let container = parts.next().unwrap_or_default();
-    let host_port = parts.next().unwrap_or_default();
-    let address = parts.next().unwrap_or_default();
+    let mut fields = text.rsplitn(3, ':');
+    let container = fields.next().unwrap_or_default();
+    let host_port = fields.next().unwrap_or_default();
+    let address = fields.next().unwrap_or_default();
     let (container, protocol) = container.split_once('/').unwrap_or((container, ""));
     if container.is_empty() {
         return Err(format!("no port specified: {text}"));
@@ -78,12 +78,12 @@ fn parse(text: &str) -> Result<Port, String> {
     if !address.is_empty() && bare.parse::<IpAddr>().is_err() {
         return Err(format!("invalid IP address: {address}"));
     }
-    let ports = range(container).ok_or_else(|| format!("invalid containerPort: {container}"))?;
+    let numbers = range(container).ok_or_else(|| format!("invalid containerPort: {container}"))?;
     if !host_port.is_empty() {
-        check_host_range(host_port, container, &ports)?;
+        check_host_range(host_port, container, &numbers)?;
     }
     Ok(Port {
-        ports,
+        ports: numbers,
         protocol: protocol.to_owned(),
         binding: if address.is_empty() && host_port.is_empty() {
             Binding::None

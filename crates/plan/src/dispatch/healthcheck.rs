@@ -3,18 +3,17 @@
 use rbuild_dockerfile::{Command, Healthcheck as Written};
 use rbuild_image::Healthcheck;
 
-use super::{Layer, Outcome, Step};
+use super::{Layer, Step};
 use crate::go;
 
 impl Step<'_, '_, '_> {
-    pub(super) fn healthcheck(&mut self, written: &Written) -> Outcome<()> {
+    pub(super) fn healthcheck(&mut self, written: &Written) {
         let earlier = self.state().latest.healthcheck;
         self.warn_repeated("HEALTHCHECK", earlier);
         self.state().latest.healthcheck = Some(self.origin);
         let check = from_written(written);
         self.commit(format!("HEALTHCHECK {}", printed(&check)), Layer::None);
         self.state().config.config.healthcheck = Some(check);
-        Ok(())
     }
 }
 

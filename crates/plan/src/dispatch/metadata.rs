@@ -8,24 +8,21 @@ use super::{Layer, Outcome, Step};
 use crate::go;
 
 impl Step<'_, '_, '_> {
-    pub(super) fn maintainer(&mut self, name: &Word) -> Outcome<()> {
+    pub(super) fn maintainer(&mut self, name: &Word) {
         self.state().config.author.clone_from(&name.value);
         self.commit(format!("MAINTAINER {}", name.value), Layer::None);
-        Ok(())
     }
 
     /// Waits for the build that starts from this image. No line of history.
-    pub(super) fn onbuild(&mut self, onbuild: &Onbuild) -> Outcome<()> {
+    pub(super) fn onbuild(&mut self, onbuild: &Onbuild) {
         let triggers = self.state().config.config.on_build.get_or_insert_default();
         triggers.push(onbuild.expression.clone());
-        Ok(())
     }
 
-    pub(super) fn shell(&mut self, words: &[Word]) -> Outcome<()> {
+    pub(super) fn shell(&mut self, words: &[Word]) {
         let shell: Vec<String> = words.iter().map(|word| word.value.clone()).collect();
         self.commit(format!("SHELL {}", go::list(&shell)), Layer::None);
         self.state().config.config.shell = Some(shell);
-        Ok(())
     }
 
     pub(super) fn user(&mut self, user: &Word) -> Outcome<()> {

@@ -68,24 +68,25 @@ impl<'s, 'a> Stage<'s, 'a> {
             stage: self,
         };
         match &instruction.kind {
-            InstructionKind::Add(add) => step.add(add),
-            InstructionKind::Arg(items) => step.arg(items),
+            InstructionKind::Add(add) => step.add(add)?,
+            InstructionKind::Arg(items) => step.arg(items)?,
             InstructionKind::Cmd(cmd) => step.cmd(cmd),
-            InstructionKind::Copy(copy) => step.copy(copy),
+            InstructionKind::Copy(copy) => step.copy(copy)?,
             InstructionKind::Entrypoint(entrypoint) => step.entrypoint(entrypoint),
-            InstructionKind::Env(pairs) => step.env(pairs),
-            InstructionKind::Expose(ports) => step.expose(ports),
+            InstructionKind::Env(pairs) => step.env(pairs)?,
+            InstructionKind::Expose(ports) => step.expose(ports)?,
             InstructionKind::Healthcheck(check) => step.healthcheck(check),
-            InstructionKind::Label(pairs) => step.label(pairs),
+            InstructionKind::Label(pairs) => step.label(pairs)?,
             InstructionKind::Maintainer(name) => step.maintainer(name),
             InstructionKind::Onbuild(onbuild) => step.onbuild(onbuild),
-            InstructionKind::Run(run) => step.run(run),
+            InstructionKind::Run(run) => step.run(run)?,
             InstructionKind::Shell(shell) => step.shell(shell),
-            InstructionKind::Stopsignal(signal) => step.stopsignal(signal),
-            InstructionKind::User(user) => step.user(user),
-            InstructionKind::Volume(volumes) => step.volume(volumes),
-            InstructionKind::Workdir(path) => step.workdir(path),
+            InstructionKind::Stopsignal(signal) => step.stopsignal(signal)?,
+            InstructionKind::User(user) => step.user(user)?,
+            InstructionKind::Volume(volumes) => step.volume(volumes)?,
+            InstructionKind::Workdir(path) => step.workdir(path)?,
         }
+        Ok(())
     }
 
     fn span_of(&self, command: &Command<'_>) -> Span {
@@ -236,22 +237,18 @@ impl Step<'_, '_, '_> {
         text: &str,
         span: Span,
     ) -> Outcome<VertexId> {
-        match &self.stage.done[from] {
-            Some(state) => {
-                let tree = state.tree;
-                Ok(match tree {
-                    Tree::Layers(id) | Tree::Directory(id) => id,
-                    Tree::Empty => self.empty_tree(),
-                })
-            }
-            None => {
-                let label = &self.stage.node().label;
-                let message = format!(
-                    "cannot copy from stage {text:?}, it needs to be defined before current stage {label:?}"
-                );
-                Err(self.mistake("later-stage", message, span))
-            }
-        }
+        let Some(state) = &self.stage.done[from] else {
+            let label = &self.stage.node().label;
+            let message = format!(
+                "cannot copy from stage {text:?}, it needs to be defined before current stage {label:?}"
+            );
+            return Err(self.mistake("later-stage", message, span));
+        };
+        let tree = state.tree;
+        Ok(match tree {
+            Tree::Layers(id) | Tree::Directory(id) => id,
+            Tree::Empty => self.empty_tree(),
+        })
     }
 
     pub(crate) fn empty_tree(&mut self) -> VertexId {

@@ -10,6 +10,8 @@
 
 mod sources;
 
+use std::fmt::Write as _;
+
 use rbuild_dockerfile::{Add, Copy, CopySource, Expansion, Heredoc, Transfer, Word};
 
 use super::{Layer, Outcome, Step, owner};
@@ -81,8 +83,8 @@ impl Step<'_, '_, '_> {
             _ => Parents::Dropped,
         };
         let shared = Shared {
-            from,
             parents,
+            from,
             ..self.shared_options(Verb::Copy, &copy.transfer)?
         };
         self.transfer(&copy.transfer, shared)
@@ -269,7 +271,7 @@ fn opening(shared: &Shared<'_>) -> String {
     }
     for (flag, value) in [("chown", &shared.chown_text), ("chmod", &shared.chmod_text)] {
         if !value.is_empty() {
-            text.push_str(&format!(" --{flag}={value}"));
+            let _ = write!(text, " --{flag}={value}");
         }
     }
     text

@@ -144,12 +144,11 @@ impl Step<'_, '_, '_> {
             let message = "checksum requires HTTP(S) or Git sources";
             return Err(self.mistake("invalid-checksum", message, word.span));
         }
-        let (tree, default_owner) = match shared.from {
-            Some((tree, _)) => (tree, Owner::Source),
-            None => {
-                let tree = self.context_tree(text, word, shared)?;
-                (tree, Owner::Ids { uid: 0, gid: 0 })
-            }
+        let (tree, default_owner) = if let Some((tree, _)) = shared.from {
+            (tree, Owner::Source)
+        } else {
+            let tree = self.context_tree(text, word, shared)?;
+            (tree, Owner::Ids { uid: 0, gid: 0 })
         };
         let source = match shared.parents {
             Parents::Dropped => paths::clamp(text),
