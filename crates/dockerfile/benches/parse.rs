@@ -33,11 +33,11 @@ fn thousand_lines() -> Source {
 fn parsing(criterion: &mut Criterion) {
     let source = thousand_lines();
     criterion.bench_function("parse 1,000 lines", |bencher| {
-        bencher.iter(|| parse(black_box(&source)))
+        bencher.iter(|| parse(black_box(&source)));
     });
     let dockerfile = parse(&source).dockerfile.expect("the file is valid");
     criterion.bench_function("lint 1,000 lines", |bencher| {
-        bencher.iter(|| lint(black_box(&source), &dockerfile))
+        bencher.iter(|| lint(black_box(&source), &dockerfile));
     });
 }
 

@@ -52,6 +52,7 @@ pub fn parse_onbuild(trigger: &str) -> Result<Instruction, Vec<Diagnostic>> {
             ));
             None
         }
+        Item::BrokenFrom => None,
         Item::Instruction(instruction) => Some(instruction),
     });
     match instruction {
@@ -96,6 +97,8 @@ fn parse_file(source: &Source, sink: &mut Sink) -> Option<Dockerfile> {
 /// What stands at the top level.
 enum Item {
     From(Stage),
+    /// A FROM with mistakes: what follows it has a stage all the same.
+    BrokenFrom,
     Instruction(Instruction),
 }
 
@@ -146,18 +149,21 @@ impl Body {
         let mut global_args = Vec::new();
         let mut stages: Vec<Stage> = Vec::new();
         let mut end = Span::default();
+        let mut orphans = Orphans::Reported;
         for item in self.items {
             match (item, stages.last_mut()) {
                 (Item::From(stage), _) => stages.push(stage),
+                (Item::BrokenFrom, _) => orphans = Orphans::Ignored,
                 (Item::Instruction(instruction), Some(stage)) => {
-                    stage.instructions.push(instruction)
+                    stage.instructions.push(instruction);
                 }
                 (Item::Instruction(instruction), None) => {
                     end = instruction.span;
                     if matches!(instruction.kind, InstructionKind::Arg(_)) {
                         global_args.push(instruction);
-                    } else {
+                    } else if orphans == Orphans::Reported {
                         sink.push(before_from(&instruction));
+                        orphans = Orphans::Ignored;
                     }
                 }
             }
@@ -177,6 +183,13 @@ impl Body {
             stages,
         })
     }
+}
+
+/// What becomes of instructions that have no stage: the first one is reported, unless a broken FROM stands above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Orphans {
+    Reported,
+    Ignored,
 }
 
 fn before_from(instruction: &Instruction) -> Diagnostic {
@@ -241,8 +254,10 @@ fn read_item(
         statement.heredocs = heredoc::read_bodies(&statement, lines, &mut span, sink);
     }
     if keyword == Keyword::From {
-        let from = instructions::from(&statement, sink)?;
-        return Some(Item::From(stage(&statement, from, comments, span)));
+        return Some(match instructions::from(&statement, sink) {
+            Some(from) => Item::From(stage(&statement, from, comments, span)),
+            None => Item::BrokenFrom,
+        });
     }
     let kind = instructions::parse(keyword, &mut statement, sink)?;
     Some(Item::Instruction(instruction(

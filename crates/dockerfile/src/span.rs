@@ -96,7 +96,7 @@ impl Source {
             .iter()
             .rposition(|&b| b == b'\n')
             .map_or(0, |at| at + 1);
-        let line = 1 + before.iter().filter(|&&b| b == b'\n').count() as u32;
+        let line = before.split(|&b| b == b'\n').count() as u32;
         let column = 1 + characters(&before[line_start..]);
         Position { line, column }
     }

@@ -29,15 +29,15 @@ fn parses_in_time(text: String) {
 
 #[test]
 fn millions_of_short_lines() {
-    parses_in_time("a\n".repeat(5_000_000));
-    parses_in_time("\n".repeat(10_000_000));
-    parses_in_time("#\n".repeat(5_000_000));
+    parses_in_time("a\n".repeat(1_000_000));
+    parses_in_time("\n".repeat(200_000));
+    parses_in_time("#\n".repeat(1_000_000));
 }
 
 #[test]
 fn a_continuation_without_end() {
-    parses_in_time("FROM a\nRUN a".to_owned() + &"\\\n".repeat(2_000_000));
-    parses_in_time("FROM a\nRUN a".to_owned() + &" \\\n\n".repeat(500_000));
+    parses_in_time("FROM a\nRUN a".to_owned() + &"\\\n".repeat(200_000));
+    parses_in_time("FROM a\nRUN a".to_owned() + &" \\\n\n".repeat(200_000));
     parses_in_time("FROM a\nENV".to_owned() + &" a=b \\\n".repeat(200_000));
 }
 

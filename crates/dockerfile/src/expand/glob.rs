@@ -264,9 +264,9 @@ impl Run {
                 moves |= self.any[word];
                 stays = self.stars[word];
             }
-            let moved = state & moves;
-            self.state[word] = (moved << 1) | carry | (state & stays);
-            carry = moved >> 63;
+            let shifted = state & moves;
+            self.state[word] = (shifted << 1) | carry | (state & stays);
+            carry = shifted >> 63;
         }
         self.pass_stars();
     }

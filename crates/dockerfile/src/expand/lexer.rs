@@ -148,9 +148,9 @@ impl<'t> Lexer<'t> {
             result.push_str(&piece);
             if let Some(words) = words.as_deref_mut() {
                 if splits {
-                    words.add_value(&piece, start)
+                    words.add_value(&piece, start);
                 } else {
-                    words.add_whole(&piece, start)
+                    words.add_whole(&piece, start);
                 }
             }
         }

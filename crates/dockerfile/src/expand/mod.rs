@@ -8,6 +8,7 @@ mod lexer;
 mod split;
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 
 use thiserror::Error;
 
@@ -36,7 +37,7 @@ impl Variables for BTreeMap<String, String> {
     }
 }
 
-impl Variables for HashMap<String, String> {
+impl<S: BuildHasher> Variables for HashMap<String, String, S> {
     fn get(&self, name: &str) -> Option<&str> {
         Self::get(self, name).map(String::as_str)
     }
