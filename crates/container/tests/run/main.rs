@@ -27,11 +27,14 @@ fn main() -> ExitCode {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let filters: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
     let chosen = cases::ALL.iter().filter(|(name, _)| {
-        let named = |filter: &&String| match has("--exact") {
-            true => name == filter,
-            false => name.contains(filter.as_str()),
+        let named = |filter: &&String| {
+            if has("--exact") {
+                name == filter
+            } else {
+                name.contains(filter.as_str())
+            }
         };
-        filters.is_empty() || filters.iter().any(|filter| named(filter))
+        filters.is_empty() || filters.iter().any(named)
     });
     if has("--list") {
         // nextest asks a second time for ignored tests: there are none.
