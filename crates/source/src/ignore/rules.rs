@@ -125,27 +125,26 @@ impl IgnoreRules {
         })
     }
 
+    /// The rule that decides, down from the root as a walk comes along: a rule that would have changed nothing for
+    /// a directory is not inherited from it.
     fn decide(&self, path: &[u8]) -> Option<&Rule> {
-        let mut decided: Option<&Rule> = None;
-        for rule in &self.rules {
-            // A rule that would change nothing need not be asked.
-            if (rule.effect == Effect::Hide) == decided.is_none() && rule.matches_or_parent(path) {
-                decided = (rule.effect == Effect::Hide).then_some(rule);
+        let mut above = DirectoryMatch::default();
+        for (at, byte) in path.iter().enumerate() {
+            if *byte == b'/' {
+                above = self.directory(&above, &path[..at]);
             }
         }
+        let mut decided = None;
+        self.judge(&above, path, |index, _| decided = Some(index));
         decided
+            .map(|index| &self.rules[index])
+            .filter(|rule| rule.effect == Effect::Hide)
     }
 
     /// As [`IgnoreRules::ignores`], when the verdict on the directory that `path` is in is known.
     pub(crate) fn ignores_in(&self, parent: &DirectoryMatch, path: &[u8]) -> bool {
         let mut ignored = false;
-        for (index, rule) in self.rules.iter().enumerate() {
-            let inherited = parent.matched.get(index).is_some_and(|matched| *matched);
-            let would_change = (rule.effect == Effect::Hide) != ignored;
-            if inherited || (would_change && rule.pattern.matches(path)) {
-                ignored = rule.effect == Effect::Hide;
-            }
-        }
+        self.judge(parent, path, |_, effect| ignored = effect == Effect::Hide);
         ignored
     }
 
@@ -153,15 +152,25 @@ impl IgnoreRules {
     pub(crate) fn directory(&self, parent: &DirectoryMatch, path: &[u8]) -> DirectoryMatch {
         let mut ignored = false;
         let mut matched = vec![false; self.rules.len()];
+        self.judge(parent, path, |index, effect| {
+            matched[index] = true;
+            ignored = effect == Effect::Hide;
+        });
+        DirectoryMatch { matched, ignored }
+    }
+
+    /// Tells of every rule that has a say in `path`, in order: those that its directory inherited, and
+    /// those that match it and change what was said before.
+    fn judge(&self, parent: &DirectoryMatch, path: &[u8], mut told: impl FnMut(usize, Effect)) {
+        let mut ignored = false;
         for (index, rule) in self.rules.iter().enumerate() {
             let inherited = parent.matched.get(index).is_some_and(|matched| *matched);
             let would_change = (rule.effect == Effect::Hide) != ignored;
-            matched[index] = inherited || (would_change && rule.pattern.matches(path));
-            if matched[index] {
+            if inherited || (would_change && rule.pattern.matches(path)) {
                 ignored = rule.effect == Effect::Hide;
+                told(index, rule.effect);
             }
         }
-        DirectoryMatch { matched, ignored }
     }
 
     /// Whether an ignored directory can hold something that is not ignored.
@@ -195,14 +204,6 @@ impl Rule {
             effect,
             line,
         }))
-    }
-
-    fn matches_or_parent(&self, path: &[u8]) -> bool {
-        self.pattern.matches(path)
-            || path
-                .iter()
-                .enumerate()
-                .any(|(at, byte)| *byte == b'/' && self.pattern.matches(&path[..at]))
     }
 }
 
