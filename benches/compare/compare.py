@@ -1,0 +1,417 @@
+#!/usr/bin/env python3
+"""Whole builds with rbuild beside buildah and, where BUILDKIT_BIN names a folder with buildkitd and buildctl, BuildKit.
+
+    compare.py --rbuild target/release/rbuild --state DIR [--rounds 5] [--scale 1.0] [SCENARIO...]
+
+The tools take turns in every round, so that whatever else the machine does hits them alike; medians are compared. Inputs,
+states and a registry (Debian's docker-registry) live below --state and are removed in the end. Runs as root, since buildah
+needs it for overlay mounts. Peak memory is that of the largest process of a command, for BuildKit that of its daemon.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+BASE_IMAGES = HERE.parent.parent / "testdata" / "base-images" / "make-base-images.sh"
+
+
+class Failed(Exception):
+    """A command of a tool did not succeed."""
+
+
+def run(command, env=None, log=None):
+    """Runs a command; gives its seconds and the peak memory in MB of the largest process in it."""
+    begun = time.monotonic()
+    process = subprocess.Popen(
+        [str(word) for word in command], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - begun
+    if process.returncode != 0:
+        raise Failed(f"{' '.join(map(str, command))}: exit status {process.returncode}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+class Tool:
+    """A builder with a state of its own."""
+
+    name = ""
+
+    def __init__(self, state, registry, log):
+        self.state = state / self.name
+        self.state.mkdir(parents=True)
+        self.registry = registry
+        self.log = log
+
+    def call(self, *command, env=None):
+        return run(command, env=env, log=self.log)
+
+    def close(self):
+        shutil.rmtree(self.state, ignore_errors=True)
+
+
+class Rbuild(Tool):
+    name = "rbuild"
+
+    def __init__(self, binary, *rest):
+        super().__init__(*rest)
+        self.binary = binary
+        self.root = self.state / "root"
+
+    def rbuild(self, *arguments):
+        return self.call(self.binary, *arguments, env=os.environ | {"RBUILD_ROOT": str(self.root)})
+
+    def build(self, context, tag, args):
+        words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
+        return self.rbuild("build", "--progress=quiet", "-t", tag, *words, context)
+
+    def push(self, tag):
+        return self.rbuild("push", tag)
+
+    def pull(self, image):
+        return self.rbuild("pull", image)
+
+    def forget(self):
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+class Buildah(Tool):
+    name = "buildah"
+
+    def buildah(self, *arguments):
+        where = ["--root", self.state / "root", "--runroot", self.state / "run", "--storage-driver", "overlay"]
+        return self.call("buildah", *where, *arguments)
+
+    def build(self, context, tag, args):
+        words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
+        return self.buildah("build", "--layers", "--tls-verify=false", "--quiet", "-t", tag, *words, context)
+
+    def push(self, tag):
+        return self.buildah("push", "--tls-verify=false", "--quiet", tag)
+
+    def pull(self, image):
+        return self.buildah("pull", "--tls-verify=false", "--quiet", image)
+
+    def forget(self):
+        # Its containers hold mounts: it has to let go of them itself.
+        for command in (["rm", "--all"], ["rmi", "--all", "--force"]):
+            with contextlib.suppress(Failed):
+                self.buildah(*command)
+
+    def close(self):
+        self.forget()
+        subprocess.run(["umount", "-q", self.state / "root" / "overlay"], check=False)
+        super().close()
+
+
+class BuildKit(Tool):
+    name = "buildkit"
+
+    def __init__(self, folder, *rest):
+        super().__init__(*rest)
+        self.folder = pathlib.Path(folder)
+        self.address = f"unix://{self.state}/buildkitd.sock"
+        config = self.state / "buildkitd.toml"
+        config.write_text(f'[registry."{self.registry}"]\nhttp = true\n')
+        path = f"{self.folder}:{os.environ['PATH']}"
+        self.daemon = subprocess.Popen(
+            [self.folder / "buildkitd", "--addr", self.address, "--root", self.state / "root", "--config", config],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=os.environ | {"PATH": path},
+        )
+        wait_until(lambda: (self.state / "buildkitd.sock").exists(), "buildkitd")
+
+    def buildctl(self, *arguments):
+        pathlib.Path(f"/proc/{self.daemon.pid}/clear_refs").write_text("5")
+        seconds, _ = self.call(self.folder / "buildctl", "--addr", self.address, *arguments)
+        status = pathlib.Path(f"/proc/{self.daemon.pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return seconds, int(peak.split()[1]) / 1024
+
+    def build(self, context, tag, args, output=""):
+        words = [word for key, value in args.items() for word in ("--opt", f"build-arg:{key}={value}")]
+        self.last = (context, args)
+        return self.buildctl(
+            "build", "--progress=plain", "--frontend", "dockerfile.v0", "--local", f"context={context}",
+            "--local", f"dockerfile={context}", "--output", f"type=image,name={tag}{output}", *words,
+        )
+
+    def push(self, tag):
+        return self.build(*self.last[:1], tag, self.last[1], ",push=true")
+
+    def pull(self, image):
+        context = self.state / "pull"
+        context.mkdir(exist_ok=True)
+        # It pulls lazily: a step has to need the files.
+        (context / "Dockerfile").write_text(f"FROM {image}\nRUN true\n")
+        return self.build(context, "bench-pull", {})
+
+    def forget(self):
+        self.buildctl("prune", "--all")
+
+    def close(self):
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait()
+        super().close()
+
+
+def wait_until(holds, what):
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.05)
+    sys.exit(f"error: {what} does not start")
+
+
+@contextlib.contextmanager
+def registry(state, log):
+    """Debian's docker-registry on a free port; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = state / "registry.yml"
+    config.write_text(
+        "version: 0.1\nlog: {level: error}\n"
+        f"storage: {{filesystem: {{rootdirectory: {state}/registry}}, delete: {{enabled: true}}}}\n"
+        f'http: {{addr: "127.0.0.1:{port}"}}\n'
+    )
+    process = subprocess.Popen(["docker-registry", "serve", config], stdout=log, stderr=log)
+
+    def answers():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(answers, "docker-registry")
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Inputs:
+    """Build contexts, made when they are first needed."""
+
+    def __init__(self, state, address, scale):
+        self.state = state / "contexts"
+        self.base = f"{address}/busybox:latest"
+        self.address = address
+        self.scale = scale
+        self.serial = 0
+
+    def fresh(self):
+        """A value that no build has seen."""
+        self.serial += 1
+        return f"{os.getpid()}-{self.serial}"
+
+    def context(self, name, dockerfile, fill=None):
+        folder = self.state / name
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            (folder / "Dockerfile").write_text(f"FROM {self.base}\nARG FRESH\n{dockerfile}\n")
+            if fill:
+                fill(folder)
+        return folder
+
+    def count(self, number):
+        return max(1, int(number * self.scale))
+
+    def many_files(self, folder):
+        """50,000 files, 400 MB."""
+        total = self.count(50_000)
+        block = os.urandom(1 << 20)
+        for at in range(total):
+            directory = folder / "data" / f"d{at // 200:03}"
+            if at % 200 == 0:
+                directory.mkdir(parents=True)
+            begin = at % (len(block) - 8192)
+            (directory / f"f{at}").write_bytes(block[begin:begin + 8192])
+
+    def big_file(self, folder):
+        """1 GB that does not compress."""
+        with open(folder / "big", "wb") as file:
+            for _ in range(self.count(1024)):
+                file.write(os.urandom(1 << 20))
+
+
+# Each scenario makes what one measured command needs and returns that command: scenario(tool, inputs) -> () -> (s, MB).
+
+def nothing_to_do(tool, inputs):
+    context = inputs.context("small", "COPY . /src\nRUN true", lambda f: (f / "file").write_text("x"))
+    tool.build(context, "bench-small", {})
+    return lambda: tool.build(context, "bench-small", {})
+
+
+def nothing_to_do_among_many_files(tool, inputs):
+    context = inputs.context("many", "COPY data /data", inputs.many_files)
+    tool.build(context, "bench-many", {})
+    return lambda: tool.build(context, "bench-many", {})
+
+
+def one_file_changed_among_many(tool, inputs):
+    context = inputs.context("many", "COPY data /data", inputs.many_files)
+    tool.build(context, "bench-many", {})
+    (context / "data" / "d000" / "f7").write_text(inputs.fresh())
+    return lambda: tool.build(context, "bench-many", {})
+
+
+def fifty_runs(tool, inputs):
+    context = inputs.context("fifty", "RUN echo $FRESH\n" + "RUN true\n" * 50)
+    tool.build(context, "bench-fifty", {"FRESH": "0"})
+    return lambda: tool.build(context, "bench-fifty", {"FRESH": inputs.fresh()})
+
+
+def eight_stages(tool, inputs):
+    stages = "".join(
+        f"FROM {inputs.base} AS s{n}\nARG FRESH\nRUN sleep 2; echo $FRESH {n} > /out\n" for n in range(8)
+    )
+    joined = "".join(f"COPY --from=s{n} /out /out{n}\n" for n in range(8))
+    context = inputs.context("eight", f"{stages}FROM {inputs.base}\n{joined}")
+    tool.build(context, "bench-eight", {"FRESH": "0"})
+    return lambda: tool.build(context, "bench-eight", {"FRESH": inputs.fresh()})
+
+
+def run_writes_a_gigabyte(tool, inputs):
+    size = inputs.count(1024)
+    context = inputs.context("gigabyte", f"RUN dd if=/dev/urandom of=/big bs=1M count={size}; echo $FRESH > /x")
+    return lambda: tool.build(context, "bench-gigabyte", {"FRESH": inputs.fresh()})
+
+
+def copy_a_gigabyte(tool, inputs):
+    context = inputs.context("copy", "COPY big /big", inputs.big_file)
+    with open(context / "big", "r+b") as file:
+        file.write(inputs.fresh().encode())
+    return lambda: tool.build(context, "bench-copy", {})
+
+
+def run_writes_many_files(tool, inputs):
+    number = inputs.count(100_000)
+    script = f"mkdir /d; cd /d; i=0; while [ $i -lt {number} ]; do echo $i > $i; i=$((i+1)); done; echo $FRESH > /x"
+    context = inputs.context("files", f"RUN {script}")
+    return lambda: tool.build(context, "bench-files", {"FRESH": inputs.fresh()})
+
+
+def many_layers(inputs, folder):
+    for layer in range(20):
+        with open(folder / f"part{layer}", "wb") as file:
+            for _ in range(inputs.count(8)):
+                file.write(os.urandom(1 << 20))
+
+
+def pull_many_layers(tool, inputs):
+    image = f"{inputs.address}/layers:latest"
+    copies = "".join(f"COPY part{layer} /part{layer}\n" for layer in range(20))
+    context = inputs.context("layers", copies, lambda folder: many_layers(inputs, folder))
+    pushed = context.with_suffix(".pushed")
+    if not pushed.exists():
+        tool.build(context, image, {})
+        tool.push(image)
+        pushed.touch()
+    tool.forget()
+    return lambda: tool.pull(image)
+
+
+def push_a_new_layer(tool, inputs):
+    tag = f"{inputs.address}/push-{tool.name}:latest"
+    size = inputs.count(200)
+    context = inputs.context("push", f"RUN dd if=/dev/urandom of=/big bs=1M count={size}; echo $FRESH > /x")
+    tool.build(context, tag, {"FRESH": inputs.fresh()})
+    return lambda: tool.push(tag)
+
+
+SCENARIOS = {
+    "nothing-small": nothing_to_do,
+    "nothing-50k": nothing_to_do_among_many_files,
+    "one-of-50k": one_file_changed_among_many,
+    "run-true-50": fifty_runs,
+    "eight-sleeps": eight_stages,
+    "run-1g": run_writes_a_gigabyte,
+    "copy-1g": copy_a_gigabyte,
+    "run-100k-files": run_writes_many_files,
+    "pull-20-layers": pull_many_layers,
+    "push-200m": push_a_new_layer,
+}
+
+
+def measure(name, tools, inputs, rounds):
+    """Medians by tool: {name: (seconds, MB)}. A tool that fails is left out, and said so."""
+    results = {tool.name: [] for tool in tools}
+    for _ in range(rounds):
+        for tool in tools:
+            if results[tool.name] is None:
+                continue
+            try:
+                command = SCENARIOS[name](tool, inputs)
+                os.sync()
+                results[tool.name].append(command())
+            except Failed as error:
+                print(f"note: {name}: {tool.name} left out: {error}", file=sys.stderr)
+                results[tool.name] = None
+    return {
+        tool: tuple(statistics.median(column) for column in zip(*measured))
+        for tool, measured in results.items()
+        if measured
+    }
+
+
+def report(name, medians):
+    ours = medians.get("rbuild")
+    cells = [f"{name:<16}"]
+    for tool, (seconds, peak) in medians.items():
+        ratio = f" ({seconds / ours[0]:.1f}x)" if ours and tool != "rbuild" else ""
+        cells.append(f"{tool} {seconds:.3f} s{ratio} {peak:.0f} MB")
+    print("  |  ".join(cells), flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rbuild", required=True, type=pathlib.Path)
+    parser.add_argument("--state", required=True, type=pathlib.Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the sizes and numbers of files")
+    parser.add_argument("--images", type=pathlib.Path, help="where base images are kept; default STATE/images")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    options = parser.parse_args()
+    unknown = set(options.scenarios) - set(SCENARIOS)
+    if unknown:
+        parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    return options
+
+
+def main():
+    options = arguments()
+    options.state.mkdir(parents=True, exist_ok=True)
+    images = (options.images or options.state / "images").resolve()
+    work = pathlib.Path(tempfile.mkdtemp(prefix="compare-", dir=options.state.resolve()))
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, work, ignore_errors=True)
+        log_path = options.state / "compare.log"
+        log = stack.enter_context(open(log_path, "w"))
+        print(f"log: {log_path}", file=sys.stderr)
+        address = stack.enter_context(registry(work, log))
+        run([BASE_IMAGES, "--out", images, "--push", address, "busybox:latest"], log=log)
+        common = (work, address, log)
+        tools = [Rbuild(options.rbuild.resolve(), *common)]
+        if shutil.which("buildah"):
+            tools.append(Buildah(*common))
+        if folder := os.environ.get("BUILDKIT_BIN"):
+            tools.append(BuildKit(folder, *common))
+        for tool in tools:
+            stack.callback(tool.close)
+        inputs = Inputs(work, address, options.scale)
+        for name in options.scenarios or SCENARIOS:
+            report(name, measure(name, tools, inputs, options.rounds))
+
+
+if __name__ == "__main__":
+    main()
