@@ -1,3 +1,72 @@
-//! Arguments to options, wiring, exit codes, error rendering.
+//! `rbuild`: builds container images from Dockerfiles, keeps, moves and runs them, without a daemon.
+//!
+//! This crate is the edge: it turns arguments, environment and configuration into values for the crates below, and
+//! their results and errors into what people and scripts read. All else is theirs.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod app;
+mod args;
+mod base_images;
+mod commands;
+mod failure;
+mod interrupt;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::app::App;
+use crate::args::{Cli, Command, with_default_verb};
+use crate::commands::{
+    build, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
+};
+
+fn main() -> ExitCode {
+    rbuild_sandbox::init_if_asked();
+    let cli = Cli::parse_from(with_default_verb(std::env::args_os().collect()));
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Some(code) = without_state(&cli.command) {
+        return Ok(code);
+    }
+    let app = App::new(&cli.global)?;
+    match cli.command {
+        Command::Build(args) => build::run(&app, &args),
+        Command::Images(args) => images::run(&app, &args),
+        Command::History(args) => history::run(&app, &args),
+        Command::Inspect(args) => inspect::run(&app, &args),
+        Command::Tag(args) => tag::run(&app, &args),
+        Command::Rmi(args) => rmi::run(&app, &args),
+        Command::Pull(args) => pull::run(&app, &args),
+        Command::Push(args) => push::run(&app, &args),
+        Command::Run(args) => run::run(&app, &args),
+        Command::Ps(args) => ps::run(&app, &args),
+        Command::Rm(args) => rm::run(&app, &args),
+        Command::Prune(args) => prune::run(&app, &args),
+        Command::Du(args) => du::run(&app, &args),
+        Command::Version(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What needs neither a namespace nor the store.
+fn without_state(command: &Command) -> Option<ExitCode> {
+    match command {
+        Command::Version(args) => version::run(args),
+        Command::Completion { shell } => {
+            clap_complete::generate(
+                *shell,
+                &mut Cli::command(),
+                "rbuild",
+                &mut std::io::stdout(),
+            );
+        }
+        _ => return None,
+    }
+    Some(ExitCode::SUCCESS)
+}

@@ -34,6 +34,8 @@ pub struct Build {
     pub ssh: BTreeMap<String, PathBuf>,
     /// What steps with a network are told about it.
     pub network: NetworkFiles,
+    /// When the layers of base images are brought here.
+    pub base_layers: BaseLayers,
     /// How many steps run at once.
     pub jobs: NonZeroUsize,
     /// The time that new files without a time of their own get.
@@ -44,6 +46,15 @@ pub struct Build {
     pub cancel: Cancel,
     /// Layers in use: pinned until the build is over.
     pub pins: Mutex<Vec<Arc<Layer>>>,
+}
+
+/// When the layers of an output's base image are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BaseLayers {
+    /// When a step reads them; an output that is only pushed need not have them here.
+    WhenNeeded,
+    /// Always: the result is to be run here.
+    Always,
 }
 
 /// A secret's bytes, read when the build begins. Shown nowhere.

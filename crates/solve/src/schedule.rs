@@ -13,7 +13,7 @@ use rbuild_image::LayerId;
 use rbuild_plan::{Operation, Plan, Vertex, VertexId};
 use rbuild_progress::{EventKind, Outcome};
 
-use crate::build::Build;
+use crate::build::{BaseLayers, Build};
 use crate::diff_ids::DiffIds;
 use crate::error::{SolveError, StepError};
 use crate::exec::ExecStep;
@@ -48,14 +48,19 @@ pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
         diff_ids.close();
         let digested = digesting.join().unwrap_or(Ok(()));
         ran.and_then(|()| digested.map_err(|(vertex, error)| step_failed(vertex, error)))
+            .and_then(|()| schedule.fetch_outputs())
     });
-    finish_images(plan, build, &fetcher, &ran);
+    let ended = ran.as_ref().map(|()| ()).map_err(|error| match error {
+        SolveError::Step { vertex, .. } => Some(*vertex),
+        SolveError::Cancelled => None,
+    });
+    finish_images(plan, build, &fetcher, ended);
     ran?;
     Ok(schedule.solution())
 }
 
 /// Tells the progress what is to come.
-fn announce(plan: &Plan, build: &Build) {
+pub(crate) fn announce(plan: &Plan, build: &Build) {
     for id in plan.vertices() {
         build.reporter.send(EventKind::Planned {
             vertex: event_vertex(id),
@@ -65,21 +70,27 @@ fn announce(plan: &Plan, build: &Build) {
     }
 }
 
-/// An image's vertex ends with the build: only then it is known whether anything of it was fetched.
-fn finish_images(plan: &Plan, build: &Build, fetcher: &Fetcher<'_>, ran: &Result<(), SolveError>) {
+/// An image's vertex ends with the build: only then it is known whether anything of it was fetched. `ended` is the
+/// vertex that failed, if one did.
+pub(crate) fn finish_images(
+    plan: &Plan,
+    build: &Build,
+    fetcher: &Fetcher<'_>,
+    ended: Result<(), Option<VertexId>>,
+) {
     for id in plan.vertices() {
         if matches!(plan.vertex(id).operation, Operation::Image(_)) {
-            match (fetcher.has_fetched(id), ran) {
+            match (fetcher.has_fetched(id), ended) {
                 (false, _) => now_done(&build.reporter, id, Outcome::Cached),
                 (true, Ok(())) => now_done(&build.reporter, id, Outcome::Completed),
-                (true, Err(SolveError::Step { vertex, .. })) if *vertex == id => {}
+                (true, Err(Some(failed))) if failed == id => {}
                 (true, Err(_)) => now_done(&build.reporter, id, Outcome::Cancelled),
             }
         }
     }
 }
 
-fn step_failed(vertex: VertexId, error: StepError) -> SolveError {
+pub(crate) fn step_failed(vertex: VertexId, error: StepError) -> SolveError {
     match error {
         StepError::Cancelled => SolveError::Cancelled,
         error => SolveError::Step {
@@ -315,6 +326,21 @@ impl<'a> Schedule<'a> {
                 }
             }
         }
+    }
+
+    /// The layers of base images that no step needed, if the build wants them here.
+    fn fetch_outputs(&self) -> Result<(), SolveError> {
+        if self.build.base_layers == BaseLayers::WhenNeeded {
+            return Ok(());
+        }
+        for root in self.plan.outputs.iter().filter_map(|output| output.root) {
+            if let Some(State::Done(Tree::Layers(stack))) = self.states.get(&root) {
+                self.fetcher
+                    .fetch(stack)
+                    .map_err(|error| step_failed(root, error))?;
+            }
+        }
+        Ok(())
     }
 
     fn note_failure(&self, id: VertexId, error: &StepError) {

@@ -1,0 +1,266 @@
+//! The surroundings of a command: environment, configuration, store, registry client. The only place that reads the
+//! environment.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use rbuild_image::Platform;
+use rbuild_registry::{Client, ClientOptions, DockerConfig, ProxySettings, RegistryConfig};
+use rbuild_source::{GitClient, GitOptions, GitProtocols, HttpClient, KnownHosts};
+use rbuild_store::Store;
+
+use crate::args::Global;
+
+/// What a command works with.
+pub(crate) struct App {
+    /// The environment at the start.
+    pub(crate) environment: Environment,
+    root: PathBuf,
+    config: RegistryConfig,
+    store: OnceLock<Store>,
+    registry: OnceLock<Arc<Client>>,
+}
+
+impl App {
+    /// Reads the configuration and enters the namespaces that all work is done in. Must come before any thread.
+    pub(crate) fn new(global: &Global) -> anyhow::Result<Self> {
+        let environment = Environment;
+        let root = match &global.root {
+            Some(root) => std::path::absolute(root)?,
+            None => environment.default_root()?,
+        };
+        let config = load_config(&environment, global.config.as_deref())?;
+        enter_namespaces()?;
+        Ok(Self {
+            environment,
+            root,
+            config,
+            store: OnceLock::new(),
+            registry: OnceLock::new(),
+        })
+    }
+
+    /// The store, opened when it is first needed.
+    pub(crate) fn store(&self) -> anyhow::Result<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&self.root)
+            .with_context(|| format!("failed to open the store at {}", self.root.display()))?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The registry client, made when it is first needed.
+    pub(crate) fn registry(&self) -> &Arc<Client> {
+        self.registry.get_or_init(|| {
+            let credentials = DockerConfig::new(self.environment.credential_files());
+            let options = ClientOptions {
+                proxy: self.environment.proxies(),
+                root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
+                ..ClientOptions::default()
+            };
+            Arc::new(Client::with_options(
+                self.config.clone(),
+                Arc::new(credentials),
+                options,
+            ))
+        })
+    }
+
+    /// Fetches git repositories; clones are kept in the store.
+    pub(crate) fn git(&self) -> anyhow::Result<GitClient> {
+        Ok(GitClient::new(GitOptions {
+            program: PathBuf::from("git"),
+            cache: self.store()?.root().join("git"),
+            environment: self.environment.for_git(),
+            ssh_agent: self.environment.path("SSH_AUTH_SOCK"),
+            known_hosts: self.environment.known_hosts(),
+            protocols: GitProtocols::Network,
+        }))
+    }
+
+    /// Fetches files from the web; what was fetched is kept in the store.
+    pub(crate) fn http(&self) -> anyhow::Result<HttpClient> {
+        let agent = concat!("rbuild/", env!("CARGO_PKG_VERSION"));
+        Ok(HttpClient::new(self.store()?.root().join("http"), agent))
+    }
+
+    /// What is done when a build is over and its result is there: nothing that the user waits for needs it.
+    pub(crate) fn after_build(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// The platform that images are for unless somebody says otherwise.
+    pub(crate) fn platform(&self) -> Platform {
+        Platform::host()
+    }
+}
+
+/// As root: a mount namespace of our own, so that no mount outlives us. Otherwise a user namespace in which we are root.
+fn enter_namespaces() -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        rbuild_sys::unshare_mounts().context("failed to enter a mount namespace")?;
+    } else {
+        rbuild_sys::enter_user_namespace().context(
+            "failed to enter a user namespace; as a normal user rbuild needs them enabled \
+             (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0)",
+        )?;
+    }
+    Ok(())
+}
+
+/// `--config`, else the user's file, else the machine's, else the defaults.
+fn load_config(environment: &Environment, given: Option<&Path>) -> anyhow::Result<RegistryConfig> {
+    let read = |path: &Path| {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("failed to read the configuration {}", path.display()))?;
+        RegistryConfig::from_toml(&text)
+            .with_context(|| format!("failed to use the configuration {}", path.display()))
+    };
+    if let Some(path) = given {
+        return read(path);
+    }
+    match environment
+        .config_files()
+        .into_iter()
+        .find(|path| path.exists())
+    {
+        Some(path) => read(&path),
+        None => Ok(RegistryConfig::default()),
+    }
+}
+
+/// The process's environment variables, by what they mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Environment;
+
+impl Environment {
+    /// A variable that is set and not empty.
+    pub(crate) fn get(self, name: &str) -> Option<OsString> {
+        std::env::var_os(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable's text.
+    pub(crate) fn text(self, name: &str) -> Option<String> {
+        self.get(name)?.into_string().ok()
+    }
+
+    fn path(self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+
+    fn home(self) -> Option<PathBuf> {
+        self.path("HOME")
+    }
+
+    fn default_root(self) -> anyhow::Result<PathBuf> {
+        if rustix::process::geteuid().is_root() {
+            return Ok(PathBuf::from("/var/lib/rbuild"));
+        }
+        let data = self
+            .path("XDG_DATA_HOME")
+            .or_else(|| Some(self.home()?.join(".local/share")))
+            .context("no place for images: set RBUILD_ROOT, XDG_DATA_HOME or HOME")?;
+        Ok(data.join("rbuild"))
+    }
+
+    fn config_files(self) -> Vec<PathBuf> {
+        let user = self
+            .path("XDG_CONFIG_HOME")
+            .or_else(|| Some(self.home()?.join(".config")));
+        let user = user.map(|directory| directory.join("rbuild/config.toml"));
+        user.into_iter()
+            .chain([PathBuf::from("/etc/rbuild/config.toml")])
+            .collect()
+    }
+
+    /// Files of the form of Docker's config.json, the first that knows a registry counts.
+    fn credential_files(self) -> Vec<PathBuf> {
+        let docker = self
+            .path("DOCKER_CONFIG")
+            .or_else(|| Some(self.home()?.join(".docker")));
+        let runtime = self
+            .path("XDG_RUNTIME_DIR")
+            .map(|path| path.join("containers/auth.json"));
+        let files = [
+            self.path("REGISTRY_AUTH_FILE"),
+            docker.map(|path| path.join("config.json")),
+            runtime,
+        ];
+        files.into_iter().flatten().collect()
+    }
+
+    fn proxies(self) -> ProxySettings {
+        let either = |upper: &str| {
+            self.text(upper)
+                .or_else(|| self.text(&upper.to_lowercase()))
+        };
+        ProxySettings {
+            http: either("HTTP_PROXY"),
+            https: either("HTTPS_PROXY"),
+            no_proxy: either("NO_PROXY"),
+        }
+    }
+
+    /// The Docker engine's socket.
+    pub(crate) fn docker_socket(self) -> PathBuf {
+        let host = self.text("DOCKER_HOST");
+        let path = host
+            .as_deref()
+            .and_then(|host| host.strip_prefix("unix://"));
+        PathBuf::from(path.unwrap_or("/var/run/docker.sock"))
+    }
+
+    /// What `git` sees of the environment.
+    fn for_git(self) -> Vec<(OsString, OsString)> {
+        const PASSED: &[&str] = &[
+            "PATH",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "NO_PROXY",
+            "ALL_PROXY",
+            "http_proxy",
+            "https_proxy",
+            "no_proxy",
+            "all_proxy",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "GIT_SSL_CAINFO",
+        ];
+        PASSED
+            .iter()
+            .filter_map(|name| Some((OsString::from(name), self.get(name)?)))
+            .collect()
+    }
+
+    fn known_hosts(self) -> KnownHosts {
+        let file = self.home().map(|home| home.join(".ssh/known_hosts"));
+        match file.filter(|file| file.exists()) {
+            Some(file) => KnownHosts::File(file),
+            None => KnownHosts::AcceptAny,
+        }
+    }
+
+    /// The host's /etc/resolv.conf; empty where there is none.
+    pub(crate) fn resolv_conf(self) -> String {
+        std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+    }
+
+    /// The time.
+    pub(crate) fn now(self) -> std::time::SystemTime {
+        std::time::SystemTime::now()
+    }
+
+    /// Whether colours are wanted (<https://no-color.org>).
+    pub(crate) fn colors_allowed(self) -> bool {
+        self.get("NO_COLOR").is_none() && self.text("TERM").as_deref() != Some("dumb")
+    }
+
+    /// Whether progress can be drawn in place.
+    pub(crate) fn stderr_is_terminal(self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+}

@@ -1,0 +1,161 @@
+//! What was typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    build, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
+};
+
+/// rbuild builds container images from Dockerfiles, without a daemon.
+#[derive(Debug, Parser)]
+#[command(name = "rbuild", version, about, max_term_width = 110)]
+#[command(after_help = "`rbuild -t app .` is short for `rbuild build -t app .`")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// Configuration file
+    #[arg(long, global = true, env = "RBUILD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where images, layers and the cache are kept
+    #[arg(long, global = true, env = "RBUILD_ROOT", value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build an image from a Dockerfile
+    #[command(visible_alias = "b")]
+    Build(Box<build::Args>),
+    /// List images
+    Images(images::Args),
+    /// Show the history of an image
+    History(history::Args),
+    /// Show everything about an image or a container, as JSON
+    Inspect(inspect::Args),
+    /// Give an image another name
+    Tag(tag::Args),
+    /// Remove images
+    Rmi(rmi::Args),
+    /// Fetch an image from a registry
+    Pull(pull::Args),
+    /// Send an image to a registry
+    Push(push::Args),
+    /// Run a command in a new container
+    Run(Box<run::Args>),
+    /// List containers
+    Ps(ps::Args),
+    /// Remove containers
+    Rm(rm::Args),
+    /// Remove what nothing uses any more
+    Prune(prune::Args),
+    /// Show how much disk is used, and by what
+    Du(du::Args),
+    /// Show the version
+    Version(version::Args),
+    /// Write a completion script for a shell
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The verbs that may stand first; anything else means `build`.
+const VERBS: &[&str] = &[
+    "build",
+    "b",
+    "images",
+    "history",
+    "inspect",
+    "tag",
+    "rmi",
+    "pull",
+    "push",
+    "run",
+    "ps",
+    "rm",
+    "prune",
+    "du",
+    "version",
+    "completion",
+    "help",
+];
+
+/// Options that may stand before a verb and take a value.
+const GLOBAL_WITH_VALUE: &[&str] = &["--config", "--root"];
+
+/// `arguments` with `build` put in where no verb was typed.
+pub(crate) fn with_default_verb(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    while let Some(argument) = arguments.get(at).and_then(|argument| argument.to_str()) {
+        if GLOBAL_WITH_VALUE.contains(&argument) {
+            at += 2;
+        } else if GLOBAL_WITH_VALUE
+            .iter()
+            .any(|option| is_assignment(argument, option))
+        {
+            at += 1;
+        } else {
+            break;
+        }
+    }
+    let first = arguments.get(at).and_then(|argument| argument.to_str());
+    let only_asks = matches!(first, None | Some("-h" | "--help" | "-V" | "--version"));
+    if only_asks || first.is_some_and(|first| VERBS.contains(&first)) {
+        return arguments;
+    }
+    let mut completed = arguments;
+    completed.insert(at, "build".into());
+    completed
+}
+
+fn is_assignment(argument: &str, option: &str) -> bool {
+    argument
+        .strip_prefix(option)
+        .is_some_and(|rest| rest.starts_with('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(words: &[&str]) -> Vec<String> {
+        let arguments = std::iter::once("rbuild").chain(words.iter().copied());
+        with_default_verb(arguments.map(OsString::from).collect())
+            .into_iter()
+            .skip(1)
+            .map(|word| word.into_string().expect("the test's words are UTF-8"))
+            .collect()
+    }
+
+    #[test]
+    fn building_needs_no_verb() {
+        assert_eq!(completed(&["-t", "app", "."]), ["build", "-t", "app", "."]);
+        assert_eq!(completed(&["."]), ["build", "."]);
+    }
+
+    #[test]
+    fn global_options_may_stand_before_the_verb() {
+        assert_eq!(
+            completed(&["--root", "/x", "images"]),
+            ["--root", "/x", "images"]
+        );
+        assert_eq!(completed(&["--root=/x", "."]), ["--root=/x", "build", "."]);
+    }
+
+    #[test]
+    fn asking_for_help_builds_nothing() {
+        assert_eq!(completed(&["--help"]), ["--help"]);
+        assert_eq!(completed(&[]), Vec::<String>::new());
+    }
+}

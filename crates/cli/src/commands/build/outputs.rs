@@ -1,0 +1,524 @@
+//! `--output`, `--load`, `--push`: what was asked for, and doing it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use rbuild_export::{
+    ArchiveKind, BaseForm, Blobs, BuiltImage, Exported, LayerForm, PushProgress, load,
+    name_in_store, push, store_documents, write_archive, write_directory, write_files,
+    write_files_tar,
+};
+use rbuild_image::{Compression, Digest, Reference};
+use rbuild_solve::BaseLayers;
+
+use super::args::Args;
+use super::internal::{InternalStep, InternalSteps};
+use super::request::{Request, fields};
+use crate::app::App;
+
+/// Where the result goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Outputs(Vec<Output>);
+
+/// One `--output`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Output {
+    kind: Kind,
+    /// Names that it gives, those of `-t` unless it has its own.
+    names: Vec<Reference>,
+    form: LayerForm,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    /// Into the local store, and perhaps to its registry as well.
+    Image { push: bool },
+    /// To its registry.
+    Registry,
+    /// An OCI archive or layout directory.
+    Oci {
+        destination: Destination,
+        form: Form,
+    },
+    /// An archive for `docker load`.
+    Docker { destination: Destination },
+    /// Into the Docker engine.
+    Load,
+    /// The files, as a directory.
+    Local { directory: PathBuf },
+    /// The files, as a tar.
+    Tar { destination: Destination },
+    /// Nowhere: the cache is what counts.
+    CacheOnly,
+}
+
+/// Where an archive goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Destination {
+    File(PathBuf),
+    Stdout,
+}
+
+/// Whether a layout is one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Archive,
+    Directory,
+}
+
+impl Outputs {
+    /// What the flags ask for; without any, an image in the local store.
+    pub(super) fn new(args: &Args, names: &[Reference]) -> anyhow::Result<Self> {
+        let mut outputs = args
+            .outputs
+            .iter()
+            .map(|text| parse(text, names))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let simple = |kind, compression| Output {
+            kind,
+            names: names.to_vec(),
+            form: LayerForm::new(compression),
+        };
+        if args.push {
+            outputs.push(simple(Kind::Registry, Compression::Gzip));
+        }
+        if args.load {
+            outputs.push(simple(Kind::Load, Compression::None));
+        }
+        if outputs.is_empty() {
+            outputs.push(simple(Kind::Image { push: false }, Compression::None));
+        }
+        let outputs = Self(outputs);
+        outputs.check()?;
+        Ok(outputs)
+    }
+
+    /// Whether the layers of base images have to be here at the end.
+    pub(super) fn base_layers(&self) -> BaseLayers {
+        let only_moved = |output: &Output| matches!(output.kind, Kind::Registry | Kind::CacheOnly);
+        if self.0.iter().all(only_moved) {
+            BaseLayers::WhenNeeded
+        } else {
+            BaseLayers::Always
+        }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        for output in &self.0 {
+            let pushes = matches!(output.kind, Kind::Registry | Kind::Image { push: true });
+            if pushes && output.names.is_empty() {
+                bail!("a tag is needed when pushing to a registry: -t REGISTRY/NAME");
+            }
+        }
+        let stdouts = self
+            .0
+            .iter()
+            .filter(|output| output.kind.writes_stdout())
+            .count();
+        if stdouts > 1 {
+            bail!("only one output can go to standard output");
+        }
+        if stdouts == 1 && io::stdout().is_terminal() {
+            bail!(
+                "refusing to write an archive to the terminal: redirect standard output or give dest=FILE"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Kind {
+    fn writes_stdout(&self) -> bool {
+        matches!(
+            self,
+            Self::Oci {
+                destination: Destination::Stdout,
+                ..
+            } | Self::Docker {
+                destination: Destination::Stdout
+            } | Self::Tar {
+                destination: Destination::Stdout
+            }
+        )
+    }
+}
+
+/// `PATH`, `-`, or `type=…,…`.
+fn parse(text: &str, names: &[Reference]) -> anyhow::Result<Output> {
+    let form = LayerForm::new(Compression::Gzip);
+    if text == "-" {
+        let kind = Kind::Tar {
+            destination: Destination::Stdout,
+        };
+        return Ok(Output {
+            kind,
+            names: names.to_vec(),
+            form,
+        });
+    }
+    if !text.contains('=') {
+        return Ok(Output {
+            kind: Kind::Local {
+                directory: text.into(),
+            },
+            names: names.to_vec(),
+            form,
+        });
+    }
+    let mut spec = Spec::default();
+    for (key, value) in fields(text) {
+        spec.set(&key, value, text)?;
+    }
+    spec.into_output(names, text)
+}
+
+/// The fields of a `--output`.
+#[derive(Default)]
+struct Spec {
+    kind: String,
+    destination: Option<String>,
+    names: Option<Vec<Reference>>,
+    push: bool,
+    directory: bool,
+    compression: Option<Compression>,
+    level: Option<i32>,
+    force: bool,
+}
+
+impl Spec {
+    fn set(&mut self, key: &str, value: String, text: &str) -> anyhow::Result<()> {
+        match key {
+            "type" => self.kind = value,
+            "dest" => self.destination = Some(value),
+            "name" => {
+                let names = value.split(',').map(|name| name.parse::<Reference>());
+                self.names = Some(names.collect::<Result<_, _>>()?);
+            }
+            "push" => self.push = boolean(key, &value)?,
+            "tar" => self.directory = !boolean(key, &value)?,
+            "compression" => {
+                self.compression = Some(match value.as_str() {
+                    "uncompressed" => Compression::None,
+                    "gzip" => Compression::Gzip,
+                    "zstd" => Compression::Zstd,
+                    other => bail!(
+                        "compression {other:?} is not supported: it is uncompressed, gzip or zstd"
+                    ),
+                });
+            }
+            "compression-level" => {
+                self.level = Some(value.parse().context("compression-level is a number")?)
+            }
+            "force-compression" => self.force = boolean(key, &value)?,
+            // What we always do.
+            "oci-mediatypes" | "unpack" | "store" => {
+                if !boolean(key, &value)? {
+                    bail!("{key}=false is not supported in --output {text:?}");
+                }
+            }
+            other => bail!("--output {text:?}: there is no field {other:?}"),
+        }
+        Ok(())
+    }
+
+    fn into_output(self, names: &[Reference], text: &str) -> anyhow::Result<Output> {
+        let needed = || {
+            self.destination
+                .clone()
+                .with_context(|| format!("--output {text:?} needs a dest="))
+        };
+        let destination = match self.destination.as_deref() {
+            None | Some("-") => Destination::Stdout,
+            Some(path) => Destination::File(path.into()),
+        };
+        let kind = match self.kind.as_str() {
+            "image" => Kind::Image { push: self.push },
+            "registry" => Kind::Registry,
+            "oci" if self.directory => {
+                let destination = Destination::File(needed()?.into());
+                Kind::Oci {
+                    destination,
+                    form: Form::Directory,
+                }
+            }
+            "oci" => Kind::Oci {
+                destination,
+                form: Form::Archive,
+            },
+            "docker" if self.destination.is_none() => Kind::Load,
+            "docker" => Kind::Docker { destination },
+            "local" => Kind::Local {
+                directory: needed()?.into(),
+            },
+            "tar" => Kind::Tar { destination },
+            "cacheonly" => Kind::CacheOnly,
+            "" => bail!("--output {text:?} needs a type="),
+            other => bail!(
+                "output type {other:?} is not known: it is image, registry, oci, docker, local, tar or cacheonly"
+            ),
+        };
+        let plain = matches!(
+            kind,
+            Kind::Image { push: false } | Kind::Docker { .. } | Kind::Load
+        );
+        let default = if plain {
+            Compression::None
+        } else {
+            Compression::Gzip
+        };
+        Ok(Output {
+            kind,
+            names: self.names.unwrap_or_else(|| names.to_vec()),
+            form: LayerForm {
+                compression: self.compression.unwrap_or(default),
+                level: self.level,
+                base: if self.force {
+                    BaseForm::Converted
+                } else {
+                    BaseForm::Kept
+                },
+            },
+        })
+    }
+}
+
+fn boolean(key: &str, value: &str) -> anyhow::Result<bool> {
+    match value {
+        "" | "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => bail!("{key}={value}: it is true or false"),
+    }
+}
+
+/// What the outputs came to.
+pub(super) struct Outcome {
+    /// The last image that was written; none where only files were asked for.
+    pub(super) exported: Option<Exported>,
+}
+
+impl Outcome {
+    /// The image ID, empty without an image.
+    pub(super) fn id(&self) -> String {
+        self.exported
+            .as_ref()
+            .map_or_else(String::new, |exported| exported.id.to_string())
+    }
+}
+
+/// Writes every output.
+pub(super) fn write(
+    app: &App,
+    request: &Request,
+    images: &[BuiltImage],
+    steps: &InternalSteps,
+) -> anyhow::Result<Outcome> {
+    let blobs = Blobs {
+        store: app.store()?,
+        registry: app.registry(),
+    };
+    let mut outcome = Outcome { exported: None };
+    for output in &request.outputs.0 {
+        let exported = steps.run(output.kind.title(), |step| {
+            output.write(app, &blobs, images, step)
+        })?;
+        outcome.exported = exported.or(outcome.exported);
+    }
+    Ok(outcome)
+}
+
+impl Kind {
+    fn title(&self) -> &'static str {
+        match self {
+            Self::Image { .. } => "exporting to image",
+            Self::Registry => "pushing to registry",
+            Self::Oci { .. } => "exporting to oci image format",
+            Self::Docker { .. } | Self::Load => "exporting to docker image format",
+            Self::Local { .. } => "exporting to client directory",
+            Self::Tar { .. } => "exporting to client tarball",
+            Self::CacheOnly => "exporting nothing",
+        }
+    }
+}
+
+impl Output {
+    fn write(
+        &self,
+        app: &App,
+        blobs: &Blobs<'_>,
+        images: &[BuiltImage],
+        step: &InternalStep<'_>,
+    ) -> anyhow::Result<Option<Exported>> {
+        let exported = match &self.kind {
+            Kind::Image { push } => {
+                let exported = store_documents(blobs, images, self.form)?;
+                name_in_store(blobs.store, &exported, &self.names)?;
+                if *push {
+                    self.push(blobs, images, step)?;
+                }
+                exported
+            }
+            Kind::Registry => self.push(blobs, images, step)?,
+            Kind::Oci {
+                destination: Destination::File(path),
+                form: Form::Directory,
+            } => write_directory(blobs, images, &self.names, self.form, path)?,
+            Kind::Oci { destination, .. } => {
+                self.archive(blobs, images, destination, ArchiveKind::Oci)?
+            }
+            Kind::Docker { destination } => {
+                self.archive(blobs, images, destination, ArchiveKind::Docker)?
+            }
+            Kind::Load => {
+                let [image] = images else {
+                    bail!("--load takes one platform")
+                };
+                load(
+                    blobs,
+                    image,
+                    &self.names,
+                    self.form,
+                    &app.environment.docker_socket(),
+                )?
+            }
+            Kind::Local { directory } => {
+                for image in images {
+                    write_files(
+                        blobs.store,
+                        image,
+                        &platform_directory(directory, image, images),
+                    )?;
+                }
+                return Ok(None);
+            }
+            Kind::Tar { destination } => {
+                let [image] = images else {
+                    bail!("type=tar takes one platform")
+                };
+                open(destination)?.write(|sink| Ok(write_files_tar(blobs.store, image, sink)?))?;
+                return Ok(None);
+            }
+            Kind::CacheOnly => return Ok(None),
+        };
+        step.done(&format!("writing image {}", exported.id));
+        for name in &self.names {
+            step.done(&format!("naming to {name}"));
+        }
+        Ok(Some(exported))
+    }
+
+    fn push(
+        &self,
+        blobs: &Blobs<'_>,
+        images: &[BuiltImage],
+        step: &InternalStep<'_>,
+    ) -> anyhow::Result<Exported> {
+        let mut pushed = None;
+        for name in &self.names {
+            pushed = Some(push(blobs, images, name, self.form, &Pushing { step })?);
+        }
+        pushed.context("a tag is needed when pushing to a registry: -t REGISTRY/NAME")
+    }
+
+    fn archive(
+        &self,
+        blobs: &Blobs<'_>,
+        images: &[BuiltImage],
+        destination: &Destination,
+        kind: ArchiveKind,
+    ) -> anyhow::Result<Exported> {
+        open(destination)?.write(|sink| {
+            Ok(write_archive(
+                blobs,
+                images,
+                &self.names,
+                kind,
+                self.form,
+                sink,
+            )?)
+        })
+    }
+}
+
+/// One directory for each of several platforms.
+fn platform_directory(directory: &Path, image: &BuiltImage, images: &[BuiltImage]) -> PathBuf {
+    if images.len() == 1 {
+        return directory.to_path_buf();
+    }
+    directory.join(image.platform.to_string().replace('/', "_"))
+}
+
+/// An archive that is being written: a file appears under its name only when it is whole.
+enum Sink {
+    File { path: PathBuf, partial: PathBuf },
+    Stdout,
+}
+
+fn open(destination: &Destination) -> anyhow::Result<Sink> {
+    Ok(match destination {
+        Destination::Stdout => Sink::Stdout,
+        Destination::File(path) => {
+            if path.is_dir() {
+                bail!(
+                    "destination {} is a directory: give the name of a file",
+                    path.display()
+                );
+            }
+            let mut partial = path.clone().into_os_string();
+            partial.push(format!(".partial-{}", std::process::id()));
+            Sink::File {
+                path: path.clone(),
+                partial: partial.into(),
+            }
+        }
+    })
+}
+
+impl Sink {
+    /// Bytes that are collected before they are written.
+    const BUFFER_BYTES: usize = 256 << 10;
+
+    fn write<T>(
+        &self,
+        fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        match self {
+            Self::Stdout => fill(&mut BufWriter::with_capacity(
+                Self::BUFFER_BYTES,
+                io::stdout().lock(),
+            )),
+            Self::File { path, partial } => {
+                let file = File::create(partial)
+                    .with_context(|| format!("failed to create {}", path.display()))?;
+                let mut sink = BufWriter::with_capacity(Self::BUFFER_BYTES, file);
+                let filled = fill(&mut sink).and_then(|value| {
+                    sink.flush()?;
+                    std::fs::rename(partial, path)?;
+                    Ok(value)
+                });
+                if filled.is_err() {
+                    // Best effort: the error that matters is the one that is returned.
+                    let _ = std::fs::remove_file(partial);
+                }
+                filled.with_context(|| format!("failed to write {}", path.display()))
+            }
+        }
+    }
+}
+
+/// A push as statuses of its step.
+struct Pushing<'a> {
+    step: &'a InternalStep<'a>,
+}
+
+impl PushProgress for Pushing<'_> {
+    fn blob(&self, digest: &Digest, current: u64, total: u64) {
+        self.step
+            .progress(&format!("pushing layer {digest}"), current, total);
+    }
+
+    fn present(&self, digest: &Digest) {
+        self.step.done(&format!("layer {digest} is there already"));
+    }
+}

@@ -1,0 +1,162 @@
+//! From Dockerfile and request to plan.
+
+use rbuild_dockerfile::{Severity, lint, parse};
+use rbuild_plan::{
+    Ignored, Images, Plan, PlanOptions, Planned, ResolveError, ResolvedImage, Scope, base_images,
+};
+
+use super::contexts::Inputs;
+use super::explain;
+use super::internal::InternalSteps;
+use super::request::{Action, PlanFormat, Request};
+use crate::app::App;
+use crate::base_images::{BaseImages, Freshness};
+
+/// Plans the build: base images are resolved side by side first.
+pub(super) fn plan(
+    app: &App,
+    request: &Request,
+    inputs: &Inputs,
+    steps: &InternalSteps,
+) -> anyhow::Result<Planned> {
+    let parsed = parse(&inputs.source);
+    let Some(dockerfile) = parsed.dockerfile else {
+        let errors = parsed
+            .diagnostics
+            .into_iter()
+            .filter(|d| d.severity == Severity::Error);
+        return Err(explain::mistakes(
+            &inputs.source,
+            &errors.collect::<Vec<_>>(),
+        ));
+    };
+    let mut options = options(app, request, inputs);
+    options.syntax_warnings = parsed.diagnostics;
+    options
+        .syntax_warnings
+        .extend(lint(&inputs.source, &dockerfile));
+    let images = BaseImages {
+        store: app.store()?,
+        registry: app.registry(),
+        freshness: if request.pull {
+            Freshness::Resolved
+        } else {
+            Freshness::Known
+        },
+    };
+    let images = ResolvedAhead::new(&images, base_images(&dockerfile, &options), steps);
+    rbuild_plan::plan(&inputs.source, &dockerfile, &options, &images)
+        .map_err(|error| explain::plan(error, &inputs.source))
+}
+
+fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
+    let ignored = inputs
+        .ignore_rules()
+        .map(|rules| Ignored::new(move |path: &str| rules.ignores(path.as_bytes())));
+    PlanOptions {
+        target: request.target.clone(),
+        scope: match (request.action, &request.target) {
+            (Action::Check, None) => Scope::AllStages,
+            _ => Scope::Target,
+        },
+        build_args: request.build_args.clone(),
+        labels: request.labels.clone(),
+        platforms: request.platforms.clone(),
+        build_platform: app.platform(),
+        network: request.network,
+        extra_hosts: request.add_hosts.clone(),
+        no_cache: request.no_cache.clone(),
+        contexts: inputs.named.clone(),
+        entitlements: request.entitlements.iter().copied().collect(),
+        shm_size: request.shm_size,
+        ulimits: request.ulimits.clone(),
+        main_context: inputs.main.clone(),
+        ignored,
+        ..PlanOptions::default()
+    }
+}
+
+type Answer = Result<std::sync::Arc<ResolvedImage>, ResolveError>;
+
+/// Images that were resolved in parallel before the plan asks for them, each as a step of its own.
+struct ResolvedAhead<'a> {
+    images: &'a BaseImages<'a>,
+    steps: &'a InternalSteps,
+    answers: std::sync::Mutex<Vec<((String, rbuild_image::Platform), Answer)>>,
+}
+
+impl<'a> ResolvedAhead<'a> {
+    fn new(
+        images: &'a BaseImages<'a>,
+        wanted: Vec<rbuild_plan::BaseImage>,
+        steps: &'a InternalSteps,
+    ) -> Self {
+        let ahead = Self {
+            images,
+            steps,
+            answers: std::sync::Mutex::default(),
+        };
+        std::thread::scope(|scope| {
+            for image in &wanted {
+                let ask = || {
+                    let answer = ahead.ask(&image.reference, &image.platform);
+                    let key = (image.reference.clone(), image.platform.clone());
+                    ahead.answers().push((key, answer));
+                };
+                // A single one needs no thread.
+                if wanted.len() == 1 {
+                    ask();
+                } else {
+                    scope.spawn(ask);
+                }
+            }
+        });
+        ahead
+    }
+
+    fn ask(&self, reference: &str, platform: &rbuild_image::Platform) -> Answer {
+        let shown = reference
+            .parse::<rbuild_image::Reference>()
+            .map_or_else(|_| reference.to_owned(), |name| name.to_string());
+        self.steps
+            .run(&format!("[internal] load metadata for {shown}"), |_| {
+                self.images.resolve(reference, platform)
+            })
+    }
+
+    fn answers(
+        &self,
+    ) -> std::sync::MutexGuard<'_, Vec<((String, rbuild_image::Platform), Answer)>> {
+        self.answers
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Images for ResolvedAhead<'_> {
+    fn resolve(&self, reference: &str, platform: &rbuild_image::Platform) -> Answer {
+        let mut answers = self.answers();
+        let known = answers
+            .iter()
+            .position(|((name, known), _)| name == reference && known == platform);
+        match known.map(|at| &mut answers[at].1) {
+            Some(Ok(image)) => Ok(std::sync::Arc::clone(image)),
+            Some(failed) => {
+                let gone = Err(ResolveError::new("it was told before"));
+                std::mem::replace(failed, gone)
+            }
+            None => {
+                drop(answers);
+                self.ask(reference, platform)
+            }
+        }
+    }
+}
+
+/// The plan as text.
+pub(super) fn draw(plan: &Plan, format: PlanFormat) -> String {
+    match format {
+        PlanFormat::Dot => rbuild_plan::to_dot(plan),
+        PlanFormat::Json => format!("{:#}\n", rbuild_plan::to_json(plan)),
+    }
+}

@@ -1,0 +1,352 @@
+//! What is meant by the arguments: every text parsed, every default filled in.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use rbuild_container::{AddHost, Ulimit};
+use rbuild_image::{Platform, Reference};
+use rbuild_plan::{Entitlement, NetworkMode, NoCache};
+use rbuild_progress::Mode;
+use rbuild_solve::Secret;
+
+use super::args::Args;
+use super::outputs::Outputs;
+use crate::app::{App, Environment};
+
+/// Steps that run at once at least: most of their time they wait.
+const MIN_JOBS: usize = 4;
+
+/// A build that was asked for.
+pub(super) struct Request {
+    pub(super) context: String,
+    pub(super) file: Option<String>,
+    pub(super) names: Vec<Reference>,
+    pub(super) action: Action,
+    pub(super) target: Option<String>,
+    pub(super) build_args: Vec<(String, String)>,
+    pub(super) build_contexts: Vec<(String, String)>,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) no_cache: NoCache,
+    pub(super) pull: bool,
+    pub(super) network: NetworkMode,
+    pub(super) platforms: Vec<Platform>,
+    pub(super) secrets: BTreeMap<String, Secret>,
+    pub(super) ssh: BTreeMap<String, PathBuf>,
+    pub(super) add_hosts: Vec<(String, String)>,
+    pub(super) entitlements: Vec<Entitlement>,
+    pub(super) shm_size: Option<u64>,
+    pub(super) ulimits: Vec<(String, u64, u64)>,
+    pub(super) outputs: Outputs,
+    pub(super) iidfile: Option<PathBuf>,
+    pub(super) metadata_file: Option<PathBuf>,
+    pub(super) progress: Mode,
+    pub(super) jobs: NonZeroUsize,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Build.
+    Build,
+    /// Show the plan.
+    PrintPlan(PlanFormat),
+    /// Look for mistakes.
+    Check,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PlanFormat {
+    /// Graphviz.
+    Dot,
+    /// JSON.
+    Json,
+}
+
+impl Request {
+    pub(super) fn new(app: &App, args: &Args) -> anyhow::Result<Self> {
+        let environment = app.environment;
+        let names = args
+            .tags
+            .iter()
+            .map(|name| parse_name(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            context: args.context.clone(),
+            file: args.file.clone(),
+            outputs: Outputs::new(args, &names)?,
+            names,
+            action: action(args),
+            target: args.target.clone().filter(|target| !target.is_empty()),
+            build_args: build_args(&args.build_args, environment),
+            build_contexts: pairs("--build-context", &args.build_contexts)?,
+            labels: args.labels.iter().map(|label| split_label(label)).collect(),
+            no_cache: no_cache(args),
+            pull: args.pull,
+            network: network(&args.network)?,
+            platforms: platforms(app, &args.platforms)?,
+            secrets: secrets(&args.secrets, environment)?,
+            ssh: ssh(&args.ssh, environment)?,
+            add_hosts: add_hosts(&args.add_hosts)?,
+            entitlements: args
+                .allow
+                .iter()
+                .map(|text| entitlement(text))
+                .collect::<Result<_, _>>()?,
+            shm_size: args.shm_size.as_deref().map(bytes).transpose()?,
+            ulimits: ulimits(&args.ulimits)?,
+            iidfile: args.iidfile.clone(),
+            metadata_file: args.metadata_file.clone(),
+            progress: if args.quiet {
+                Mode::Quiet
+            } else {
+                args.progress.parse()?
+            },
+            jobs: args.jobs.unwrap_or_else(default_jobs),
+        })
+    }
+}
+
+fn parse_name(name: &str) -> anyhow::Result<Reference> {
+    let reference: Reference = name.parse()?;
+    if reference.digest().is_some() {
+        bail!("invalid tag {name:?}: an image cannot be built to have a given digest");
+    }
+    Ok(reference)
+}
+
+fn action(args: &Args) -> Action {
+    match args.print_plan.as_deref() {
+        Some("json") => Action::PrintPlan(PlanFormat::Json),
+        Some(_) => Action::PrintPlan(PlanFormat::Dot),
+        None if args.check => Action::Check,
+        None => Action::Build,
+    }
+}
+
+/// `K=V`; `K` alone takes the environment's value and is left out where that has none.
+fn build_args(given: &[String], environment: Environment) -> Vec<(String, String)> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    if let Some(epoch) = environment.text("SOURCE_DATE_EPOCH") {
+        pairs.push(("SOURCE_DATE_EPOCH".to_owned(), epoch));
+    }
+    for argument in given {
+        match argument.split_once('=') {
+            Some((name, value)) => pairs.push((name.to_owned(), value.to_owned())),
+            None => pairs.extend(
+                environment
+                    .text(argument)
+                    .map(|value| (argument.clone(), value)),
+            ),
+        }
+    }
+    pairs
+}
+
+fn pairs(flag: &str, given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    given
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => bail!("invalid value {text:?} for {flag}: it is NAME=VALUE"),
+        })
+        .collect()
+}
+
+fn split_label(label: &str) -> (String, String) {
+    let (name, value) = label.split_once('=').unwrap_or((label, ""));
+    (name.to_owned(), value.to_owned())
+}
+
+fn no_cache(args: &Args) -> NoCache {
+    match (args.no_cache, args.no_cache_filter.is_empty()) {
+        (true, _) => NoCache::All,
+        (false, false) => NoCache::Stages(args.no_cache_filter.clone()),
+        (false, true) => NoCache::None,
+    }
+}
+
+fn network(text: &str) -> anyhow::Result<NetworkMode> {
+    match text {
+        "default" | "" => Ok(NetworkMode::Default),
+        "none" => Ok(NetworkMode::None),
+        "host" => Ok(NetworkMode::Host),
+        _ => bail!("network mode {text:?} is not supported: it is default, none or host"),
+    }
+}
+
+fn platforms(app: &App, given: &[String]) -> anyhow::Result<Vec<Platform>> {
+    given
+        .iter()
+        .map(|text| match text.as_str() {
+            "local" => Ok(app.platform()),
+            text => Ok(text.parse::<Platform>()?.normalized()),
+        })
+        .collect()
+}
+
+/// The fields of a `key=value,…` list; a field may be quoted, as in CSV.
+pub(super) fn fields(text: &str) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    let mut current = String::new();
+    let mut quoted = false;
+    for character in text.chars().chain([',']) {
+        match character {
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields.push(std::mem::take(&mut current)),
+            character => current.push(character),
+        }
+    }
+    fields
+        .iter()
+        .filter(|field| !field.is_empty())
+        .map(|field| {
+            let (key, value) = field.split_once('=').unwrap_or((field, ""));
+            (key.trim().to_lowercase(), value.to_owned())
+        })
+        .collect()
+}
+
+/// `id=…[,src=FILE][,env=NAME][,type=file|env]`: without a type, the variable called like the id if it is set, else a file.
+fn secrets(given: &[String], environment: Environment) -> anyhow::Result<BTreeMap<String, Secret>> {
+    given.iter().map(|text| secret(text, environment)).collect()
+}
+
+fn secret(text: &str, environment: Environment) -> anyhow::Result<(String, Secret)> {
+    let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
+    for (key, value) in fields(text) {
+        match key.as_str() {
+            "id" => id = Some(value),
+            "src" | "source" => file = Some(value),
+            "env" => variable = Some(value),
+            "type" => kind = Some(value),
+            _ => bail!("invalid secret {text:?}: there is no field {key:?}"),
+        }
+    }
+    let id = id.with_context(|| format!("invalid secret {text:?}: it needs an id="))?;
+    let from_variable = match kind.as_deref() {
+        Some("env") => true,
+        Some("file") => false,
+        None => variable.is_some() || (file.is_none() && environment.get(&id).is_some()),
+        Some(other) => bail!("invalid secret {text:?}: its type is file or env, not {other:?}"),
+    };
+    let bytes = if from_variable {
+        let name = variable.or(file).unwrap_or_else(|| id.clone());
+        let value = environment
+            .get(&name)
+            .with_context(|| format!("secret {id}: the variable {name} is not set"))?;
+        std::os::unix::ffi::OsStringExt::into_vec(value)
+    } else {
+        let path = file.unwrap_or_else(|| id.clone());
+        std::fs::read(&path).with_context(|| format!("secret {id}: failed to read {path}"))?
+    };
+    Ok((id, Secret::new(&bytes)))
+}
+
+/// `default`, `ID`, `ID=SOCKET`.
+fn ssh(given: &[String], environment: Environment) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    given
+        .iter()
+        .map(|text| {
+            let (id, socket) = text.split_once('=').unwrap_or((text, ""));
+            let socket = match socket {
+                "" => environment
+                    .get("SSH_AUTH_SOCK")
+                    .with_context(|| format!("--ssh {text}: SSH_AUTH_SOCK is not set; is an agent running?"))?
+                    .into(),
+                socket => PathBuf::from(socket),
+            };
+            if !is_socket(&socket) {
+                bail!(
+                    "--ssh {text}: {} is no agent's socket (keys in files are not supported: add them to an agent)",
+                    socket.display()
+                );
+            }
+            Ok((id.to_owned(), socket))
+        })
+        .collect()
+}
+
+fn is_socket(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+fn add_hosts(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    given
+        .iter()
+        .map(|text| {
+            AddHost::parse(text)
+                .map(|host| (host.name, host.address))
+                .map_err(Into::into)
+        })
+        .collect()
+}
+
+fn ulimits(given: &[String]) -> anyhow::Result<Vec<(String, u64, u64)>> {
+    given
+        .iter()
+        .map(|text| {
+            Ulimit::parse(text)
+                .map(|limit| (limit.name, limit.soft, limit.hard))
+                .map_err(Into::into)
+        })
+        .collect()
+}
+
+fn entitlement(text: &str) -> anyhow::Result<Entitlement> {
+    match text {
+        "network.host" => Ok(Entitlement::NetworkHost),
+        "security.insecure" => Ok(Entitlement::SecurityInsecure),
+        _ => bail!("--allow {text}: there is network.host and security.insecure"),
+    }
+}
+
+/// Docker's sizes: `64m`, `1g`, `1048576`, in powers of 1024.
+fn bytes(text: &str) -> anyhow::Result<u64> {
+    let lower = text.to_lowercase();
+    let digits = lower.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let shift = match lower[digits.len()..].trim_end_matches('b') {
+        "" => 0,
+        "k" | "ki" => 10,
+        "m" | "mi" => 20,
+        "g" | "gi" => 30,
+        _ => bail!("invalid size {text:?}: it is a number and b, k, m or g"),
+    };
+    let number: u64 = digits
+        .parse()
+        .with_context(|| format!("invalid size {text:?}"))?;
+    number
+        .checked_mul(1 << shift)
+        .with_context(|| format!("invalid size {text:?}: too large"))
+}
+
+fn default_jobs() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores.max(MIN_JOBS)).unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_in_powers_of_1024() {
+        assert_eq!(bytes("64m").expect("valid"), 64 << 20);
+        assert_eq!(bytes("1GiB").expect("valid"), 1 << 30);
+        assert_eq!(bytes("512").expect("valid"), 512);
+        assert!(bytes("many").is_err());
+        assert!(bytes("99999999999999999g").is_err());
+    }
+
+    #[test]
+    fn a_quoted_field_may_hold_commas() {
+        assert_eq!(
+            fields(r#"type=image,"name=a,b",push=true"#),
+            [("type", "image"), ("name", "a,b"), ("push", "true")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        );
+    }
+}

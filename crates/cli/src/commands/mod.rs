@@ -1,0 +1,16 @@
+//! One file for each verb.
+
+pub(crate) mod build;
+pub(crate) mod du;
+pub(crate) mod history;
+pub(crate) mod images;
+pub(crate) mod inspect;
+pub(crate) mod prune;
+pub(crate) mod ps;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod rm;
+pub(crate) mod rmi;
+pub(crate) mod run;
+pub(crate) mod tag;
+pub(crate) mod version;
