@@ -9,12 +9,12 @@ use rustix::io::Errno;
 /// The ranges of the first `size` bytes of `file` that are not holes, in order; the whole file where it
 /// is not sparse or the file system cannot tell. Moves the file's position.
 pub(crate) fn data_segments(file: BorrowedFd<'_>, size: u64) -> io::Result<Vec<(u64, u64)>> {
-    let stat = fstat(file)?;
+    let status = fstat(file)?;
     if size == 0 {
         return Ok(Vec::new());
     }
     // `st_blocks` counts 512 bytes whatever the file system's blocks are.
-    if stat.st_blocks.cast_unsigned() * 512 >= size {
+    if status.st_blocks.cast_unsigned() * 512 >= size {
         return Ok(vec![(0, size)]);
     }
     let mut segments = Vec::new();

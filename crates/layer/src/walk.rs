@@ -5,7 +5,6 @@
 //! first of their names is known.
 
 use std::collections::HashMap;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -314,8 +313,8 @@ fn open_directory(parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<Ow
 
 /// The names in a directory, but not `.` and `..`.
 fn list(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut buffer = [MaybeUninit::uninit(); LISTING_BYTES];
-    let mut listing = RawDir::new(directory, &mut buffer);
+    let mut buffer = Vec::with_capacity(LISTING_BYTES);
+    let mut listing = RawDir::new(directory, buffer.spare_capacity_mut());
     let mut names = Vec::new();
     while let Some(entry) = listing.next() {
         let entry = entry.map_err(|errno| LayerError::file("list", path, errno))?;

@@ -3,6 +3,7 @@
 use tar::Header;
 
 use super::BLOCK_BYTES;
+use super::sparse::SparseParts;
 
 /// A header block whose checksum is right.
 pub(crate) struct Block<'a>(&'a Header);
@@ -63,7 +64,7 @@ impl<'a> Block<'a> {
     }
 
     /// GNU's old sparse map: its first entries, whether more blocks of it follow, and the file's full size.
-    pub(crate) fn old_sparse(&self) -> Option<(Vec<(u64, u64)>, bool, u64)> {
+    pub(crate) fn old_sparse(&self) -> Option<(SparseParts, bool, u64)> {
         let bytes = self.0.as_bytes();
         let map = sparse_entries(&bytes[386..482])?;
         let full = u64::try_from(number(&bytes[483..495])?).ok()?;
@@ -72,12 +73,12 @@ impl<'a> Block<'a> {
 }
 
 /// The entries of one more block of GNU's old sparse map, and whether another follows.
-pub(crate) fn old_sparse_extension(bytes: &[u8; BLOCK_BYTES]) -> Option<(Vec<(u64, u64)>, bool)> {
+pub(crate) fn old_sparse_extension(bytes: &[u8; BLOCK_BYTES]) -> Option<(SparseParts, bool)> {
     Some((sparse_entries(&bytes[..504])?, bytes[504] != 0))
 }
 
 /// Offsets and lengths in fields of 12 bytes; an empty one ends them.
-fn sparse_entries(bytes: &[u8]) -> Option<Vec<(u64, u64)>> {
+fn sparse_entries(bytes: &[u8]) -> Option<SparseParts> {
     let mut entries = Vec::new();
     for entry in bytes.chunks_exact(24) {
         if entry[0] == 0 {

@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn malformed_records_are_refused() {
         for bytes in [
-            &b"5 a=\n"[..],
+            &b"4 a=\n"[..],
             b"x a=b\n",
             b"99 a=b\n",
             b"6 a=bc",

@@ -109,10 +109,7 @@ impl<R: Read> TarReader<R> {
                 }
                 b'L' => before.long_name = Some(c_string(self.extension(&header)?)),
                 b'K' => before.long_link = Some(c_string(self.extension(&header)?)),
-                b'V' => {
-                    self.remaining = self.size(&header)?;
-                    self.padding = padding(self.remaining);
-                }
+                b'V' => self.expect(self.size(&header)?),
                 _ => return self.member(&header, before).map(Some),
             }
             pending = true;
@@ -134,7 +131,7 @@ impl<R: Read> TarReader<R> {
             match self.source.read(&mut bytes).map_err(LayerError::Input)? {
                 0 => return Ok(()),
                 count if bytes[..count].iter().all(|&byte| byte == 0) => {
-                    self.offset += count as u64
+                    self.offset += count as u64;
                 }
                 _ => return Err(self.malformed("there is something behind its end")),
             }

@@ -5,11 +5,14 @@ use std::io::{self, Read};
 /// A file of this size or more is refused as sparse: a few bytes of archive would keep us busy for hours.
 pub(crate) const MAX_SPARSE_BYTES: u64 = 1 << 40;
 
+/// Offset and length of parts of a file.
+pub(crate) type SparseParts = Vec<(u64, u64)>;
+
 /// Where a sparse file's bytes belong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SparseMap {
-    /// Offset and length of each part, in order.
-    pub(crate) parts: Vec<(u64, u64)>,
+    /// In order.
+    pub(crate) parts: SparseParts,
     /// The file's full size.
     pub(crate) size: u64,
 }

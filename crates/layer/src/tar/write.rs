@@ -4,7 +4,7 @@
 //!   mark directly after the directory.
 //! - Headers are ustar. What does not fit (long names that cannot be split, large numbers, times before
 //!   1970, extended attributes) comes before them in a pax header, its records in a fixed order.
-//! - Times are whole seconds, rounded down, as BuildKit and Docker write them.
+//! - Times are whole seconds, rounded down, as `BuildKit` and Docker write them.
 //! - User and group names are empty, and the pax headers' own names depend on the entry's name only.
 //! - Sparse files are written out, holes as zeros, and two zero blocks end the archive.
 //!
@@ -296,13 +296,11 @@ fn octal(number: u64, largest: u64, key: &[u8], records: &mut Vec<u8>) -> u64 {
 }
 
 fn seconds(mtime: Mtime, records: &mut Vec<u8>) -> u64 {
-    match u64::try_from(mtime.seconds) {
-        Ok(seconds) => octal(seconds, MAX_OCTAL_12, b"mtime", records),
-        Err(_) => {
-            pax::put_record(records, b"mtime", mtime.seconds.to_string().as_bytes());
-            0
-        }
+    if let Ok(seconds) = u64::try_from(mtime.seconds) {
+        return octal(seconds, MAX_OCTAL_12, b"mtime", records);
     }
+    pax::put_record(records, b"mtime", mtime.seconds.to_string().as_bytes());
+    0
 }
 
 const fn entry_type(kind: &EntryKind) -> EntryType {

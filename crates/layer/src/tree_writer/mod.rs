@@ -87,7 +87,7 @@ impl TreeWriter {
             self.mark_opaque(directory.as_fd(), &path)?;
         }
         let kind = EntryKind::Directory { opaque };
-        self.record(&mut tree, &path, kind, attributes)
+        record(&mut tree, &path, kind, attributes)
     }
 
     /// Makes a file.
@@ -121,7 +121,7 @@ impl TreeWriter {
             size: written.size,
             digest: written.digest,
         };
-        self.record(&mut self.tree(), &path, kind, attributes)
+        record(&mut self.tree(), &path, kind, attributes)
     }
 
     /// Makes a symbolic link that says `target`.
@@ -138,7 +138,7 @@ impl TreeWriter {
         };
         self.finish_node(directory.as_fd(), &path, &attributes)?;
         let target = target.to_vec();
-        self.record(
+        record(
             &mut self.tree(),
             &path,
             EntryKind::Symlink { target },
@@ -177,7 +177,7 @@ impl TreeWriter {
         linkat(&from, file, &directory, name, AtFlags::empty())
             .map_err(|errno| LayerError::file("create hard link", &path, errno))?;
         let kind = EntryKind::Hardlink { target };
-        self.record(&mut self.tree(), &path, kind, &node.attributes)
+        record(&mut self.tree(), &path, kind, &node.attributes)
     }
 
     /// Makes a device or a named pipe. A device that this user namespace may not make is only in the index.
@@ -211,7 +211,7 @@ impl TreeWriter {
             xattrs: Vec::new(),
             ..attributes.clone()
         };
-        self.record(&mut self.tree(), &path, kind.clone(), &attributes)
+        record(&mut self.tree(), &path, kind.clone(), &attributes)
     }
 
     /// Says that `path` of lower layers is gone. What this layer itself has there stays, and hides it.
@@ -234,7 +234,7 @@ impl TreeWriter {
         )
         .map_err(|errno| LayerError::file("create whiteout", &path, errno))?;
         let attributes = Attributes::with_mode(0);
-        self.record(&mut tree, &path, EntryKind::Whiteout, &attributes)
+        record(&mut tree, &path, EntryKind::Whiteout, &attributes)
     }
 
     /// Says that of the directory `path` only what this layer has is left. It is made where it is missing.
@@ -282,28 +282,6 @@ impl TreeWriter {
         let mut tree = self.tree();
         self.remove(&mut tree, &path)?;
         Ok(path)
-    }
-
-    fn record(
-        &self,
-        tree: &mut Tree,
-        path: &[u8],
-        kind: EntryKind,
-        attributes: &Attributes,
-    ) -> Result<()> {
-        if tree.len() >= MAX_ENTRIES {
-            return Err(LayerError::entry(
-                path,
-                "more entries than a layer can have",
-            ));
-        }
-        let node = Node {
-            kind,
-            attributes: attributes.clone(),
-            origin: Origin::Given,
-        };
-        tree.insert(path, node);
-        Ok(())
     }
 
     fn make_directory(&self, path: &[u8], mode: u32) -> Result<()> {
@@ -408,6 +386,23 @@ impl TreeWriter {
         let parent = self.real_directory(&mut self.tree(), parent)?;
         Ok(join(&parent, name))
     }
+}
+
+/// Remembers what was written.
+fn record(tree: &mut Tree, path: &[u8], kind: EntryKind, attributes: &Attributes) -> Result<()> {
+    if tree.len() >= MAX_ENTRIES {
+        return Err(LayerError::entry(
+            path,
+            "more entries than a layer can have",
+        ));
+    }
+    let node = Node {
+        kind,
+        attributes: attributes.clone(),
+        origin: Origin::Given,
+    };
+    tree.insert(path, node);
+    Ok(())
 }
 
 fn missing_target(path: &[u8]) -> LayerError {
