@@ -14,7 +14,7 @@ RUN --mount=type=cache,target=/root/.cargo/registry \
     --mount=type=cache,target=/src/target \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=cargo,target=/root/.cargo/config.toml \
-    cargo build --locked --profile "$PROFILE" --package rbuild-cli \
+    cargo build --locked --profile "$PROFILE" --package rbuild \
  && cp "$(ls -t target/*/*/rbuild | head -n 1)" /usr/local/bin/rbuild
 
 FROM scratch

@@ -11,7 +11,7 @@ STATE ?= $(CURDIR)/target/make
 .PHONY: build demo test bench packages toolchain
 
 build: toolchain
-	$(CARGO) build --locked --release --package rbuild-cli
+	$(CARGO) build --locked --release --package rbuild
 	mkdir -p target/release
 	ln -f "$$(ls -t target/*-*/release/rbuild | head -n 1)" target/release/rbuild
 
