@@ -1,6 +1,35 @@
 //! Syntax tree + options + base configs → one graph of operations for the whole build; lints.
 //!
-//! Pure: base images are resolved through a trait that the caller implements, nothing is executed, no file is read.
+//! ```text
+//! Dockerfile ─┐                              ┌─ Plan: vertices (Image, Context, Git, Http, Exec, File, Merge)
+//! PlanOptions ┼─ plan ── asks ──▶ Images     ├─ ImageOutput for each platform: root vertex + config + history
+//!             │           (the caller's)     └─ warnings that count after `# check=`
+//!             └─ base_images: what it will ask for, to be resolved ahead and in parallel
+//! ```
+//!
+//! Pure: base images are resolved through [`Images`], which the caller implements; nothing is executed, no file is
+//! read, nothing is keyed or cached. Only what the target needs is planned, and equal operations on equal inputs
+//! are one vertex, whatever stage or platform asks.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use rbuild_dockerfile::{Source, parse};
+//! use rbuild_image::Platform;
+//! use rbuild_plan::{Images, PlanOptions, ResolveError, ResolvedImage, plan, to_dot};
+//!
+//! struct Offline;
+//! impl Images for Offline {
+//!     fn resolve(&self, name: &str, _: &Platform) -> Result<Arc<ResolvedImage>, ResolveError> {
+//!         Err(ResolveError::new(format!("{name}: no registry here")))
+//!     }
+//! }
+//!
+//! let source = Source::new("Dockerfile", "FROM scratch\nCOPY app /\nCMD [\"/app\"]\n");
+//! let dockerfile = parse(&source).dockerfile.expect("a good file");
+//! let planned = plan(&source, &dockerfile, &PlanOptions::default(), &Offline).expect("scratch is no image");
+//! assert!(to_dot(&planned.plan).contains("COPY app /"));
+//! assert_eq!(planned.plan.outputs[0].config.config.cmd.as_deref(), Some(["/app".to_owned()].as_slice()));
+//! ```
 #![forbid(unsafe_code)]
 
 mod bases;
@@ -12,6 +41,7 @@ mod display;
 mod draw;
 mod env;
 mod git_url;
+mod given;
 mod globals;
 mod go;
 mod graph;

@@ -7,15 +7,16 @@
 
 use std::collections::BTreeSet;
 
-use rbuild_dockerfile::{Diagnostic, Dockerfile, InstructionKind, Source, Span};
+use rbuild_dockerfile::{Diagnostic, Dockerfile, InstructionKind, Source};
 use rbuild_image::Platform;
 
 use crate::bases::{self, Resolver};
 use crate::build::{Build, Prefix, TargetOrigin};
 use crate::dispatch::{self, Stage};
+use crate::given::{epoch, unused_build_args};
 use crate::globals::{self, Globals};
 use crate::lint::Checks;
-use crate::platform_args::{BuildArgs, is_proxy, proxy_env};
+use crate::platform_args::{BuildArgs, proxy_env};
 use crate::reach::{Base, Role, StageGraph, StageIndex, Triggers};
 use crate::report::Report;
 use crate::stage::{StageState, Tree};
@@ -345,58 +346,4 @@ fn add_output(build: &Build<'_>, plan: &mut Plan, mut state: StageState) {
         config: state.config,
         base_history: state.base_history,
     });
-}
-
-/// `SOURCE_DATE_EPOCH`, from a build arg or a global ARG.
-fn epoch(build: &Build<'_>, report: &mut Report) -> Option<i64> {
-    const NAME: &str = "SOURCE_DATE_EPOCH";
-    let text = build
-        .args
-        .get(NAME)
-        .map(String::as_str)
-        .or_else(|| build.globals.env.get(NAME))
-        .filter(|text| !text.is_empty())?;
-    let seconds = text.parse().ok();
-    if seconds.is_none() {
-        let message = format!("invalid {NAME}: {text}");
-        let mistake = Diagnostic::error("invalid-epoch", message, Span::default());
-        report.push(mistake.with_help("seconds since 1970, as a whole number"));
-    }
-    seconds
-}
-
-/// Build args that no ARG declares and that mean nothing by themselves.
-fn unused_build_args(dockerfile: &Dockerfile, options: &PlanOptions) -> Vec<String> {
-    let mut declared = BTreeSet::new();
-    let stages = dockerfile
-        .stages
-        .iter()
-        .flat_map(|stage| &stage.instructions);
-    for instruction in dockerfile.global_args.iter().chain(stages) {
-        if let InstructionKind::Arg(items) = &instruction.kind {
-            declared.extend(items.iter().map(|item| item.name.value.as_str()));
-        }
-    }
-    let is_known = |name: &str| {
-        declared.contains(name)
-            || is_proxy(name)
-            || name.starts_with("BUILDKIT_")
-            || name.starts_with("TARGET")
-            || [
-                "BUILDPLATFORM",
-                "BUILDOS",
-                "BUILDOSVERSION",
-                "BUILDARCH",
-                "BUILDVARIANT",
-            ]
-            .contains(&name)
-            || name == "SOURCE_DATE_EPOCH"
-    };
-    let names: BTreeSet<&String> = options
-        .build_args
-        .iter()
-        .map(|(name, _)| name)
-        .filter(|name| !is_known(name))
-        .collect();
-    names.into_iter().cloned().collect()
 }

@@ -6,13 +6,18 @@
 //! COPY --from=y ──dep──▶ node y        a `--from` or a mount names
 //! ```
 
+mod cycles;
+mod from;
+mod node;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use rbuild_dockerfile::{
-    Diagnostic, Expanded, Instruction, InstructionKind, Severity, Span, Stage, Word,
-};
+use rbuild_dockerfile::{Diagnostic, Instruction, InstructionKind, Span, Stage, Word};
 use rbuild_image::{Platform, Reference};
+
+use from::{from_platform, report_undeclared, undeclared_help};
+pub(crate) use node::{Base, Command, Node, Role, StageIndex, Trigger, Triggers};
 
 use crate::build::Build;
 use crate::contexts;
@@ -20,82 +25,6 @@ use crate::env::Env;
 use crate::lint::rules;
 use crate::report::Report;
 use crate::{NamedContext, mounts, near, words};
-
-/// A node's place in [`StageGraph::nodes`].
-pub(crate) type StageIndex = usize;
-
-/// What a stage starts from.
-#[derive(Debug, Clone)]
-pub(crate) enum Base {
-    /// Nothing.
-    Scratch,
-    /// Another stage of the file.
-    Stage(StageIndex),
-    /// An image, as written.
-    Image(String),
-    /// `--build-context`: its name and what it is. Never `Target`.
-    Context(String, NamedContext),
-}
-
-/// Whether a node runs instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// A stage of the file.
-    Stage,
-    /// A stage whose content a named context replaces: its instructions do not count.
-    Replaced,
-    /// Something that `--from` names and that is no stage.
-    Foreign,
-}
-
-/// Where an instruction comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trigger {
-    /// The stage itself.
-    Written,
-    /// An ONBUILD of its base.
-    OnBuild,
-}
-
-/// An instruction and the nodes its `--from`s name: one for COPY, one for each mount of RUN.
-#[derive(Debug)]
-pub(crate) struct Command<'a> {
-    pub(crate) instruction: Cow<'a, Instruction>,
-    pub(crate) sources: Vec<Option<StageIndex>>,
-    pub(crate) trigger: Trigger,
-}
-
-/// A stage, or something that stands for one.
-#[derive(Debug)]
-pub(crate) struct Node<'a> {
-    /// What steps are called by: the name, or `stage-1`; empty if it is the only one.
-    pub(crate) label: String,
-    /// The name after AS, in lower case.
-    pub(crate) name: Option<String>,
-    pub(crate) base: Base,
-    /// The base as written, for messages and lookups.
-    pub(crate) base_text: String,
-    /// `--platform=`
-    pub(crate) platform: Option<Platform>,
-    pub(crate) span: Span,
-    pub(crate) role: Role,
-    pub(crate) commands: Vec<Command<'a>>,
-    /// Needed nodes and where they are named.
-    pub(crate) needs: Vec<(StageIndex, Span)>,
-    /// How many steps its vertex names count to.
-    pub(crate) total: usize,
-    /// Whether the base's ONBUILD instructions have been put in.
-    pub(crate) triggers: Triggers,
-}
-
-/// Whether ONBUILD instructions have been looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Triggers {
-    /// Not yet.
-    Pending,
-    /// They are in `commands`.
-    Inserted,
-}
 
 /// All nodes of one platform's build.
 #[derive(Debug, Default)]
@@ -435,55 +364,6 @@ impl<'a> StageGraph<'a> {
         self.foreign.insert(text.clone(), index);
         Ok(index)
     }
-
-    /// Stages that need themselves, by way of others or at once.
-    pub(crate) fn report_cycles(&self, report: &mut Report) {
-        let mut marks = vec![Mark::Unseen; self.nodes.len()];
-        for start in 0..self.nodes.len() {
-            if let Some((index, span)) = self.cycle_from(start, &mut marks) {
-                let message = format!(
-                    "circular dependency detected on stage: {}",
-                    self.nodes[index].label
-                );
-                report.push(Diagnostic::error("circular-dependency", message, span));
-                return;
-            }
-        }
-    }
-
-    /// A depth-first walk with its own stack: a file may have as many stages as it likes.
-    fn cycle_from(&self, start: StageIndex, marks: &mut [Mark]) -> Option<(StageIndex, Span)> {
-        if marks[start] != Mark::Unseen {
-            return None;
-        }
-        marks[start] = Mark::Open;
-        let mut path = vec![(start, 0)];
-        while let Some((index, next)) = path.last_mut() {
-            let index = *index;
-            let Some(&(need, span)) = self.nodes[index].needs.get(*next) else {
-                marks[index] = Mark::Closed;
-                path.pop();
-                continue;
-            };
-            *next += 1;
-            match marks[need] {
-                Mark::Open => return Some((need, span)),
-                Mark::Closed => {}
-                Mark::Unseen => {
-                    marks[need] = Mark::Open;
-                    path.push((need, 0));
-                }
-            }
-        }
-        None
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    Unseen,
-    Open,
-    Closed,
 }
 
 /// Whether an instruction counts in `[stage 2/5]`.
@@ -495,85 +375,4 @@ fn is_step(kind: &InstructionKind) -> bool {
             | InstructionKind::Run(_)
             | InstructionKind::Workdir(_)
     )
-}
-
-/// `FROM --platform=`, expanded and understood.
-fn from_platform(
-    written: &Word,
-    stage: &Stage,
-    build: &Build<'_>,
-    report: &mut Report,
-) -> Result<Platform, Diagnostic> {
-    let expanded = words::expand(&written.value, build.escape, &build.globals.env)
-        .map_err(|reason| words::mistake(&reason, written.span))?;
-    report_undeclared(build, &expanded.undefined, written.span, report);
-    let fail = |message: String| {
-        let mistake = Diagnostic::error("invalid-platform", message, written.span);
-        undeclared_help(mistake, build, &expanded.undefined)
-    };
-    if expanded.text.is_empty() {
-        let message = format!("empty platform value from expression {}", written.value);
-        return Err(fail(message));
-    }
-    let platform: Platform = expanded.text.parse().map_err(|reason| {
-        fail(format!(
-            "failed to parse platform {}: {reason}",
-            written.value
-        ))
-    })?;
-    let platform = platform.normalized();
-    lint_platform(written, &expanded, &platform, stage, build, report);
-    Ok(platform)
-}
-
-fn lint_platform(
-    written: &Word,
-    expanded: &Expanded,
-    platform: &Platform,
-    stage: &Stage,
-    build: &Build<'_>,
-    report: &mut Report,
-) {
-    const TARGET: &str = "TARGETPLATFORM";
-    let used = &expanded.used;
-    if *used == [TARGET]
-        && expanded.undefined.is_empty()
-        && build.globals.env.get(TARGET) == Some(&expanded.text)
-    {
-        report.push(rules::redundant_target_platform(
-            &written.value,
-            written.span,
-        ));
-    }
-    let name = stage
-        .from
-        .name
-        .as_ref()
-        .map(|name| name.value.to_lowercase());
-    let is_named_after = name
-        .is_some_and(|name| name.contains(&platform.os) || name.contains(&platform.architecture));
-    if used.is_empty() && expanded.undefined.is_empty() && !is_named_after {
-        report.push(rules::constant_platform(&expanded.text, written.span));
-    }
-}
-
-fn report_undeclared(build: &Build<'_>, undefined: &[String], span: Span, report: &mut Report) {
-    for name in undefined {
-        if !build.globals.declared.contains(name) {
-            let options = build.globals.declared.iter().map(String::as_str);
-            let suggestion = near::nearest(name, options);
-            report.push(rules::undefined_arg_in_from(name, suggestion, span));
-        }
-    }
-}
-
-fn undeclared_help(mistake: Diagnostic, build: &Build<'_>, undefined: &[String]) -> Diagnostic {
-    debug_assert_eq!(mistake.severity, Severity::Error);
-    let suggestion = undefined
-        .iter()
-        .find_map(|name| near::nearest(name, build.globals.env.names()));
-    match suggestion {
-        Some(name) => mistake.with_help(format!("did you mean {name}?")),
-        None => mistake,
-    }
 }

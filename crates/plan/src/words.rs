@@ -14,7 +14,20 @@ impl Variables for Env {
 
 /// Expands `text` as one word: quotes are taken off.
 pub(crate) fn expand(text: &str, escape: Escape, env: &Env) -> Result<Expanded, ExpandError> {
+    if is_plain(text, escape) {
+        return Ok(Expanded {
+            text: text.to_owned(),
+            ..Expanded::default()
+        });
+    }
     rbuild_dockerfile::expand(text, escape, env)
+}
+
+/// Whether expansion leaves `text` as it is: most words of most files.
+fn is_plain(text: &str, escape: Escape) -> bool {
+    let escape = escape.char() as u8;
+    let is_special = |byte: u8| matches!(byte, b'$' | b'\'' | b'"') || byte == escape;
+    !text.bytes().any(is_special)
 }
 
 /// The diagnostic for a word that cannot be expanded.

@@ -1,7 +1,5 @@
 //! RUN.
 
-use std::fmt::Write as _;
-
 use rbuild_dockerfile::{Command, Run, RunScript, Word};
 
 use super::command::with_shell;
@@ -18,6 +16,9 @@ const SCRIPT_DIRECTORY: &str = "/dev/pipes";
 
 /// The mode of such a script.
 const SCRIPT_MODE: u32 = 0o755;
+
+/// Where programs look for an SSH agent.
+const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 
 /// What a RUN executes.
 struct Program {
@@ -48,13 +49,13 @@ impl Step<'_, '_, '_> {
         mounts.list.extend(program.script);
 
         let printed = self.printed(&program.args);
-        let mut variables = self.stage.state.env.clone();
+        let mut variables = self.stage.state.env.to_list();
         if let Some(socket) = &mounts.agent
-            && variables.get("SSH_AUTH_SOCK").is_none()
+            && self.stage.state.env.get(AGENT_VARIABLE).is_none()
         {
-            variables.set("SSH_AUTH_SOCK", socket);
+            variables.push(format!("{AGENT_VARIABLE}={socket}"));
         }
-        let exec = self.exec(program.args, &variables, mounts.list, network, security);
+        let exec = self.exec(program.args, variables, mounts.list, network, security);
         let vertex = self.vertex(Operation::Exec(Box::new(exec)), name, self.cache_use());
         let id = self.stage.plan.add(vertex, &mounts.inputs);
         self.state().tree = Tree::Layers(id);
@@ -65,7 +66,7 @@ impl Step<'_, '_, '_> {
     fn exec(
         &self,
         args: Vec<String>,
-        variables: &Env,
+        variables: Vec<String>,
         mounts: Vec<ExecMount>,
         network: NetworkMode,
         security: SecurityMode,
@@ -73,10 +74,10 @@ impl Step<'_, '_, '_> {
         let state = &self.stage.state;
         let build = self.stage.build;
         let options = build.options;
-        let is_undeclared = |entry: &&String| variables.get(env::split(entry).0).is_none();
+        let is_undeclared = |entry: &&String| state.env.get(env::split(entry).0).is_none();
         Exec {
             args,
-            env: variables.to_list(),
+            env: variables,
             proxy_env: build
                 .proxy_env
                 .iter()
@@ -216,17 +217,16 @@ impl Step<'_, '_, '_> {
     /// `|2 A=1 B=2 /bin/sh -c make`: the ARGs that the step sees, as they are now, and its arguments.
     fn printed(&self, args: &[String]) -> String {
         let state = &self.stage.state;
+        if state.args.is_empty() {
+            return args.join(" ");
+        }
         let mut values = Env::default();
         for arg in &state.args {
             let value = state.env.get(&arg.name).or(arg.value.as_deref());
             values.set(&arg.name, value.unwrap_or_default());
         }
         let values = values.to_list();
-        let mut text = String::new();
-        if !values.is_empty() {
-            let _ = write!(text, "|{} {} ", values.len(), values.join(" "));
-        }
-        text + &args.join(" ")
+        format!("|{} {} {}", values.len(), values.join(" "), args.join(" "))
     }
 }
 
