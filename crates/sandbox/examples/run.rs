@@ -27,12 +27,12 @@ fn main() -> ExitCode {
     spec.hosts = std::fs::read_to_string("/etc/hosts").ok();
     spec.resolv_conf = std::fs::read_to_string("/etc/resolv.conf").ok();
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    let stdio = Stdio::Descriptors {
+    let streams = Stdio::Descriptors {
         stdin: Some(stdin.as_fd()),
         stdout: stdout.as_fd(),
         stderr: stderr.as_fd(),
     };
-    match spawn(&spec, stdio, &[]).and_then(rbuild_sandbox::Running::wait) {
+    match spawn(&spec, streams, &[]).and_then(rbuild_sandbox::Running::wait) {
         Ok(exit) => ExitCode::from(u8::try_from(exit.code()).unwrap_or(1)),
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
