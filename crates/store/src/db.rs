@@ -21,6 +21,9 @@ const BUSY_ATTEMPTS: i32 = 120_000;
 /// Pages in the log at which a commit folds it itself, if nobody called [`Db::checkpoint`] (16 MB).
 const CHECKPOINT_PAGES: u32 = 4_000;
 
+/// How long a checkpoint waits for others: what it cannot fold now, the next one will.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(50);
+
 /// Prepared statements kept per connection: more than there are different ones in this crate.
 const STATEMENTS: usize = 128;
 
@@ -113,7 +116,8 @@ impl Db {
         outcome.map_err(|fault| fault.explain(what))
     }
 
-    /// Folds the log into the database as far as readers allow, and syncs both.
+    /// Folds the log into the database as far as readers allow, and syncs both. If nobody reads or writes for a
+    /// moment, the log is emptied too: the first of the next processes would have to read all of it.
     pub(crate) fn checkpoint(&self) -> Result<()> {
         let what = "fold the log";
         let mut slot = lock(&self.writer);
@@ -121,7 +125,14 @@ impl Db {
             Some(writer) => writer,
             none => none.insert(connect(&self.path)?),
         };
-        match writer.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        writer
+            .busy_timeout(CHECKPOINT_PATIENCE)
+            .map_err(StoreError::database(what))?;
+        let outcome = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        writer
+            .busy_handler(Some(wait_for_turn))
+            .map_err(StoreError::database(what))?;
+        match outcome {
             Err(error) if !is_busy(&error) => Err(StoreError::database(what)(error)),
             _ => Ok(()),
         }
