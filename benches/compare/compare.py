@@ -88,6 +88,7 @@ class Rbuild(Tool):
 
 class Buildah(Tool):
     name = "buildah"
+    isolation = "oci"
 
     def buildah(self, *arguments):
         where = ["--root", self.state / "root", "--runroot", self.state / "run", "--storage-driver", "overlay"]
@@ -95,7 +96,15 @@ class Buildah(Tool):
 
     def build(self, context, tag, args):
         words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
-        return self.buildah("build", "--layers", "--tls-verify=false", "--quiet", "-t", tag, *words, context)
+        options = ["--isolation", self.isolation, "--network", "host", "--layers", "--tls-verify=false", "--quiet"]
+        try:
+            return self.buildah("build", *options, "-t", tag, *words, context)
+        except Failed:
+            if self.isolation == "chroot":
+                raise
+            print("note: buildah cannot start containers here (its runtime, or cgroups): chroot isolation", file=sys.stderr)
+            self.isolation = "chroot"
+            return self.build(context, tag, args)
 
     def push(self, tag):
         return self.buildah("push", "--tls-verify=false", "--quiet", tag)
