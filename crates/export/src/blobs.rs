@@ -96,9 +96,8 @@ impl Blobs<'_> {
 
     /// The descriptor of the uncompressed tar: its digest is the diffID, so nothing has to be written.
     fn plain_tar(&self, layer: &BuiltLayer) -> Result<Descriptor, ExportError> {
-        let size = match self.store.diff_id(&layer.id)? {
-            Some((_, size)) => size,
-            None => return Err(ExportError::Layer(layer.id)),
+        let Some((_, size)) = self.store.diff_id(&layer.id)? else {
+            return Err(ExportError::Layer(layer.id));
         };
         Ok(Descriptor::new(
             MediaType::from(media_type::OCI_LAYER),

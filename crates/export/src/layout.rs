@@ -107,13 +107,12 @@ fn write_layout(
         id = Some(config.digest());
         manifests.push((manifest.descriptor, image.platform.clone()));
     }
-    let (top, id) = match (manifests.as_slice(), id) {
-        (&[(ref manifest, _)], Some(id)) => (manifest.clone(), id),
-        _ => {
-            let index = index_document(&manifests)?;
-            put_document(sink, &mut written, &index)?;
-            (index.descriptor.clone(), index.digest())
-        }
+    let (top, id) = if let ([(manifest, _)], Some(id)) = (manifests.as_slice(), id) {
+        (manifest.clone(), id)
+    } else {
+        let index = index_document(&manifests)?;
+        put_document(sink, &mut written, &index)?;
+        (index.descriptor.clone(), index.digest())
     };
     if kind == ArchiveKind::Docker {
         put_bytes(sink, "manifest.json", &canonical_json(&docker)?)?;
@@ -288,10 +287,12 @@ impl LayoutSink for DirectorySink {
             return Ok(());
         }
         let partial = target.with_extension("partial");
-        let file = File::create(&partial).map_err(ExportError::file("create", &partial))?;
-        let mut file = io::BufWriter::new(file);
-        fill(&mut file)?;
-        file.flush().map_err(ExportError::file("write", &partial))?;
+        let created = File::create(&partial).map_err(ExportError::file("create", &partial))?;
+        let mut buffered = io::BufWriter::new(created);
+        fill(&mut buffered)?;
+        buffered
+            .flush()
+            .map_err(ExportError::file("write", &partial))?;
         fs::rename(&partial, &target).map_err(ExportError::file("rename", &partial))
     }
 }

@@ -51,6 +51,8 @@ impl ExecStep<'_> {
             fast: self.fast_key(&base),
         };
         self.step.find_or_make(&keys, &base, || {
+            // Waiting for the base image is not the command's time.
+            self.step.fetcher.fetch(&base)?;
             now_started(&self.step.build.reporter, self.step.id);
             self.make(&base)
         })
@@ -126,7 +128,7 @@ impl ExecStep<'_> {
             .store
             .draft(&self.step.root_attributes(base)?)?;
         let mounted = mounts::prepare(&self.step, self.exec, self.inputs)?;
-        let exit = self.execute(base, &draft, mounted)?;
+        let exit = self.execute(base, &draft, &mounted)?;
         self.check(exit)?;
         let upper = draft.open_diff()?;
         let index = index_upper(upper.as_fd(), OverlayFlavor::detect())?;
@@ -137,9 +139,9 @@ impl ExecStep<'_> {
         &self,
         base: &Stack,
         draft: &LayerDraft,
-        mounted: Mounted,
+        mounted: &Mounted,
     ) -> Result<Exit, StepError> {
-        let spec = self.spec(base, draft, &mounted)?;
+        let spec = self.spec(base, draft, mounted)?;
         let (stdout, stdout_inside) = pipe()?;
         let (stderr, stderr_inside) = pipe()?;
         let stdio = Stdio::Descriptors {
@@ -269,7 +271,7 @@ fn hosts(hostname: &str, extra: &[(String, String)]) -> String {
     let mut text =
         format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     for (name, address) in extra {
-        text.push_str(&format!("{address}\t{name}\n"));
+        text.push_str(&[address, "\t", name, "\n"].concat());
     }
     text
 }

@@ -179,23 +179,20 @@ impl<'a> Fetcher<'a> {
         let draft = store.draft(&RootAttributes::default())?;
         let writer = TreeWriter::new(draft.open_diff()?, OverlayFlavor::detect())?;
         let digest = Digest::try_from(origin.descriptor().digest())?;
-        let extracted = match store.blob(&digest)? {
-            Some(blob) => {
-                let mut source = self.watch(blob.file, origin);
-                extract(decompress(&mut source)?, writer)?
-            }
-            None => {
-                let mut tee = Tee {
-                    source: self.open_remote(origin)?,
-                    copy: store.blob_writer()?,
-                };
-                let mut source = self.watch(&mut tee, origin);
-                let extracted = extract(decompress(&mut source)?, writer)?;
-                io::copy(&mut source, &mut io::sink()).map_err(StepError::Download)?;
-                tee.copy
-                    .commit(Some(&digest), Some(origin.descriptor().size()))?;
-                extracted
-            }
+        let extracted = if let Some(blob) = store.blob(&digest)? {
+            let mut source = self.watch(blob.file, origin);
+            extract(decompress(&mut source)?, writer)?
+        } else {
+            let mut tee = Tee {
+                source: self.open_remote(origin)?,
+                copy: store.blob_writer()?,
+            };
+            let mut source = self.watch(&mut tee, origin);
+            let extracted = extract(decompress(&mut source)?, writer)?;
+            io::copy(&mut source, &mut io::sink()).map_err(StepError::Download)?;
+            tee.copy
+                .commit(Some(&digest), Some(origin.descriptor().size()))?;
+            extracted
         };
         if extracted.diff_id != diff_id {
             return Err(StepError::DiffId {

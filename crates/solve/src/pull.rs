@@ -47,13 +47,13 @@ pub fn pull(
     });
     announce(&plan, build);
     let fetcher = Fetcher::new(build, &plan);
-    let fetched = fetcher
+    let layers = fetcher
         .fetch(&stack)
         .map_err(|error| step_failed(root, error));
-    let ended = fetched.as_ref().map(|_| ()).map_err(|error| match error {
+    let ended = layers.as_ref().map(|_| ()).map_err(|error| match error {
         SolveError::Step { vertex, .. } => Some(*vertex),
         SolveError::Cancelled => None,
     });
     finish_images(&plan, build, &fetcher, ended);
-    fetched
+    layers
 }

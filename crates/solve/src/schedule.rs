@@ -50,7 +50,7 @@ pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
         ran.and_then(|()| digested.map_err(|(vertex, error)| step_failed(vertex, error)))
             .and_then(|()| schedule.fetch_outputs())
     });
-    let ended = ran.as_ref().map(|()| ()).map_err(|error| match error {
+    let ended = ran.as_ref().copied().map_err(|error| match error {
         SolveError::Step { vertex, .. } => Some(*vertex),
         SolveError::Cancelled => None,
     });
@@ -182,10 +182,11 @@ impl<'a> Schedule<'a> {
     ) -> Result<(), SolveError> {
         let mut failure = None;
         loop {
-            if failure.is_none() && !self.build.cancel.is_cancelled() {
-                if let Err(error) = self.advance(scope) {
-                    self.fail(&mut failure, error);
-                }
+            if failure.is_none()
+                && !self.build.cancel.is_cancelled()
+                && let Err(error) = self.advance(scope)
+            {
+                self.fail(&mut failure, error);
             }
             if self.running == 0 {
                 break;
