@@ -33,6 +33,7 @@ impl App {
             None => environment.default_root()?,
         };
         let config = load_config(&environment, global.config.as_deref())?;
+        raise_descriptor_limit();
         enter_namespaces()?;
         Ok(Self {
             environment,
@@ -88,9 +89,9 @@ impl App {
         Ok(HttpClient::new(self.store()?.root().join("http"), agent))
     }
 
-    /// What is done when a build is over and its result is there: nothing that the user waits for needs it.
-    pub(crate) fn after_build(&self) -> anyhow::Result<()> {
-        Ok(())
+    /// Leaves the store to be synced and swept, by a process that nobody waits for.
+    pub(crate) fn maintain_store(&self) {
+        crate::maintenance::start(&self.root);
     }
 
     /// The platform that images are for unless somebody says otherwise.
@@ -110,6 +111,18 @@ fn enter_namespaces() -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Every layer in use holds a descriptor: as many as the system permits.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Fewer descriptors only matter to builds with very many layers.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// `--config`, else the user's file, else the machine's, else the defaults.

@@ -63,6 +63,9 @@ pub(crate) enum Command {
     Du(du::Args),
     /// Show the version
     Version(version::Args),
+    /// Sync and sweep the store; builds start it by themselves
+    #[command(hide = true)]
+    Maintain,
     /// Write a completion script for a shell
     Completion {
         /// Which shell
@@ -89,6 +92,7 @@ const VERBS: &[&str] = &[
     "version",
     "completion",
     "help",
+    "maintain",
 ];
 
 /// Options that may stand before a verb and take a value.

@@ -10,6 +10,7 @@ mod base_images;
 mod commands;
 mod failure;
 mod interrupt;
+mod maintenance;
 mod render;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rm(args) => rm::run(&app, &args),
         Command::Prune(args) => prune::run(&app, &args),
         Command::Du(args) => du::run(&app, &args),
+        Command::Maintain => maintenance::run(app.store()?).map(|()| ExitCode::SUCCESS),
         Command::Version(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),
     }
 }

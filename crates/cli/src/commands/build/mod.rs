@@ -91,8 +91,9 @@ fn build(
     let solution = solve(&planned.plan, &build)
         .map_err(|error| explain::step(error, &planned.plan, &inputs.source))?;
     let outcome = export(app, request, &planned, &solution, &steps)?;
-    drop(build);
-    app.after_build()?;
+    if solution.executed > 0 {
+        app.maintain_store();
+    }
     Ok(Finished::Built(outcome))
 }
 
