@@ -95,7 +95,7 @@ fn both_parsers_see_the_same_bases_and_names() {
     }
 }
 
-/// Where they part, BuildKit is on our side: the text, whether we accept it, whether they do.
+/// Where the two part. The reference implementation is on our side: the text, whether we accept it, whether they do.
 const DIFFERENCES: &[(&str, bool, bool)] = &[
     // An array may be empty.
     ("FROM a\nENTRYPOINT []\n", true, false),
