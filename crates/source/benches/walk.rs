@@ -35,7 +35,7 @@ fn walks(criterion: &mut Criterion) {
     let open =
         |rules: IgnoreRules| Context::open(context.path(), rules).expect("the context is there");
     let plain = open(IgnoreRules::none());
-    let ruled = open(rules);
+    let filtered = open(rules);
     // What was just written is not trusted yet.
     std::thread::sleep(std::time::Duration::from_millis(50));
     let walk = |context: &Context, cache: Option<&Path>| {
@@ -45,7 +45,7 @@ fn walks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("walk 50,000 files");
     group.sample_size(20);
     group.bench_function("no stat cache", |bencher| {
-        bencher.iter(|| walk(&plain, None))
+        bencher.iter(|| walk(&plain, None));
     });
     group.bench_function("first stat cache", |bencher| {
         bencher.iter_batched(
@@ -55,10 +55,10 @@ fn walks(criterion: &mut Criterion) {
         );
     });
     group.bench_function("stat cache", |bencher| {
-        bencher.iter(|| walk(&plain, Some(&cache)))
+        bencher.iter(|| walk(&plain, Some(&cache)));
     });
     group.bench_function("stat cache, rules", |bencher| {
-        bencher.iter(|| walk(&ruled, Some(&cache)))
+        bencher.iter(|| walk(&filtered, Some(&cache)));
     });
     group.bench_function("one file changed", |bencher| {
         bencher.iter_batched(
@@ -75,7 +75,7 @@ fn walks(criterion: &mut Criterion) {
     }
     let small = Context::open(small.path(), IgnoreRules::none()).expect("the context is there");
     criterion.bench_function("walk 20 files", |bencher| {
-        bencher.iter(|| walk(&small, None))
+        bencher.iter(|| walk(&small, None));
     });
 }
 

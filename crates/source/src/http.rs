@@ -5,7 +5,7 @@
 //! <cache>/<blake3 of the URL>-<sha256>    the body
 //! ```
 //!
-//! The server is asked with the ETag (or the date) of what is kept, and answers 304 if that is still right. With a
+//! The server is asked with the `ETag` (or the date) of what is kept, and answers 304 if that is still right. With a
 //! checksum that the kept body has, it is not asked at all.
 
 use std::fs::{self, File};
@@ -28,7 +28,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Read from the network at once.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// What a file from the web has for a mode, as BuildKit.
+/// What a file from the web has for a mode, as `BuildKit` has it.
 const FILE_MODE: u32 = 0o600;
 /// Changes with the layout of the cache's JSON: what is older is downloaded again.
 const CACHE_VERSION: u32 = 1;
@@ -104,7 +104,7 @@ impl HttpClient {
         if let (Some(kept), Some(checksum)) = (&kept, request.checksum)
             && kept.facts.sha256 == checksum
         {
-            return Ok(kept.reopened(self)?);
+            return kept.reopened(self);
         }
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;

@@ -307,7 +307,7 @@ impl OciLayout {
 }
 
 fn kind(descriptor: &Descriptor) -> Option<ManifestKind> {
-    ManifestKind::of_media_type(&descriptor.media_type().to_string())
+    ManifestKind::of_media_type(descriptor.media_type().as_ref())
 }
 
 fn is_digest(descriptor: &Descriptor, digest: &Digest) -> bool {

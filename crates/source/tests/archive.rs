@@ -1,5 +1,5 @@
 //! Archives: contexts on standard input, and what ADD unpacks.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::fs::{self, File};
 use std::io::{Cursor, Write};

@@ -367,7 +367,7 @@ fn many_checkouts_of_one_remote_at_once_succeed() {
         for number in 0..6 {
             let (bench, remote) = (&bench, &remote);
             scope.spawn(move || {
-                assert_eq!(bench.checkout(&remote.url(), &number.to_string()), ["a"])
+                assert_eq!(bench.checkout(&remote.url(), &number.to_string()), ["a"]);
             });
         }
     });

@@ -153,7 +153,7 @@ fn passing_failures_are_tried_again_and_lasting_ones_are_not() {
     };
     let file = client
         .fetch(&request, &|done, total| {
-            seen.lock().unwrap().push((done, total))
+            seen.lock().unwrap().push((done, total));
         })
         .unwrap();
     assert_eq!(text(&file), "whole");

@@ -10,7 +10,7 @@ use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
 use crate::SourceError;
-use crate::context::scan::{entry_of, is_vanished, open_beneath, stamp_of, text};
+use crate::context::name::{entry_of, is_vanished, open_beneath, stamp_of, text};
 use crate::context::stat_cache::{Stamp, Xattrs};
 
 /// Read at once: small enough for every thread to have one, large enough for blake3's widest vectors.

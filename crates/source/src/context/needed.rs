@@ -183,14 +183,17 @@ impl Reach {
         let mut everything = false;
         for &(path, part) in parts {
             let components = &needed.paths[path].parts;
-            match &components[part] {
-                Part::Anything => everything = true,
-                Part::Literal(wanted) if wanted != name => continue,
-                Part::Glob(pattern) if !pattern.matches(name) => continue,
-                Part::Literal(_) | Part::Glob(_) => {
-                    everything |= part + 1 == components.len();
-                    next.push((path, part + 1));
+            let matches = match &components[part] {
+                Part::Anything => {
+                    everything = true;
+                    false
                 }
+                Part::Literal(wanted) => wanted == name,
+                Part::Glob(pattern) => pattern.matches(name),
+            };
+            if matches {
+                everything |= part + 1 == components.len();
+                next.push((path, part + 1));
             }
         }
         if everything {

@@ -8,19 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
-use rbuild_layer::{Entry, EntryKind, Mtime, Opacity};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat};
+use rbuild_layer::{Entry, EntryKind, Opacity};
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use crate::SourceError;
 use crate::context::hash::read_xattrs;
+use crate::context::name::{At, check_length, entry_of, is_vanished, open_beneath, text};
 use crate::context::needed::{NeededLink, NeededPaths, Reach};
 use crate::context::stat_cache::{Record, Stamp, StatCache};
 use crate::ignore::{DirectoryMatch, IgnoreRules};
 
-/// Linux's PATH_MAX without its final zero: a longer path cannot be named in one system call, by us or
-/// by anybody who uses the image.
-const MAX_PATH_BYTES: usize = 4095;
 /// Names that one task asks `stat` of before it shares them out.
 const NAMES_PER_TASK: usize = 512;
 /// Directories held open for their children; above this a child is opened by its path instead. Far below
@@ -141,7 +139,7 @@ impl<'w, 'a> Scan<'w, 'a> {
             ignored: DirectoryMatch::default(),
             reach: self.needed.root(),
         };
-        rayon::scope(|scope| self.visit(scope, task));
+        rayon::scope(|scope| self.visit(scope, &task));
         if let Some(error) = self
             .failure
             .into_inner()
@@ -165,11 +163,11 @@ impl<'w, 'a> Scan<'w, 'a> {
         Ok(Found { directories, links })
     }
 
-    fn visit<'s>(&'s self, scope: &rayon::Scope<'s>, task: Task<'s>) {
+    fn visit<'s>(&'s self, scope: &rayon::Scope<'s>, task: &Task<'s>) {
         if self.failed.load(Ordering::Relaxed) {
             return;
         }
-        match self.directory(scope, &task) {
+        match self.directory(scope, task) {
             Ok(Some(found)) => lock(&self.directories).push((task.id, found)),
             Ok(None) => {}
             Err(error) => {
@@ -193,7 +191,7 @@ impl<'w, 'a> Scan<'w, 'a> {
             Err(error) if is_vanished(error) => return Ok(None),
             Err(error) => return Err(fail(error)),
         };
-        let entry = self.directory_entry(task, &descriptor).map_err(fail)?;
+        let entry = Self::directory_entry(task, &descriptor).map_err(fail)?;
         let listed = self.list(task, &descriptor).map_err(fail)?;
         let held = Arc::new(Held::new(descriptor, &self.open));
         let children: Result<Vec<_>, _> = if listed.len() <= NAMES_PER_TASK {
@@ -233,11 +231,7 @@ impl<'w, 'a> Scan<'w, 'a> {
         }
     }
 
-    fn directory_entry(
-        &self,
-        task: &Task<'_>,
-        descriptor: &OwnedFd,
-    ) -> Result<Option<Entry>, Errno> {
+    fn directory_entry(task: &Task<'_>, descriptor: &OwnedFd) -> Result<Option<Entry>, Errno> {
         if task.path.is_empty() {
             return Ok(None);
         }
@@ -354,7 +348,7 @@ impl<'w, 'a> Scan<'w, 'a> {
             ignored,
             reach,
         };
-        scope.spawn(move |scope| self.visit(scope, task));
+        scope.spawn(move |scope| self.visit(scope, &task));
         Ok(Some(Child::Directory(id)))
     }
 }
@@ -365,162 +359,7 @@ impl<'a> Listed<'a> {
     }
 }
 
-/// A name in an open directory.
-struct At<'d> {
-    descriptor: BorrowedFd<'d>,
-    name: &'d [u8],
-    path: &'d [u8],
-}
-
-impl At<'_> {
-    /// What it is, asked of `stat` only where the listing does not tell; `None` if it has vanished.
-    fn kind(&self, listed: FileType) -> Result<Option<(FileType, Option<Stat>)>, SourceError> {
-        if listed != FileType::Unknown {
-            return Ok(Some((listed, None)));
-        }
-        let stat = self.present(self.stat())?;
-        Ok(stat.map(|stat| (FileType::from_raw_mode(stat.st_mode), Some(stat))))
-    }
-
-    /// What stands here, no directory; `None` if it has vanished.
-    fn read<'a>(
-        &self,
-        stat: Option<Stat>,
-        record: Option<Record<'a>>,
-    ) -> Result<Option<Child<'a>>, SourceError> {
-        check_length(self.path)?;
-        let stat = match stat {
-            Some(stat) => stat,
-            None => match self.present(self.stat())? {
-                Some(stat) => stat,
-                None => return Ok(None),
-            },
-        };
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => return Ok(Some(file_child(self.path, &stat, record))),
-            FileType::Symlink => {
-                let target = rustix::fs::readlinkat(self.descriptor, self.name, Vec::new());
-                match self.present(target)? {
-                    Some(target) => EntryKind::Symlink {
-                        target: target.into_bytes(),
-                    },
-                    None => return Ok(None),
-                }
-            }
-            FileType::Fifo => EntryKind::Fifo,
-            FileType::CharacterDevice => EntryKind::CharDevice {
-                major: rustix::fs::major(stat.st_rdev),
-                minor: rustix::fs::minor(stat.st_rdev),
-            },
-            FileType::BlockDevice => EntryKind::BlockDevice {
-                major: rustix::fs::major(stat.st_rdev),
-                minor: rustix::fs::minor(stat.st_rdev),
-            },
-            // It has become a directory or a socket since it was listed: too late for this walk.
-            _ => {
-                return Err(SourceError::ChangedContext {
-                    path: text(self.path),
-                });
-            }
-        };
-        Ok(Some(Child::Other(entry_of(
-            self.path.to_vec(),
-            &stat,
-            kind,
-        ))))
-    }
-
-    fn stat(&self) -> Result<Stat, Errno> {
-        rustix::fs::statat(self.descriptor, self.name, AtFlags::SYMLINK_NOFOLLOW)
-    }
-
-    fn present<T>(&self, result: Result<T, Errno>) -> Result<Option<T>, SourceError> {
-        match result {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if is_vanished(error) => Ok(None),
-            Err(error) => Err(SourceError::ReadContext {
-                path: text(self.path),
-                source: error.into(),
-            }),
-        }
-    }
-}
-
-fn file_child<'a>(path: &[u8], stat: &Stat, record: Option<Record<'a>>) -> Child<'a> {
-    let stamp = stamp_of(stat);
-    match record {
-        Some(record) if record.stamp == stamp => {
-            let kind = EntryKind::File {
-                size: stamp.size,
-                digest: record.digest,
-            };
-            let mut entry = entry_of(path.to_vec(), stat, kind);
-            entry.xattrs = record.xattrs();
-            Child::Known {
-                entry,
-                stamp,
-                raw: record.raw,
-            }
-        }
-        _ => {
-            let kind = EntryKind::File {
-                size: stamp.size,
-                digest: [0; 32],
-            };
-            Child::Unknown {
-                entry: entry_of(path.to_vec(), stat, kind),
-                stamp,
-            }
-        }
-    }
-}
-
-/// An entry as a context has it: owned by root, whoever owns it here.
-pub(crate) fn entry_of(path: Vec<u8>, stat: &Stat, kind: EntryKind) -> Entry {
-    let mode = match kind {
-        EntryKind::Symlink { .. } => 0o777,
-        _ => stat.st_mode & 0o7777,
-    };
-    Entry {
-        path,
-        kind,
-        mode,
-        uid: 0,
-        gid: 0,
-        mtime: Mtime {
-            seconds: stat.st_mtime,
-            nanoseconds: stat.st_mtime_nsec as u32,
-        },
-        xattrs: Vec::new(),
-    }
-}
-
-pub(crate) fn stamp_of(stat: &Stat) -> Stamp {
-    Stamp {
-        inode: stat.st_ino,
-        size: stat.st_size as u64,
-        mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
-        ctime: (stat.st_ctime, stat.st_ctime_nsec as u32),
-    }
-}
-
-/// Opens `path` below `root` without following a link anywhere.
-pub(crate) fn open_beneath(
-    root: BorrowedFd<'_>,
-    path: &[u8],
-    flags: OFlags,
-) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    loop {
-        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
-            // The kernel lost a race with a rename and asks to be asked again.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            result => return result,
-        }
-    }
-}
-
-fn chunked<'a>(listed: Vec<Listed<'a>>) -> Vec<Vec<Listed<'a>>> {
+fn chunked(listed: Vec<Listed<'_>>) -> Vec<Vec<Listed<'_>>> {
     let mut chunks = Vec::with_capacity(listed.len() / NAMES_PER_TASK + 1);
     let mut names = listed.into_iter();
     loop {
@@ -543,28 +382,6 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     path
 }
 
-fn check_length(path: &[u8]) -> Result<(), SourceError> {
-    if path.len() <= MAX_PATH_BYTES {
-        return Ok(());
-    }
-    Err(SourceError::ReadContext {
-        path: format!("{}…", text(&path[..64])),
-        source: Errno::NAMETOOLONG.into(),
-    })
-}
-
-pub(crate) fn is_vanished(error: Errno) -> bool {
-    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::STALE)
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A path for people.
-pub(crate) fn text(path: &[u8]) -> String {
-    match path {
-        b"" => ".".to_owned(),
-        path => String::from_utf8_lossy(path).into_owned(),
-    }
 }

@@ -8,12 +8,12 @@ use rbuild_layer::ContentIndex;
 use rustix::fs::{Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::context::scan::{open_beneath, stamp_of, text};
+use crate::context::name::{open_beneath, stamp_of, text};
 use crate::context::stat_cache::Stamp;
 use crate::context::{Context, Needed, component_order};
 use crate::{IgnoreRules, SourceError};
 
-/// The ticks of the kernel's file clock are at most this long (CONFIG_HZ=100), doubled.
+/// The ticks of the kernel's file clock are at most this long (`CONFIG_HZ=100`), doubled.
 const TICK_NANOSECONDS: i128 = 20_000_000;
 /// File systems without fractions of a second: FAT keeps time in steps of two.
 const COARSE_TICK_NANOSECONDS: i128 = 2_000_000_000;

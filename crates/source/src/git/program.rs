@@ -190,7 +190,7 @@ impl<'a> Git<'a> {
     }
 }
 
-/// As BuildKit: the user's SSH configuration does not count.
+/// As in `BuildKit`: the user's SSH configuration does not count.
 fn ssh_command(known_hosts: &KnownHosts) -> String {
     let hosts = match known_hosts {
         KnownHosts::File(path) => {

@@ -201,7 +201,8 @@ fn remote(address: &str) -> Option<String> {
         let scheme = scheme.to_ascii_lowercase();
         let path = rest.split_once('/').map_or("", |(_, path)| path);
         let is_git = match scheme.as_str() {
-            "http" | "https" => path.ends_with(".git"),
+            // Not an extension: a path that is all `.git` counts, and `.GIT` does not.
+            "http" | "https" => path.as_bytes().ends_with(b".git"),
             "ssh" | "git" => true,
             _ => false,
         };

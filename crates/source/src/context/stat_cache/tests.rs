@@ -19,7 +19,7 @@ fn sample() -> Vec<u8> {
     });
     writer.directory(b"empty", |_| {});
     writer.directory(b"sub", |records| {
-        records.add(b"c", STAMP, &[3; 32], &Xattrs::new())
+        records.add(b"c", STAMP, &[3; 32], &Xattrs::new());
     });
     writer.finish()
 }
@@ -74,7 +74,7 @@ fn directories_that_are_not_visited_grow_old_and_go() {
         assert_eq!(old.position(b"sub").is_some(), round <= u32::from(MAX_AGE));
         let mut writer = StatCacheWriter::new(&old, Unvisited::Aged);
         writer.directory(b"", |records| {
-            records.add(b"a", STAMP, &[1; 32], &Xattrs::new())
+            records.add(b"a", STAMP, &[1; 32], &Xattrs::new());
         });
         bytes = writer.finish();
     }
