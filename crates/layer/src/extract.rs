@@ -10,7 +10,8 @@ use crate::index::entry::EntryKind;
 use crate::index::path::{join, split, trim};
 use crate::marks::{AUFS_PREFIX, OPAQUE_NAME, WHITEOUT_PREFIX};
 use crate::relay::{Relayed, read_hashed};
-use crate::tar::read::{Member, MemberKind, TarReader};
+use crate::tar::member::{Member, MemberKind};
+use crate::tar::read::TarReader;
 use crate::tree_writer::{Attributes, FileContent, TreeWriter};
 use crate::xattr::travels;
 

@@ -494,6 +494,9 @@ fn the_tar_of_a_given_tree_stays_what_it_is() -> Test {
     index = rbuild_layer::ContentIndex::from_entries(entries);
     let (diff_id, _) = tar_digest(open(root.path()).as_fd(), &index)?;
     // Every layer's diffID depends on this; see tar/write.rs.
-    assert_eq!(diff_id.to_string(), "sha256:99c4d86cbf7e58e9343030b29aa5e867995743ea9a9a78ca093af81dba861d02");
+    assert_eq!(
+        diff_id.to_string(),
+        "sha256:99c4d86cbf7e58e9343030b29aa5e867995743ea9a9a78ca093af81dba861d02"
+    );
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! Tar: POSIX.1-2024 pax/ustar, and what GNU tar and star add.
 
 pub(crate) mod header;
+pub(crate) mod member;
 pub(crate) mod pax;
 pub(crate) mod read;
+mod records;
 pub(crate) mod sparse;
+mod sparse_map;
 pub(crate) mod write;
 
 /// Everything in a tar comes in blocks of this size.

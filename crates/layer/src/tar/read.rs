@@ -7,7 +7,9 @@
 
 use std::io::Read;
 
-use super::header::{Block, old_sparse_extension};
+use super::header::Block;
+use super::member::{Member, MemberKind};
+use super::records::{Records, decimal, lookup, timestamp, unsigned, xattrs};
 use super::sparse::{Expanded, SparseMap};
 use super::{BLOCK_BYTES, padding, pax};
 use crate::error::{LayerError, Result};
@@ -16,52 +18,16 @@ use crate::index::entry::Mtime;
 /// The most that a pax header or a GNU long name may take; what Go allows.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
-/// The most parts that a sparse map may have: 16 MiB of memory.
-const MAX_SPARSE_PARTS: usize = 1024 * 1024;
-
-/// One member of a tar.
-#[derive(Debug, Clone)]
-pub(crate) struct Member {
-    /// As written, not yet cleaned.
-    pub(crate) path: Vec<u8>,
-    pub(crate) kind: MemberKind,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) mtime: Mtime,
-    /// Extended attributes, sorted by name.
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-/// What a member is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MemberKind {
-    /// A file; its bytes come from [`TarReader::content`].
-    File {
-        size: u64,
-        sparse: Option<SparseMap>,
-    },
-    Directory,
-    Symlink(Vec<u8>),
-    Hardlink(Vec<u8>),
-    CharDevice(u32, u32),
-    BlockDevice(u32, u32),
-    Fifo,
-}
-
 /// Reads members off a stream.
 pub(crate) struct TarReader<R> {
     source: R,
-    offset: u64,
+    pub(super) offset: u64,
     /// Bytes of the current member that are still to come, and the padding behind them.
-    remaining: u64,
+    pub(super) remaining: u64,
     padding: usize,
     /// Records that hold for all members that follow.
     global: Records,
 }
-
-/// Pax records, as far as they matter; later ones replace earlier ones.
-type Records = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What was read before a member's own header.
 #[derive(Default)]
@@ -234,105 +200,6 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// GNU's first form: the map is in the header and in blocks that follow it, outside the data.
-    fn old_sparse_map(&mut self, header: &Block<'_>) -> Result<SparseMap> {
-        let (mut parts, mut more, size) = header
-            .old_sparse()
-            .ok_or_else(|| self.malformed("a sparse file's map is malformed"))?;
-        while more {
-            let mut block = [0; BLOCK_BYTES];
-            self.read_exact(&mut block)?;
-            let (further, again) = old_sparse_extension(&block)
-                .ok_or_else(|| self.malformed("a sparse file's map is malformed"))?;
-            parts.extend(further);
-            more = again;
-            if parts.len() > MAX_SPARSE_PARTS {
-                return Err(self.malformed("a sparse file's map is too long"));
-            }
-        }
-        Ok(SparseMap { parts, size })
-    }
-
-    /// GNU's pax forms 0.0 and 0.1 (the map in records) and 1.0 (the map before the data).
-    fn pax_sparse_map(&mut self, records: &Records) -> Result<Option<SparseMap>> {
-        let find = |key: &[u8]| lookup(records, key);
-        let Some(size) = find(b"GNU.sparse.realsize").or_else(|| find(b"GNU.sparse.size")) else {
-            return Ok(None);
-        };
-        let malformed = || LayerError::Archive {
-            offset: self.offset,
-            reason: "a sparse file's map is malformed",
-        };
-        let size = unsigned(size).ok_or_else(malformed)?;
-        let numbers: Vec<u64> = if find(b"GNU.sparse.major") == Some(b"1") {
-            self.leading_map()?
-        } else if let Some(map) = find(b"GNU.sparse.map") {
-            let numbers: Option<_> = map
-                .split(|&byte| byte == b',')
-                .filter(|text| !text.is_empty())
-                .map(unsigned)
-                .collect();
-            numbers.ok_or_else(malformed)?
-        } else {
-            let numbers: Option<_> = records
-                .iter()
-                .filter(|(key, _)| key == b"GNU.sparse.offset" || key == b"GNU.sparse.numbytes")
-                .map(|(_, value)| unsigned(value))
-                .collect();
-            numbers.ok_or_else(malformed)?
-        };
-        let parts = numbers
-            .chunks_exact(2)
-            .map(|pair| (pair[0], pair[1]))
-            .collect();
-        Ok(Some(SparseMap { parts, size }))
-    }
-
-    /// The map of form 1.0: decimal lines, the first their number of pairs, filled up to a block.
-    fn leading_map(&mut self) -> Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        let mut wanted = 1;
-        let mut current: Option<u64> = None;
-        while numbers.len() < wanted {
-            let mut block = [0; BLOCK_BYTES];
-            if self.remaining < BLOCK_BYTES as u64 {
-                return Err(self.malformed("a sparse file's map is cut short"));
-            }
-            self.read_exact(&mut block)?;
-            self.remaining -= BLOCK_BYTES as u64;
-            for &byte in &block {
-                if numbers.len() == wanted {
-                    break;
-                }
-                match byte {
-                    b'0'..=b'9' => {
-                        let number = current
-                            .unwrap_or(0)
-                            .checked_mul(10)
-                            .and_then(|number| number.checked_add(u64::from(byte - b'0')));
-                        if number.is_none() {
-                            return Err(self.malformed("a sparse file's map is malformed"));
-                        }
-                        current = number;
-                    }
-                    b'\n' if current.is_some() => {
-                        let number = current.take().unwrap_or(0);
-                        if numbers.is_empty() {
-                            if number > MAX_SPARSE_PARTS as u64 {
-                                return Err(self.malformed("a sparse file's map is too long"));
-                            }
-                            wanted = 1 + 2 * number as usize;
-                        }
-                        numbers.push(number);
-                    }
-                    _ => return Err(self.malformed("a sparse file's map is malformed")),
-                }
-            }
-        }
-        numbers.remove(0);
-        Ok(numbers)
-    }
-
     /// The bytes of a member in the archive.
     fn data_size(&self, header: &Block<'_>, records: &Records) -> Result<u64> {
         match lookup(records, b"size") {
@@ -411,7 +278,7 @@ impl<R: Read> TarReader<R> {
         Ok(true)
     }
 
-    fn read_exact(&mut self, bytes: &mut [u8]) -> Result<()> {
+    pub(super) fn read_exact(&mut self, bytes: &mut [u8]) -> Result<()> {
         self.source.read_exact(bytes).map_err(|error| {
             if error.kind() == std::io::ErrorKind::UnexpectedEof {
                 self.cut_short()
@@ -441,7 +308,7 @@ impl<R: Read> TarReader<R> {
         self.malformed("it is cut short")
     }
 
-    fn malformed(&self, reason: &'static str) -> LayerError {
+    pub(super) fn malformed(&self, reason: &'static str) -> LayerError {
         LayerError::Archive {
             offset: self.offset,
             reason,
@@ -462,82 +329,9 @@ impl<R: Read> Read for Data<'_, R> {
     }
 }
 
-/// A record's value; an empty one takes back an earlier one.
-fn lookup<'a>(records: &'a Records, key: &[u8]) -> Option<&'a [u8]> {
-    records
-        .iter()
-        .rev()
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value.as_slice())
-        .filter(|value| !value.is_empty())
-}
-
-fn xattrs(records: &Records) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut xattrs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for (key, value) in records {
-        if let Some(name) = pax::xattr_name(key) {
-            xattrs.retain(|(known, _)| *known != name);
-            xattrs.push((name, value.clone()));
-        }
-    }
-    xattrs.sort_unstable();
-    xattrs
-}
-
 fn c_string(mut bytes: Vec<u8>) -> Vec<u8> {
     if let Some(end) = memchr::memchr(0, &bytes) {
         bytes.truncate(end);
     }
     bytes
-}
-
-fn decimal(text: &[u8]) -> Option<i64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-fn unsigned(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Decimal seconds with an optional fraction, cut after nine digits.
-fn timestamp(text: &[u8]) -> Option<Mtime> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().ok()?;
-    let digits: String = fraction
-        .chars()
-        .chain("000000000".chars())
-        .take(9)
-        .collect();
-    let nanoseconds: u32 = digits.parse().ok()?;
-    if whole.starts_with('-') && nanoseconds > 0 {
-        return Some(Mtime {
-            seconds: seconds.checked_sub(1)?,
-            nanoseconds: 1_000_000_000 - nanoseconds,
-        });
-    }
-    Some(Mtime {
-        seconds,
-        nanoseconds,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_may_have_fractions_and_signs() {
-        let time = |seconds, nanoseconds| {
-            Some(Mtime {
-                seconds,
-                nanoseconds,
-            })
-        };
-        assert_eq!(timestamp(b"12"), time(12, 0));
-        assert_eq!(timestamp(b"12.5"), time(12, 500_000_000));
-        assert_eq!(timestamp(b"-1.25"), time(-2, 750_000_000));
-        assert_eq!(timestamp(b"1.1234567891"), time(1, 123_456_789));
-        assert_eq!(timestamp(b"x"), None);
-    }
 }

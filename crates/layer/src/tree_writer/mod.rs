@@ -6,6 +6,7 @@
 
 mod attributes;
 mod content;
+mod remove;
 mod resolve;
 mod tree;
 
@@ -319,39 +320,6 @@ impl TreeWriter {
             .apply_named(directory, name, attributes, path)?;
         attributes::set_times_of(directory, name, attributes.mtime)
             .map_err(|errno| LayerError::file("set the time of", path, errno))
-    }
-
-    /// Removes what stands at `path`, and all below it.
-    fn remove(&self, tree: &mut Tree, path: &[u8]) -> Result<()> {
-        let Some(node) = tree.get(path) else {
-            return Ok(());
-        };
-        if matches!(node.kind, EntryKind::Directory { .. }) {
-            let below = tree.below(path);
-            for inner in below.iter().rev() {
-                self.unlink(tree, inner)?;
-            }
-        }
-        self.unlink(tree, path)
-    }
-
-    fn unlink(&self, tree: &mut Tree, path: &[u8]) -> Result<()> {
-        let Some(node) = tree.remove(path) else {
-            return Ok(());
-        };
-        let (parent, name) = split(path);
-        let flags = if matches!(node.kind, EntryKind::Directory { .. }) {
-            self.directories.forget(path);
-            AtFlags::REMOVEDIR
-        } else {
-            AtFlags::empty()
-        };
-        let parent = self.directories.open(parent)?;
-        match rustix::fs::unlinkat(&parent, name, flags) {
-            // A device that could not be made.
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(LayerError::file("replace", path, errno)),
-        }
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
