@@ -5,7 +5,7 @@
 //!                      └─ blobs/sha256/<digest>      kept, so that the image can be pushed on as it came
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rbuild_image::{Compression, Descriptor, DiffId, Digest, LayerId, LayerMediaType, Reference};
 use rbuild_layer::{ContentIndex, TreeWriter, decompress, extract};
 use rbuild_plan::{ImageOrigin, Operation, Plan, ResolvedImage, VertexId};
-use rbuild_progress::{EventKind, StatusState};
+use rbuild_progress::{EventKind, Outcome, StatusState};
 use rbuild_store::{BlobWriter, Layer, RootAttributes};
 use rbuild_sys::OverlayFlavor;
 
 use crate::build::Build;
 use crate::error::StepError;
 use crate::report::{event_vertex, now_done, now_started};
-use crate::tree::Stack;
+use crate::tree::{Stack, Tree};
 
 /// Layers of one image that are fetched at the same time.
 const PARALLEL_FETCHES: usize = 6;
@@ -32,7 +32,9 @@ pub(crate) struct Fetcher<'a> {
     build: &'a Build,
     origins: HashMap<DiffId, LayerOrigin>,
     merged: Mutex<HashMap<Vec<LayerId>, Arc<ContentIndex>>>,
-    started: Mutex<HashMap<VertexId, usize>>,
+    started: Mutex<HashSet<VertexId>>,
+    /// Vertices whose end was told.
+    told: Mutex<HashSet<VertexId>>,
 }
 
 /// Where a layer comes from.
@@ -68,6 +70,7 @@ impl<'a> Fetcher<'a> {
             origins,
             merged: Mutex::default(),
             started: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -238,18 +241,44 @@ impl<'a> Fetcher<'a> {
     /// The vertex's first fetch starts it.
     fn note_start(&self, vertex: VertexId) {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = started.entry(vertex).or_insert_with(|| {
+        if started.insert(vertex) {
             now_started(&self.build.reporter, vertex);
-            0
-        });
-        *running += 1;
+        }
     }
 
-    /// A failure is told at once; that all went well, by [`Self::finish`].
+    /// A failure is told at once; that all went well, by [`finish_images`](crate::schedule::finish_images).
     fn note_end(&self, vertex: VertexId, error: Option<&StepError>) {
-        if let Some(error) = error {
+        if let Some(error) = error
+            && self
+                .told
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(vertex)
+        {
             now_done(&self.build.reporter, vertex, error.outcome());
         }
+    }
+
+    /// An image whose layers are all here is done at once; of another it is known only in the end whether any step
+    /// needed it.
+    pub(crate) fn note_if_present(&self, vertex: VertexId, tree: &Tree) {
+        let Some(stack) = tree.stack() else { return };
+        let here = |id| matches!(self.build.store.layer(id), Ok(Some(_)));
+        if stack.layers().iter().all(here) {
+            self.told
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(vertex);
+            now_done(&self.build.reporter, vertex, Outcome::Cached);
+        }
+    }
+
+    /// Whether the end of `vertex` was told.
+    pub(crate) fn was_told(&self, vertex: VertexId) -> bool {
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&vertex)
     }
 
     /// Whether anything of the image `vertex` was fetched.
@@ -257,7 +286,7 @@ impl<'a> Fetcher<'a> {
         self.started
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .contains_key(&vertex)
+            .contains(&vertex)
     }
 }
 

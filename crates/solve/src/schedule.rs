@@ -81,6 +81,7 @@ pub(crate) fn finish_images(
     for id in plan.vertices() {
         if matches!(plan.vertex(id).operation, Operation::Image(_)) {
             match (fetcher.has_fetched(id), ended) {
+                _ if fetcher.was_told(id) => {}
                 (false, _) => now_done(&build.reporter, id, Outcome::Cached),
                 (true, Ok(())) => now_done(&build.reporter, id, Outcome::Completed),
                 (true, Err(Some(failed))) if failed == id => {}
@@ -311,7 +312,9 @@ impl<'a> Schedule<'a> {
                 self.executed += 1;
                 now_done(&self.build.reporter, id, Outcome::Completed);
             }
-            None if matches!(self.plan.vertex(id).operation, Operation::Image(_)) => {}
+            None if matches!(self.plan.vertex(id).operation, Operation::Image(_)) => {
+                self.fetcher.note_if_present(id, &result.tree);
+            }
             None => now_done(&self.build.reporter, id, Outcome::Completed),
         }
         if let Tree::Layers(stack) = &result.tree {
