@@ -61,11 +61,13 @@ impl Client {
         &self.shared.transport
     }
 
-    /// The hosts to pull from: mirrors, then the registry itself; those that did not answer come last.
+    /// The hosts to pull from: mirrors (for an official image of Docker Hub a second time without `library/`, as people
+    /// push to registries of their own), then the registry itself; those that did not answer come last.
     pub(crate) fn sources(&self, reference: &Reference) -> Vec<Arc<Endpoint>> {
         let mut all: Vec<_> = self
             .endpoints(reference.registry())
             .iter()
+            .filter(|endpoint| endpoint.may_have(reference.repository()))
             .cloned()
             .collect();
         all.sort_by_key(|endpoint| endpoint.is_down());

@@ -193,3 +193,22 @@ fn what_is_not_there_is_told_with_the_registrys_words() {
         )
     );
 }
+
+#[test]
+fn a_mirror_that_has_official_images_without_library_serves_them() {
+    let Some(scene) = Scene::start(10) else {
+        return;
+    };
+    scene
+        .registry
+        .push(&scene.layout, "plain:latest")
+        .expect("pushed");
+    let config = config(&format!(
+        "[registry.\"docker.io\"]\nmirrors = [\"{}\"]",
+        scene.proxy.host()
+    ));
+    let client = client_with(config, Arc::new(Anonymous));
+    let name = "plain".parse().expect("a name");
+    let resolved = client.resolve(&name).expect("it is there as `plain`");
+    assert_eq!(resolved.digest, scene.layout.digest);
+}

@@ -52,6 +52,7 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
     preimage.push("subdirectory", source.subdirectory.as_deref().unwrap_or(""));
     preimage.push("git directory", format!("{:?}", source.git_directory));
     preimage.push("submodules", format!("{:?}", source.submodules));
+    preimage.push("times", format!("{:?}", source.times));
     let keys = Keys {
         key: preimage.key(),
         preimage,
@@ -78,7 +79,10 @@ fn git_url(source: &GitSource) -> GitUrl {
             Submodules::Fetched => SubmodulePolicy::Fetch,
             Submodules::Skipped => SubmodulePolicy::Skip,
         }),
-        times: GitTimes::default(),
+        times: match source.times {
+            rbuild_plan::GitTimes::Checkout => GitTimes::Checkout,
+            rbuild_plan::GitTimes::Commit => GitTimes::Commit,
+        },
     }
 }
 

@@ -37,6 +37,18 @@ pub(crate) enum Scheme {
     Https,
 }
 
+/// How Docker Hub's official images are called at a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// `library/busybox`, as at Docker Hub.
+    Complete,
+    /// `busybox`: a registry of one's own that was filled by hand.
+    WithoutLibrary,
+}
+
+/// The namespace of Docker Hub's official images.
+const LIBRARY: &str = "library/";
+
 /// One host, and all that was learnt about it.
 pub(crate) struct Endpoint {
     /// Whose credentials it gets: `docker.io`, or the mirror's own.
@@ -47,6 +59,7 @@ pub(crate) struct Endpoint {
     prefix: String,
     /// The registry that a mirror is asked for.
     namespace: Option<String>,
+    names: Names,
     wire: Wire,
     trust: Trust,
     scheme: OnceLock<Scheme>,
@@ -60,10 +73,15 @@ pub(crate) struct Endpoint {
 /// The endpoints to pull `registry`'s contents from: its mirrors, then itself, which is also where pushes go.
 pub(crate) fn endpoints_of(config: &RegistryConfig, registry: &str) -> Vec<Arc<Endpoint>> {
     let mirrors = config.host(registry).mirrors;
-    let mut all: Vec<Arc<Endpoint>> = mirrors
-        .iter()
-        .map(|mirror| Arc::new(Endpoint::mirror(config, mirror, registry)))
-        .collect();
+    let mirror = |names| {
+        mirrors
+            .iter()
+            .map(move |mirror| Arc::new(Endpoint::mirror(config, mirror, registry, names)))
+    };
+    let mut all: Vec<Arc<Endpoint>> = mirror(Names::Complete).collect();
+    if registry == "docker.io" {
+        all.extend(mirror(Names::WithoutLibrary));
+    }
     let host = match registry {
         "docker.io" => DOCKER_HUB_HOST,
         other => other,
@@ -74,7 +92,7 @@ pub(crate) fn endpoints_of(config: &RegistryConfig, registry: &str) -> Vec<Arc<E
 
 impl Endpoint {
     /// `[http[s]://]host[:port][/path]`.
-    fn mirror(config: &RegistryConfig, mirror: &str, of: &str) -> Self {
+    fn mirror(config: &RegistryConfig, mirror: &str, of: &str, names: Names) -> Self {
         let (wire, rest) = match mirror.split_once("://") {
             Some(("http", rest)) => (Some(Wire::Http), rest),
             Some(("https", rest)) => (Some(Wire::Https), rest),
@@ -85,6 +103,7 @@ impl Endpoint {
         let path = path.strip_prefix("v2/").unwrap_or(path);
         let mut endpoint = Self::new(config, host, host, path, Some(of.to_owned()));
         endpoint.wire = wire.unwrap_or(endpoint.wire);
+        endpoint.names = names;
         endpoint
     }
 
@@ -110,6 +129,7 @@ impl Endpoint {
                 path => format!("/{path}"),
             },
             namespace,
+            names: Names::Complete,
             wire,
             trust: Trust {
                 roots: table.ca.clone(),
@@ -129,12 +149,21 @@ impl Endpoint {
         }
     }
 
+    /// Whether this host may have `repository` under another name than those before it.
+    pub(crate) fn may_have(&self, repository: &str) -> bool {
+        self.names == Names::Complete || repository.starts_with(LIBRARY)
+    }
+
     /// `scheme://host/v2/<prefix>/<path>`, with `?ns=` for a mirror. The first call finds out which protocol is
     /// spoken.
     pub(crate) fn url(&self, agents: &Agents, path: &str) -> Result<Url, RegistryError> {
         let scheme = match self.scheme(agents)? {
             Scheme::Http => "http",
             Scheme::Https => "https",
+        };
+        let path = match self.names {
+            Names::Complete => path,
+            Names::WithoutLibrary => path.strip_prefix(LIBRARY).unwrap_or(path),
         };
         let text = format!("{scheme}://{}/v2{}/{path}", self.host, self.prefix);
         let mut url = Url::parse(&text).map_err(|error| RegistryError::Config {
