@@ -101,10 +101,10 @@ pub fn mount_overlay<P: AsRef<Path>>(
     upper: Option<UpperWork<'_>>,
     flavor: OverlayFlavor,
 ) -> Result<OwnedFd, SysError> {
+    let lowers = topmost_of_each(lowers);
     if lowers.len() > MAX_OVERLAY_LOWERS {
         return Err(SysError::TooManyLayers(lowers.len()));
     }
-    let lowers: Vec<&Path> = lowers.iter().map(AsRef::as_ref).collect();
     match (lowers.as_slice(), upper) {
         ([] | [_], None) => mount_few(&lowers, flavor),
         ([], Some(_)) => {
@@ -113,6 +113,18 @@ pub fn mount_overlay<P: AsRef<Path>>(
         }
         _ => mount(&lowers, upper, flavor),
     }
+}
+
+/// `lowers` without those that stand again further up. Steps with the same outcome share a layer, and the kernel refuses
+/// a directory that is given twice. Whatever stands between them, the topmost one has the last word on every path
+/// that the lower one says something about.
+fn topmost_of_each<P: AsRef<Path>>(lowers: &[P]) -> Vec<&Path> {
+    let mut seen = std::collections::HashSet::new();
+    lowers
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|lower| seen.insert(*lower))
+        .collect()
 }
 
 /// The kernel wants two lower directories where there is no upper one: an empty one joins. Before

@@ -166,3 +166,26 @@ fn a_closed_overlay_can_be_mounted_again() -> Outcome {
     assert!(upper.join("first").exists() && upper.join("second").exists());
     Ok(())
 }
+
+#[test]
+fn a_layer_that_stands_twice_in_a_stack_counts_where_it_is_topmost() -> Outcome {
+    if !can_mount() {
+        return Ok(());
+    }
+    let temp = tempfile::tempdir()?;
+    let twice = layer(temp.path(), "twice", &[("a", "twice")])?;
+    let between = layer(
+        temp.path(),
+        "between",
+        &[("a", "between"), ("b", "between")],
+    )?;
+    let base = layer(temp.path(), "base", &[("a", "base"), ("c", "base")])?;
+    let stack = [&twice, &between, &twice, &base];
+    let root = mount_overlay(&stack, None, OverlayFlavor::detect())?;
+    assert_eq!(read(&root, "a")?, "twice");
+    assert_eq!(read(&root, "b")?, "between");
+    assert_eq!(read(&root, "c")?, "base");
+    let many = vec![&twice; MAX_OVERLAY_LOWERS + 1];
+    mount_overlay(&many, None, OverlayFlavor::detect())?;
+    Ok(())
+}
