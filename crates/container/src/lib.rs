@@ -51,7 +51,7 @@ pub use environment::{EnvSource, parse_env_file};
 pub use error::ContainerError;
 pub use hosts::HostFiles;
 pub use identity::{ContainerId, Seed};
-pub use lifecycle::{Host, Image, Running, create, remove, run, start};
+pub use lifecycle::{Host, Image, Running, create, live_process, remove, run, start};
 pub use options::{
     AddHost, Cleanup, NetworkMode, Options, RootAccess, Security, Tmpfs, Ulimit, Volume,
 };

@@ -210,17 +210,26 @@ pub fn remove(store: &Store, name: &str) -> Result<(), ContainerError> {
     Ok(())
 }
 
-fn refuse_running(container: &Container, action: &'static str) -> Result<(), ContainerError> {
-    let lives = match container.state {
+/// The first process of a container that runs or is frozen, if it lives: a row says what was last known, the kernel
+/// what is so.
+pub fn live_process(container: &Container) -> Option<u32> {
+    match container.state {
         ContainerState::Running {
-            pid, start_ticks, ..
+            pid,
+            start_ticks: started,
+            ..
         }
         | ContainerState::Paused {
-            pid, start_ticks, ..
-        } => crate::lifecycle::start_ticks(pid) == Some(start_ticks),
-        _ => false,
-    };
-    if !lives {
+            pid,
+            start_ticks: started,
+            ..
+        } => (start_ticks(pid) == Some(started)).then_some(pid),
+        _ => None,
+    }
+}
+
+fn refuse_running(container: &Container, action: &'static str) -> Result<(), ContainerError> {
+    if live_process(container).is_none() {
         return Ok(());
     }
     Err(ContainerError::IsRunning {

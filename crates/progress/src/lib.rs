@@ -43,5 +43,5 @@ mod units;
 pub use event::{Event, EventKind, EventVertex, Outcome, StatusState, Stream};
 pub use mode::{Mode, ModeError};
 pub use renderer::{Colors, RenderOptions, Renderer, TerminalSize};
-pub use reporter::Reporter;
+pub use reporter::{Heard, Listener, Reporter};
 pub use summary::{FailedVertex, Summary};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::{Event, EventKind};
 
@@ -15,6 +15,37 @@ pub(crate) enum Message {
     Finish(Duration),
     /// Nobody waits for the end any more.
     Abandon,
+}
+
+/// Events that may wait for a [`Listener`] before workers have to wait.
+const LISTENER_EVENTS: usize = 4096;
+
+/// Receives the events themselves, for callers that draw in their own way.
+#[derive(Debug)]
+pub struct Listener(Receiver<Message>);
+
+/// What a [`Listener`] heard.
+#[derive(Debug)]
+pub enum Heard {
+    /// Something happened.
+    Event(Event),
+    /// Nothing did in the given time.
+    Nothing,
+    /// All reporters are gone.
+    End,
+}
+
+impl Listener {
+    /// The next event, waited for at most `patience`.
+    pub fn next(&self, patience: Duration) -> Heard {
+        match self.0.recv_timeout(patience) {
+            Ok(Message::Event(event)) => Heard::Event(event),
+            Ok(Message::Finish(_) | Message::Abandon) | Err(RecvTimeoutError::Disconnected) => {
+                Heard::End
+            }
+            Err(RecvTimeoutError::Timeout) => Heard::Nothing,
+        }
+    }
 }
 
 /// Sends events to the [`crate::Renderer`]; cheap to clone, shared by all workers.
@@ -33,6 +64,12 @@ impl Reporter {
             sender: Some(sender),
             start,
         }
+    }
+
+    /// One whose events are heard by the caller instead of being drawn by a renderer.
+    pub fn heard() -> (Self, Listener) {
+        let (sender, receiver) = bounded(LISTENER_EVENTS);
+        (Self::new(sender, Instant::now()), Listener(receiver))
     }
 
     /// One whose events nobody sees.

@@ -1,10 +1,14 @@
 //! One file for each verb.
 
 pub(crate) mod build;
+mod documents;
 pub(crate) mod du;
+mod fetch;
+mod format;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod inspect;
+mod lookup;
 pub(crate) mod prune;
 pub(crate) mod ps;
 pub(crate) mod pull;

@@ -1,10 +1,12 @@
 //! What people read: source excerpts, tables, sizes and times.
 
+mod board;
 mod excerpt;
 mod output;
 mod table;
 mod units;
 
+pub(crate) use board::{Board, Mark, Voice};
 pub(crate) use excerpt::{diagnostic_excerpt, excerpt, position};
 pub(crate) use output::out;
 pub(crate) use table::Table;

@@ -7,7 +7,7 @@ use rbuild_plan::{Plan, PlanError, Planned};
 use rbuild_progress::{EventKind, Reporter, Summary};
 use rbuild_solve::{SolveError, StepError};
 
-use crate::failure::{Interrupted, WithExcerpt};
+use crate::failure::{Interrupted, WithExcerpt, chain};
 use crate::render::{diagnostic_excerpt, excerpt, position};
 
 /// The Dockerfile's mistakes.
@@ -98,21 +98,6 @@ pub(super) fn step(error: SolveError, plan: &Plan, source: &Source) -> anyhow::E
         .into(),
         None => anyhow::anyhow!(message),
     }
-}
-
-/// An error and its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// Puts the failed step's last lines in front of the excerpt, as BuildKit does.

@@ -87,7 +87,7 @@ fn build(
         }
         Action::Build => explain::announce_warnings(reporter, &inputs.source, &planned),
     }
-    let build = surroundings(app, request, &inputs, cancel, reporter)?;
+    let build = surroundings(app, request, &inputs, &planned, cancel, reporter)?;
     let solution = solve(&planned.plan, &build)
         .map_err(|error| explain::step(error, &planned.plan, &inputs.source))?;
     let outcome = export(app, request, &planned, &solution, &steps)?;
@@ -102,6 +102,7 @@ fn surroundings(
     app: &App,
     request: &Request,
     inputs: &Inputs,
+    planned: &Planned,
     cancel: &Cancel,
     reporter: &Reporter,
 ) -> anyhow::Result<Build> {
@@ -120,6 +121,7 @@ fn surroundings(
         base_layers: request.outputs.base_layers(),
         jobs: request.jobs,
         now: app.environment.now(),
+        source_date_epoch: planned.source_date_epoch,
         reporter: reporter.clone(),
         cancel: cancel.clone(),
         pins: Mutex::default(),

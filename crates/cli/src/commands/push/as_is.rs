@@ -1,0 +1,245 @@
+//! Pushes the very documents and blobs of an image: what was pulled keeps its digest.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context as _;
+use rbuild_image::{Descriptor, Digest, Distribution, LayerMediaType, ManifestKind, Reference};
+use rbuild_registry::{BlobArrival, BlobUpload};
+use rbuild_solve::Cancel;
+use rbuild_store::StoredImage;
+
+use super::{Document, Documents, ImageDocument, source_of};
+use crate::app::App;
+use crate::commands::fetch::{registry_failure, short};
+use crate::render::{Board, Mark};
+
+/// Blobs that are pushed at the same time.
+const PARALLEL_PUSHES: usize = 4;
+
+/// Pushes blobs, then images, then what the name stands for; gives the last.
+pub(super) fn push(
+    app: &App,
+    documents: &Documents,
+    image: &StoredImage,
+    name: &Reference,
+    board: &mut Board,
+    cancel: &Cancel,
+) -> anyhow::Result<Descriptor> {
+    let root = root(documents, board)?;
+    for image in &documents.images {
+        let pushing = Pushing {
+            app,
+            name,
+            cancel,
+            board: Mutex::new(board),
+        };
+        pushing.layers(image.manifest.layers())?;
+        pushing.config(image.manifest.config())?;
+    }
+    let failed = |error| registry_failure(error, cancel);
+    let is_index = kind(&root.descriptor) == Some(ManifestKind::Index);
+    for image in documents.images.iter().filter(|_| is_index) {
+        let kind = image.document.descriptor.media_type().to_string();
+        app.registry()
+            .put_manifest_by_digest(name, &kind, &image.document.bytes)
+            .map_err(failed)?;
+    }
+    let media_type = root.descriptor.media_type().to_string();
+    app.registry()
+        .put_manifest(name, &media_type, &root.bytes)
+        .map_err(failed)?;
+    if root.descriptor.digest() == image.descriptor.digest() {
+        // From now on that registry has what is missing here.
+        let origin = rbuild_store::ImageOrigin::Registry(name.clone());
+        app.store()?.add_image(&image.descriptor, &origin)?;
+    }
+    Ok(root.descriptor)
+}
+
+/// What the name is to stand for: the image itself, or as much of an index as is here.
+fn root(documents: &Documents, board: &mut Board) -> anyhow::Result<Document> {
+    let all = documents.images.len() == documents.named;
+    match documents.images.as_slice() {
+        _ if all => Ok(documents.root.copy()),
+        [only] => {
+            let (from, to) = (
+                documents.root.descriptor.digest(),
+                &only.document.descriptor,
+            );
+            board.say(&format!(
+                "Only the image of one platform is here, and only that is pushed: {from} -> {}",
+                to.digest()
+            ));
+            Ok(only.document.copy())
+        }
+        several => {
+            let index = smaller_index(&documents.root, several)?;
+            let from = documents.root.descriptor.digest();
+            board.say(&format!(
+                "Not all platforms are here, and only {} are pushed: {from} -> {}",
+                several.len(),
+                index.descriptor.digest()
+            ));
+            Ok(index)
+        }
+    }
+}
+
+/// `index` with only the entries of `images`.
+fn smaller_index(index: &Document, images: &[ImageDocument]) -> anyhow::Result<Document> {
+    let mut value: serde_json::Value = serde_json::from_slice(&index.bytes)?;
+    let here = |entry: &serde_json::Value| {
+        let digest = entry["digest"].as_str().unwrap_or_default();
+        images
+            .iter()
+            .any(|image| image.document.descriptor.digest().to_string() == digest)
+    };
+    value["manifests"]
+        .as_array_mut()
+        .context("an index without manifests")?
+        .retain(here);
+    let bytes = serde_json::to_vec(&value)?;
+    let kind = index.descriptor.media_type().to_string();
+    let digest = Digest::sha256_of(&bytes);
+    Ok(Document {
+        descriptor: rbuild_image::descriptor(&kind, digest, bytes.len() as u64),
+        bytes,
+    })
+}
+
+fn kind(descriptor: &Descriptor) -> Option<ManifestKind> {
+    ManifestKind::of_media_type(descriptor.media_type().as_ref())
+}
+
+impl Document {
+    fn copy(&self) -> Self {
+        Self {
+            descriptor: self.descriptor.clone(),
+            bytes: self.bytes.clone(),
+        }
+    }
+}
+
+/// A push in progress.
+struct Pushing<'a> {
+    app: &'a App,
+    name: &'a Reference,
+    cancel: &'a Cancel,
+    board: Mutex<&'a mut Board>,
+}
+
+impl Pushing<'_> {
+    /// Every blob once, several at a time; the first failure stops the others from starting.
+    fn layers(&self, layers: &[Descriptor]) -> anyhow::Result<()> {
+        let mut jobs: Vec<&Descriptor> = Vec::new();
+        for layer in layers {
+            if !jobs.iter().any(|known| known.digest() == layer.digest()) {
+                jobs.push(layer);
+                self.say(layer, "Preparing", Mark::Moving);
+            }
+        }
+        let next = AtomicUsize::new(0);
+        let failure = Mutex::new(None);
+        let worker = || {
+            while let Some(layer) = jobs.get(next.fetch_add(1, Ordering::SeqCst)) {
+                if let Err(error) = self.layer(layer) {
+                    next.store(jobs.len(), Ordering::SeqCst);
+                    failure
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .get_or_insert(error);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..jobs.len().min(PARALLEL_PUSHES) {
+                scope.spawn(worker);
+            }
+            worker();
+        });
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn layer(&self, layer: &Descriptor) -> anyhow::Result<()> {
+        let restricted = LayerMediaType::parse(layer.media_type().as_ref())
+            .is_some_and(|kind| kind.distribution == Distribution::Restricted);
+        if restricted {
+            self.say(layer, "Skipped foreign layer", Mark::Last);
+            return Ok(());
+        }
+        let source = source_of(self.app.store()?, layer, self.name)?;
+        let words = match self.blob(layer, source.as_ref())? {
+            BlobArrival::WasThere => "Layer already exists".to_owned(),
+            BlobArrival::Mounted => {
+                let from = source.as_ref().map_or("", Reference::repository);
+                format!("Mounted from {from}")
+            }
+            BlobArrival::Uploaded => "Pushed".to_owned(),
+        };
+        self.say(layer, &words, Mark::Last);
+        Ok(())
+    }
+
+    fn config(&self, config: &Descriptor) -> anyhow::Result<()> {
+        self.blob(config, None)?;
+        Ok(())
+    }
+
+    fn blob(&self, blob: &Descriptor, source: Option<&Reference>) -> anyhow::Result<BlobArrival> {
+        let open = || self.open(blob, source);
+        let id = blob.digest().to_string();
+        let progress = |current| {
+            self.board
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .progress(short(&id), "Pushing", current, blob.size());
+        };
+        let upload = BlobUpload {
+            descriptor: blob,
+            open: &open,
+            progress: if source.is_some() || is_layer(blob) {
+                &progress
+            } else {
+                &|_| {}
+            },
+        };
+        let arrival = self.app.registry().ensure_blob(self.name, &upload, source);
+        arrival.map_err(|error| registry_failure(error, self.cancel))
+    }
+
+    /// A blob's bytes: those that are here, else those of the registry that it came from.
+    fn open(
+        &self,
+        blob: &Descriptor,
+        source: Option<&Reference>,
+    ) -> io::Result<Box<dyn Read + Send>> {
+        let digest = Digest::try_from(blob.digest()).map_err(io::Error::other)?;
+        let store = self.app.store().map_err(io::Error::other)?;
+        if let Some(here) = store.blob(&digest).map_err(io::Error::other)? {
+            return Ok(Box::new(here.file));
+        }
+        let source = source.ok_or_else(|| {
+            io::Error::other(format!(
+                "the blob {digest} is not here, and no registry is known to have it"
+            ))
+        })?;
+        let there = self.app.registry().blob(source, blob);
+        Ok(Box::new(there.map_err(io::Error::other)?))
+    }
+
+    fn say(&self, layer: &Descriptor, words: &str, mark: Mark) {
+        self.board
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .set(short(layer.digest().as_ref()), words, mark);
+    }
+}
+
+fn is_layer(blob: &Descriptor) -> bool {
+    LayerMediaType::parse(blob.media_type().as_ref()).is_some()
+}

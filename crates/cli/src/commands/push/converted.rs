@@ -1,0 +1,129 @@
+//! Pushes an image that was built here: layers that are directories are compressed on their way.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use rbuild_export::{Blobs, BuiltImage, BuiltLayer, ExportError, LayerForm, PushProgress};
+use rbuild_image::{Compression, Descriptor, Digest, ImageConfig, LayerId, Reference};
+use rbuild_plan::{ImageOrigin, ResolvedImage};
+use rbuild_solve::Cancel;
+use rbuild_store::Store;
+
+use super::{Documents, ImageDocument, is_plain, source_of};
+use crate::app::App;
+use crate::commands::fetch::registry_failure;
+use crate::render::{Board, Mark};
+
+/// Pushes the images of `documents`; gives what the name stands for then.
+pub(super) fn push(
+    app: &App,
+    documents: &Documents,
+    name: &Reference,
+    board: Board,
+    cancel: &Cancel,
+) -> anyhow::Result<Descriptor> {
+    let store = app.store()?;
+    let images = documents
+        .images
+        .iter()
+        .map(|image| built(store, image, name))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let blobs = Blobs {
+        store,
+        registry: app.registry(),
+    };
+    let form = LayerForm::new(Compression::Gzip);
+    let progress = Progress {
+        board: Mutex::new(board),
+        sent: Mutex::default(),
+    };
+    let exported = rbuild_export::push(&blobs, &images, name, form, &progress)
+        .map_err(|error| failure(error, cancel))?;
+    progress.end();
+    Ok(exported.descriptor)
+}
+
+fn failure(error: ExportError, cancel: &Cancel) -> anyhow::Error {
+    match error {
+        ExportError::Registry(error) => registry_failure(error, cancel),
+        _ if cancel.is_cancelled() => crate::failure::Interrupted.into(),
+        other => anyhow::anyhow!("failed to {}", crate::failure::chain(&other)),
+    }
+}
+
+/// An image of the store as its builder had it.
+fn built(store: &Store, image: &ImageDocument, name: &Reference) -> anyhow::Result<BuiltImage> {
+    let digest = Digest::try_from(image.manifest.config().digest())?;
+    let config = store
+        .read_blob(&digest)?
+        .with_context(|| format!("the config {digest} is missing"))?;
+    let config = ImageConfig::from_json(&config)?;
+    let layers = config.rootfs.diff_ids.iter().zip(image.manifest.layers());
+    let layers = layers
+        .map(|(diff_id, blob)| {
+            let here = store.layer_by_diff_id(diff_id)?;
+            Ok(BuiltLayer {
+                id: here.unwrap_or(LayerId::Pulled(*diff_id)),
+                diff_id: *diff_id,
+                base: if is_plain(blob) {
+                    None
+                } else {
+                    Some((base(store, blob, name)?, blob.clone()))
+                },
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok(BuiltImage {
+        platform: config.platform(),
+        config,
+        layers,
+    })
+}
+
+/// Where a base layer's blob is to be had.
+fn base(store: &Store, blob: &Descriptor, name: &Reference) -> anyhow::Result<Arc<ResolvedImage>> {
+    let source = source_of(store, blob, name)?;
+    let origin = source.as_ref().unwrap_or(name).to_string();
+    Ok(Arc::new(ResolvedImage {
+        origin: ImageOrigin::Registry(origin),
+        manifest: Digest::sha256_of(&[]),
+        config: ImageConfig::default(),
+        layers: Vec::new(),
+    }))
+}
+
+/// A push on a board.
+struct Progress {
+    board: Mutex<Board>,
+    sent: Mutex<BTreeSet<Digest>>,
+}
+
+impl Progress {
+    fn set(&self, digest: &Digest, words: &str) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.set(&digest.short(), words, Mark::Last);
+    }
+
+    /// What was sent is there now.
+    fn end(&self) {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        for digest in sent.iter() {
+            self.set(digest, "Pushed");
+        }
+    }
+}
+
+impl PushProgress for Progress {
+    fn blob(&self, digest: &Digest, current: u64, total: u64) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.insert(*digest);
+        drop(sent);
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.progress(&digest.short(), "Pushing", current, total);
+    }
+
+    fn present(&self, digest: &Digest) {
+        self.set(digest, "Layer already exists");
+    }
+}

@@ -1,0 +1,10 @@
+//! The binary from outside: real Dockerfiles, real steps, and what other programs read of the results.
+//!
+//! Each topic is a module; a [`support::Lab`] is a root directory, a user and base images of a test's own. Most tests
+//! run as root and as a normal user ([`support::Caller`]), and say so where the machine does not allow one of them.
+
+mod support;
+
+mod caching;
+mod copying;
+mod language;

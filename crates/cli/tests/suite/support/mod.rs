@@ -1,0 +1,19 @@
+//! What the topics share.
+
+mod base_images;
+mod caller;
+mod command;
+mod lab;
+mod layout;
+mod outcome;
+mod project;
+mod tree;
+
+pub(crate) use base_images::BaseImage;
+pub(crate) use caller::Caller;
+pub(crate) use command::{Running, run};
+pub(crate) use lab::Lab;
+pub(crate) use layout::Layout;
+pub(crate) use outcome::{Outcome, State, Step};
+pub(crate) use project::Project;
+pub(crate) use tree::{Kind, Node, Tree};
