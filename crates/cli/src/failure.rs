@@ -9,6 +9,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+pub(crate) use rbuild_solve::with_causes as chain;
+
 /// The exit status of an interrupted command: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
@@ -64,53 +66,12 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(known) = error.downcast_ref::<WithExcerpt>() {
         eprint!("{}", known.excerpt);
     }
-    eprintln!("ERROR: {}", describe(error));
+    eprintln!("ERROR: {}", chain(error.as_ref()));
     if error.is::<Interrupted>() {
         return ExitCode::from(INTERRUPTED);
     }
     match error.downcast_ref::<WithStatus>() {
         Some(failure) => ExitCode::from(failure.status),
         None => ExitCode::FAILURE,
-    }
-}
-
-/// The whole chain of causes in one line; a cause that its effect already repeats is left out.
-pub(crate) fn describe(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let words = cause.to_string();
-        if text.is_empty() {
-            text = words;
-        } else if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-    }
-    text
-}
-
-/// An error and its causes, each said once.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = inner.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cause_that_was_told_already_is_not_repeated() {
-        let error = anyhow::anyhow!("no space left").context("failed to write: no space left");
-        assert_eq!(describe(&error), "failed to write: no space left");
     }
 }

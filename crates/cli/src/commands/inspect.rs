@@ -1,5 +1,347 @@
+//! `rbuild inspect`: all that is known of images and containers, in docker's words.
+
+use std::process::ExitCode;
+
+use rbuild_container::{Cleanup, ContainerId, NetworkMode, RootAccess, Security, StoredConfig};
+use rbuild_image::{Reference, RuntimeConfig};
+use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
+use serde_json::{Map, Value, json};
+
+use super::format::Format;
+use super::ps::Condition;
+use super::{documents, lookup};
+use crate::app::App;
+use crate::render;
+
+/// A time that never was, as docker writes it.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// What was typed after `rbuild inspect`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
-pub(crate) fn run(_: &crate::app::App, _: &Args) -> anyhow::Result<std::process::ExitCode> {
-    anyhow::bail!("not yet")
+pub(crate) struct Args {
+    /// Names or IDs of images or containers
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// json, or a template such as '{{.Config.User}}' or '{{json .RootFS}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only objects of this kind
+    #[arg(long = "type", value_enum)]
+    kind: Option<Kind>,
+}
+
+/// What can be inspected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// An image.
+    Image,
+    /// A container.
+    Container,
+}
+
+/// Prints what was found, and fails for what was not.
+pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    let format = args.format.as_deref().map(Format::parse).transpose()?;
+    let mut found = Vec::new();
+    let mut missing = Vec::new();
+    for name in &args.names {
+        match object(app, name, args.kind)? {
+            Some(value) => found.push(value),
+            None => missing.push(name),
+        }
+    }
+    render::out(&match format {
+        Some(format) => format.render(&found)?,
+        None => format!("{}\n", indented(&Value::Array(found))?),
+    })?;
+    let Some(first) = missing.first() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let kind = match args.kind {
+        Some(Kind::Container) => "container",
+        _ => "object",
+    };
+    let hint = lookup::missing(app.store()?, first)?.to_string();
+    let hint = hint.find(" (").map_or("", |at| &hint[at..]);
+    let names: Vec<&str> = missing.iter().map(|name| name.as_str()).collect();
+    anyhow::bail!("No such {kind}: {}{hint}", names.join(", "))
+}
+
+/// docker's indentation: four blanks.
+fn indented(value: &Value) -> anyhow::Result<String> {
+    use serde::Serialize as _;
+    let mut text = Vec::new();
+    let form = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, form))?;
+    Ok(String::from_utf8(text)?)
+}
+
+/// A container by that name, else an image.
+fn object(app: &App, name: &str, kind: Option<Kind>) -> anyhow::Result<Option<Value>> {
+    let store = app.store()?;
+    if kind != Some(Kind::Image)
+        && let Some(container) = store.container(name)?
+    {
+        return Ok(Some(describe_container(store, &container)?));
+    }
+    if kind == Some(Kind::Container) {
+        return Ok(None);
+    }
+    match lookup::find(store, name)? {
+        Some(found) => Ok(Some(describe_image(app, &found.image)?)),
+        None => Ok(None),
+    }
+}
+
+fn describe_image(app: &App, image: &StoredImage) -> anyhow::Result<Value> {
+    let store = app.store()?;
+    let resolved = documents::any_platform(app, image)?;
+    let size: u64 = documents::layer_sizes(store, &resolved)?.iter().sum();
+    let config = &resolved.config;
+    let tags = image.names.iter().filter(|name| name.tag().is_some());
+    let tags: Vec<String> = tags.map(Reference::familiar).collect();
+    let comment = config
+        .history
+        .last()
+        .map_or("", |entry| entry.comment.as_str());
+    let mut value = json!({
+        "Id": image.id.to_string(),
+        "RepoTags": tags,
+        "RepoDigests": repository_digests(image),
+        "Parent": "",
+        "Comment": comment,
+        "Created": config.created.as_deref().unwrap_or(NEVER),
+        "DockerVersion": "",
+        "Author": config.author,
+        "Config": runtime_config(&config.config)?,
+        "Architecture": config.architecture,
+    });
+    if !config.variant.is_empty() {
+        value["Variant"] = json!(config.variant);
+    }
+    value["Os"] = json!(config.os);
+    value["Size"] = json!(size);
+    value["RootFS"] = json!({
+        "Type": config.rootfs.kind,
+        "Layers": config.rootfs.diff_ids,
+    });
+    value["Metadata"] = json!({ "LastTagTime": documents::rfc3339(image.stored) });
+    value["Descriptor"] = serde_json::to_value(&image.descriptor)?;
+    Ok(value)
+}
+
+/// `debian@sha256:…`, of each repository that the image was pulled from.
+fn repository_digests(image: &StoredImage) -> Vec<String> {
+    let mut names: Vec<&Reference> = image.names.iter().collect();
+    if let ImageOrigin::Registry(origin) = &image.origin {
+        names.push(origin);
+    }
+    let mut all: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| {
+            let digest = documents::repository_digest(image, name)?;
+            Some(format!("{}@{digest}", name.familiar_repository()))
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// The config with the fields that scripts ask for, also where they are empty.
+fn runtime_config(config: &RuntimeConfig) -> anyhow::Result<Value> {
+    const ALWAYS: &[(&str, Value)] = &[
+        ("User", Value::String(String::new())),
+        ("Env", Value::Null),
+        ("Cmd", Value::Null),
+        ("Volumes", Value::Null),
+        ("WorkingDir", Value::String(String::new())),
+        ("Entrypoint", Value::Null),
+        ("OnBuild", Value::Null),
+        ("Labels", Value::Null),
+    ];
+    let mut value = serde_json::to_value(config)?;
+    if let Some(fields) = value.as_object_mut() {
+        for (name, empty) in ALWAYS {
+            fields
+                .entry((*name).to_owned())
+                .or_insert_with(|| empty.clone());
+        }
+    }
+    Ok(value)
+}
+
+fn describe_container(store: &Store, container: &Container) -> anyhow::Result<Value> {
+    let id = ContainerId::from_store(&container.id);
+    let config = StoredConfig::from_json(&id, &container.config).ok();
+    let line = config
+        .as_ref()
+        .and_then(|config| rbuild_container::command_line(&config.options, &config.image).ok())
+        .unwrap_or_default();
+    let image = match &container.image {
+        Some(digest) => store.image_by_digest(digest)?.map(|image| image.id),
+        None => None,
+    };
+    let (path, arguments) = match line.split_first() {
+        Some((path, arguments)) => (path.as_str(), arguments),
+        None => ("", &[][..]),
+    };
+    Ok(json!({
+        "Id": container.id,
+        "Created": documents::rfc3339(container.created),
+        "Path": path,
+        "Args": arguments,
+        "State": state(container),
+        "Image": image.map_or_else(String::new, |id| id.to_string()),
+        "Name": format!("/{}", container.name),
+        "RestartCount": 0,
+        "Driver": "overlay",
+        "Platform": "linux",
+        "HostConfig": config.as_ref().map(host_config),
+        "Mounts": config.as_ref().map(mounts),
+        "Config": config.as_ref().map(|config| own_config(&id, container, config)).transpose()?,
+    }))
+}
+
+fn state(container: &Container) -> Value {
+    let condition = Condition::of(container);
+    let (pid, since) = match &container.state {
+        ContainerState::Running { pid, since, .. } | ContainerState::Paused { pid, since, .. } => {
+            (*pid, documents::rfc3339(*since))
+        }
+        _ => (0, NEVER.to_owned()),
+    };
+    let lives = matches!(condition, Condition::Running | Condition::Paused);
+    let (code, ended) = match condition {
+        Condition::Exited(code, at) => (code, at.map(documents::rfc3339)),
+        _ => (0, None),
+    };
+    json!({
+        "Status": condition.word(),
+        "Running": lives,
+        "Paused": condition == Condition::Paused,
+        "Restarting": false,
+        "OOMKilled": false,
+        "Dead": false,
+        "Pid": if lives { pid } else { 0 },
+        "ExitCode": code,
+        "Error": "",
+        "StartedAt": since,
+        "FinishedAt": ended.unwrap_or_else(|| NEVER.to_owned()),
+    })
+}
+
+fn host_config(config: &StoredConfig) -> Value {
+    let options = &config.options;
+    let binds = options.volumes.iter().filter_map(|volume| {
+        let source = volume.source.as_ref()?.display();
+        let mode = match volume.access {
+            RootAccess::ReadOnly => ":ro",
+            RootAccess::ReadWrite => "",
+        };
+        Some(format!("{source}:{}{mode}", volume.target.display()))
+    });
+    let hosts = options.add_hosts.iter();
+    json!({
+        "Binds": binds.collect::<Vec<_>>(),
+        "NetworkMode": network(options.network),
+        "AutoRemove": options.cleanup == Cleanup::Remove,
+        "Privileged": options.security == Security::Privileged,
+        "ReadonlyRootfs": options.root_access == RootAccess::ReadOnly,
+        "ShmSize": options.shm_bytes,
+        "ExtraHosts": hosts.map(|host| format!("{}:{}", host.name, host.address)).collect::<Vec<_>>(),
+        "Ulimits": options.ulimits.iter().map(|limit| json!({
+            "Name": limit.name, "Soft": limit.soft, "Hard": limit.hard,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn network(mode: NetworkMode) -> &'static str {
+    match mode {
+        NetworkMode::None => "none",
+        NetworkMode::Host => "host",
+    }
+}
+
+fn mounts(config: &StoredConfig) -> Value {
+    let volumes = config.options.volumes.iter().map(|volume| {
+        json!({
+            "Type": if volume.source.is_some() { "bind" } else { "volume" },
+            "Source": volume.source,
+            "Destination": volume.target,
+            "Mode": "",
+            "RW": volume.access == RootAccess::ReadWrite,
+            "Propagation": "rprivate",
+        })
+    });
+    let tmpfs = config.options.tmpfs.iter().map(|tmpfs| {
+        json!({
+            "Type": "tmpfs",
+            "Source": "",
+            "Destination": tmpfs.target,
+            "Mode": "",
+            "RW": tmpfs.access == RootAccess::ReadWrite,
+            "Propagation": "",
+        })
+    });
+    volumes.chain(tmpfs).collect()
+}
+
+/// The image's config with what the user asked for in its place.
+fn own_config(
+    id: &ContainerId,
+    container: &Container,
+    config: &StoredConfig,
+) -> anyhow::Result<Value> {
+    let options = &config.options;
+    let mut value = runtime_config(&config.image)?;
+    value["Hostname"] = json!(options.hostname.as_deref().unwrap_or_else(|| id.short()));
+    value["Image"] = json!(container.image_name);
+    value["Tty"] = json!(options.tty);
+    value["OpenStdin"] = json!(options.interactive);
+    if let Some(user) = &options.user {
+        value["User"] = json!(user);
+    }
+    if let Some(workdir) = &options.workdir {
+        value["WorkingDir"] = json!(workdir);
+    }
+    if let Some(entrypoint) = &options.entrypoint {
+        let parts = Some(entrypoint).filter(|text| !text.is_empty());
+        value["Entrypoint"] = json!(parts.map(|text| [text]));
+        value["Cmd"] = Value::Null;
+    }
+    if !options.args.is_empty() {
+        value["Cmd"] = json!(options.args);
+    }
+    value["Env"] = json!(merged_env(&config.image, &options.env));
+    value["Labels"] = labels(&config.image, &options.labels);
+    Ok(value)
+}
+
+fn merged_env(image: &RuntimeConfig, own: &[String]) -> Vec<String> {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let mut merged: Vec<String> = Vec::new();
+    for variable in image.env.iter().flatten().chain(own) {
+        match merged
+            .iter_mut()
+            .find(|known| name(known) == name(variable))
+        {
+            Some(known) => known.clone_from(variable),
+            None => merged.push(variable.clone()),
+        }
+    }
+    merged
+}
+
+fn labels(image: &RuntimeConfig, own: &[String]) -> Value {
+    let mut all: Map<String, Value> = image
+        .labels
+        .iter()
+        .map(|(key, value)| (key.clone(), json!(value)))
+        .collect();
+    for label in own {
+        let (key, value) = label.split_once('=').unwrap_or((label, ""));
+        all.insert(key.to_owned(), json!(value));
+    }
+    Value::Object(all)
 }

@@ -1,5 +1,259 @@
+//! `rbuild ps`: containers, and what they are doing now.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, bail};
+use rbuild_container::{ContainerId, StoredConfig, command_line, live_process};
+use rbuild_store::{Container, ContainerState};
+use serde_json::{Value, json};
+
+use super::documents;
+use super::format::Format;
+use super::history::{cell, column, shortened};
+use crate::app::App;
+use crate::render::{self, Table, ago};
+
+/// Letters of COMMAND that are shown.
+const COMMAND_LETTERS: usize = 20;
+/// The status of a container whose end nobody saw, as Docker has it.
+const STATUS_UNKNOWN: i32 = 255;
+
+/// What was typed after `rbuild ps`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
-pub(crate) fn run(_: &crate::app::App, _: &Args) -> anyhow::Result<std::process::ExitCode> {
-    anyhow::bail!("not yet")
+pub(crate) struct Args {
+    /// Also those that do not run
+    #[arg(short, long)]
+    all: bool,
+    /// Only IDs
+    #[arg(short, long)]
+    quiet: bool,
+    /// Complete IDs and commands
+    #[arg(long)]
+    no_trunc: bool,
+    /// Only the newest, whatever its state
+    #[arg(short, long)]
+    latest: bool,
+    /// Only the N newest, whatever their state
+    #[arg(short = 'n', long, value_name = "N")]
+    last: Option<usize>,
+    /// Only containers that fit: name=TEXT, id=PREFIX, status=STATUS, ancestor=IMAGE, label=KEY[=VALUE]
+    #[arg(short, long = "filter", value_name = "FILTER")]
+    filters: Vec<String>,
+    /// json, or a template such as '{{.ID}} {{.Names}}'
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+}
+
+/// Lists containers.
+pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    let format = args.format.as_deref().map(Format::parse).transpose()?;
+    let filters = args
+        .filters
+        .iter()
+        .map(|text| Filter::parse(text))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let by_state = filters.iter().any(|filter| filter.key == Key::Status);
+    let newest = if args.latest { Some(1) } else { args.last };
+    let everything = args.all || by_state || newest.is_some();
+    let now = app.environment.now();
+    let rows: Vec<Value> = app
+        .store()?
+        .containers()?
+        .iter()
+        .map(Listed::new)
+        .filter(|one| everything || one.condition == Condition::Running)
+        .filter(|one| filters.iter().all(|filter| filter.fits(one)))
+        .take(newest.unwrap_or(usize::MAX))
+        .map(|one| one.row(args, now))
+        .collect();
+    let text = match format {
+        _ if args.quiet => column(&rows, "ID"),
+        Some(format) => format.render(&rows)?,
+        None => table(&rows),
+    };
+    render::out(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a container is doing, as the kernel sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    Created,
+    Running,
+    Paused,
+    /// With its status, and when, where somebody saw it.
+    Exited(i32, Option<SystemTime>),
+}
+
+impl Condition {
+    /// The condition of `container`: one whose row says that it runs, but whose process is gone, has ended unseen.
+    pub(super) fn of(container: &Container) -> Self {
+        match container.state {
+            ContainerState::Created => Self::Created,
+            ContainerState::Exited { code, at } => Self::Exited(code, Some(at)),
+            _ if live_process(container).is_none() => Self::Exited(STATUS_UNKNOWN, None),
+            ContainerState::Paused { .. } => Self::Paused,
+            _ => Self::Running,
+        }
+    }
+
+    /// Docker's word for it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Exited(..) => "exited",
+        }
+    }
+}
+
+/// A container of the list.
+struct Listed<'a> {
+    container: &'a Container,
+    condition: Condition,
+    config: Option<StoredConfig>,
+}
+
+impl<'a> Listed<'a> {
+    fn new(container: &'a Container) -> Self {
+        let id = ContainerId::from_store(&container.id);
+        Self {
+            container,
+            condition: Condition::of(container),
+            config: StoredConfig::from_json(&id, &container.config).ok(),
+        }
+    }
+
+    fn row(&self, args: &Args, now: SystemTime) -> Value {
+        let id = ContainerId::from_store(&self.container.id);
+        let command = self.command();
+        let shown = if args.no_trunc {
+            command
+        } else {
+            shortened(&command, COMMAND_LETTERS)
+        };
+        let created = documents::age(now, self.container.created);
+        let labels = self
+            .config
+            .as_ref()
+            .map(|config| config.options.labels.join(","));
+        json!({
+            "Command": format!("{shown:?}"),
+            "CreatedAt": documents::table_time(self.container.created),
+            "ID": if args.no_trunc { id.as_str() } else { id.short() },
+            "Image": self.container.image_name,
+            "Labels": labels.unwrap_or_default(),
+            "Names": self.container.name,
+            "Ports": "",
+            "RunningFor": ago(created),
+            "State": self.condition.word(),
+            "Status": self.status(now),
+        })
+    }
+
+    fn command(&self) -> String {
+        let line = self
+            .config
+            .as_ref()
+            .and_then(|config| command_line(&config.options, &config.image).ok());
+        line.unwrap_or_default().join(" ")
+    }
+
+    fn status(&self, now: SystemTime) -> String {
+        let up = |since: SystemTime| {
+            let age = ago(documents::age(now, since));
+            format!("Up {}", age.trim_end_matches(" ago"))
+        };
+        match (self.condition, &self.container.state) {
+            (Condition::Exited(code, Some(at)), _) => {
+                format!("Exited ({code}) {}", ago(documents::age(now, at)))
+            }
+            (Condition::Exited(code, None), _) => format!("Exited ({code})"),
+            (_, ContainerState::Running { since, .. }) => up(*since),
+            (_, ContainerState::Paused { since, .. }) => format!("{} (Paused)", up(*since)),
+            _ => "Created".to_owned(),
+        }
+    }
+}
+
+/// A `--filter`.
+struct Filter {
+    key: Key,
+    value: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Name,
+    Id,
+    Status,
+    Ancestor,
+    Label,
+}
+
+impl Filter {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let (key, value) = text
+            .split_once('=')
+            .with_context(|| format!("invalid filter {text:?}: it is KEY=VALUE"))?;
+        let key = match key {
+            "name" => Key::Name,
+            "id" => Key::Id,
+            "status" => Key::Status,
+            "ancestor" => Key::Ancestor,
+            "label" => Key::Label,
+            _ => bail!("invalid filter {text:?}: there are name, id, status, ancestor and label"),
+        };
+        Ok(Self {
+            key,
+            value: value.to_owned(),
+        })
+    }
+
+    fn fits(&self, one: &Listed<'_>) -> bool {
+        match self.key {
+            Key::Name => one.container.name.contains(&self.value),
+            Key::Id => one.container.id.starts_with(&self.value),
+            Key::Status => one.condition.word() == self.value,
+            Key::Ancestor => same_image(&one.container.image_name, &self.value),
+            Key::Label => one.config.as_ref().is_some_and(|config| {
+                config.options.labels.iter().any(|label| {
+                    let name = label.split('=').next().unwrap_or_default();
+                    *label == self.value || name == self.value
+                })
+            }),
+        }
+    }
+}
+
+fn same_image(one: &str, other: &str) -> bool {
+    let parse = |text: &str| text.parse::<rbuild_image::Reference>().ok();
+    one == other || (parse(one).is_some() && parse(one) == parse(other))
+}
+
+fn table(rows: &[Value]) -> String {
+    let mut table = Table::new(&[
+        "CONTAINER ID",
+        "IMAGE",
+        "COMMAND",
+        "CREATED",
+        "STATUS",
+        "PORTS",
+        "NAMES",
+    ]);
+    for row in rows {
+        let fields = [
+            "ID",
+            "Image",
+            "Command",
+            "RunningFor",
+            "Status",
+            "Ports",
+            "Names",
+        ];
+        table.row(fields.map(|field| cell(row, field)));
+    }
+    table.render()
 }

@@ -1,5 +1,134 @@
+//! `rbuild rmi`: names of images, and images without one.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use rbuild_container::{ContainerId, live_process};
+use rbuild_image::Reference;
+use rbuild_store::{Container, ImageRemoval, Store, StoredImage};
+
+use super::lookup;
+use crate::app::App;
+use crate::failure::chain;
+use crate::render;
+
+/// What was typed after `rbuild rmi`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
-pub(crate) fn run(_: &crate::app::App, _: &Args) -> anyhow::Result<std::process::ExitCode> {
-    anyhow::bail!("not yet")
+pub(crate) struct Args {
+    /// Names or IDs
+    #[arg(required = true)]
+    images: Vec<String>,
+    /// Also images that have several names or that containers use
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Removes images; the failure of one does not keep the others.
+pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    let store = app.store()?;
+    let mut failures = Vec::new();
+    for text in &args.images {
+        match remove(store, text, args.force) {
+            Ok(removal) => render::out(&report(&removal))?,
+            Err(error) if args.force && error.downcast_ref::<lookup::NoSuchImage>().is_some() => {}
+            Err(error) => failures.push(chain(error.as_ref())),
+        }
+    }
+    if failures.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    bail!("{}", failures.join("\nERROR: "))
+}
+
+fn remove(store: &Store, text: &str, force: bool) -> anyhow::Result<ImageRemoval> {
+    let found = lookup::image(store, text)?;
+    let users = store.containers_of_image(&found.image.digest)?;
+    match &found.name {
+        Some(name) => untag(store, text, &found.image, name, &users, force),
+        None => delete(store, text, &found.image, &users, force),
+    }
+}
+
+/// Takes a name away; with the last one the image goes, unless containers use it.
+fn untag(
+    store: &Store,
+    text: &str,
+    image: &StoredImage,
+    name: &Reference,
+    users: &[Container],
+    force: bool,
+) -> anyhow::Result<ImageRemoval> {
+    // Names stand for digests, not the other way round.
+    let name = image
+        .names
+        .iter()
+        .find(|known| *known == name)
+        .or_else(|| {
+            image
+                .names
+                .iter()
+                .find(|known| same_repository(known, name))
+        })
+        .unwrap_or(name);
+    if let (1, Some(user), false) = (image.names.len(), users.first(), force) {
+        bail!(
+            "conflict: unable to remove repository reference {text:?} (must force) - container {} is using its referenced image {}",
+            ContainerId::from_store(&user.id).short(),
+            image.id.short()
+        );
+    }
+    store
+        .untag(name)?
+        .with_context(|| format!("No such image: {text}"))
+}
+
+fn same_repository(one: &Reference, other: &Reference) -> bool {
+    one.registry() == other.registry() && one.repository() == other.repository()
+}
+
+/// Removes an image that was named by its ID, with all its names.
+fn delete(
+    store: &Store,
+    text: &str,
+    image: &StoredImage,
+    users: &[Container],
+    force: bool,
+) -> anyhow::Result<ImageRemoval> {
+    let short = |container: &Container| ContainerId::from_store(&container.id).short().to_owned();
+    if let Some(user) = users.iter().find(|user| live_process(user).is_some()) {
+        bail!(
+            "conflict: unable to delete {text} (cannot be forced) - image is being used by running container {}",
+            short(user)
+        );
+    }
+    if let (Some(user), false) = (users.first(), force) {
+        bail!(
+            "conflict: unable to delete {text} (must be forced) - image is being used by stopped container {}",
+            short(user)
+        );
+    }
+    let repositories: BTreeSet<_> = image
+        .names
+        .iter()
+        .map(Reference::familiar_repository)
+        .collect();
+    if repositories.len() > 1 && !force {
+        bail!(
+            "conflict: unable to delete {text} (must be forced) - image is referenced in multiple repositories"
+        );
+    }
+    store
+        .remove_image(&image.digest)?
+        .with_context(|| format!("No such image: {text}"))
+}
+
+/// docker's lines.
+fn report(removal: &ImageRemoval) -> String {
+    let untagged = removal
+        .untagged
+        .iter()
+        .map(|name| format!("Untagged: {}\n", name.familiar()));
+    let deleted = removal.deleted.iter().map(|id| format!("Deleted: {id}\n"));
+    untagged.chain(deleted).collect()
 }

@@ -25,6 +25,7 @@ pub(crate) use self::args::Args;
 use self::contexts::Inputs;
 use self::internal::InternalSteps;
 use self::outputs::Outcome;
+pub(crate) use self::request::bytes;
 use self::request::{Action, Request};
 use crate::app::App;
 use crate::failure::Interrupted;

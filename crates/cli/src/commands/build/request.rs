@@ -305,7 +305,7 @@ fn entitlement(text: &str) -> anyhow::Result<Entitlement> {
 }
 
 /// Docker's sizes: `64m`, `1g`, `1048576`, in powers of 1024.
-fn bytes(text: &str) -> anyhow::Result<u64> {
+pub(crate) fn bytes(text: &str) -> anyhow::Result<u64> {
     let lower = text.to_lowercase();
     let digits = lower.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let shift = match lower[digits.len()..].trim_end_matches('b') {

@@ -1,0 +1,166 @@
+//! Options of `docker run` that are refused by name: ignoring them would run something else than was asked for.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+/// An option that is refused.
+struct Refused {
+    long: &'static str,
+    short: Option<char>,
+    value: Takes,
+    why: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Value,
+}
+
+const NOT_YET: &str = "it is not supported yet";
+const LIMITS: &str = "limits by cgroups are not supported yet";
+const CAPABILITIES: &str =
+    "containers have Docker's default capabilities, or all of them with --privileged";
+const NAMESPACES: &str = "which namespaces a container gets cannot be chosen yet";
+const HEALTH: &str = "containers are not checked: nobody watches them";
+const NETWORKS: &str = "there are no networks but host and none yet";
+const PORTS: &str = "containers share the host's network, so their ports can be reached without it";
+
+const fn refused(long: &'static str, value: Takes, why: &'static str) -> Refused {
+    Refused {
+        long,
+        short: None,
+        value,
+        why,
+    }
+}
+
+const fn with_short(short: char, refused: Refused) -> Refused {
+    Refused {
+        short: Some(short),
+        ..refused
+    }
+}
+
+const REFUSED: &[Refused] = {
+    use Takes::{Nothing, Value};
+    &[
+        with_short(
+            'd',
+            refused(
+                "detach",
+                Nothing,
+                "containers run in the foreground; a shell runs one beside others with &",
+            ),
+        ),
+        with_short('a', refused("attach", Value, "all streams are attached")),
+        with_short('p', refused("publish", Value, PORTS)),
+        with_short('P', refused("publish-all", Nothing, PORTS)),
+        with_short('m', refused("memory", Value, LIMITS)),
+        with_short('c', refused("cpu-shares", Value, LIMITS)),
+        refused("blkio-weight", Value, LIMITS),
+        refused("cap-add", Value, CAPABILITIES),
+        refused("cap-drop", Value, CAPABILITIES),
+        refused("cgroup-parent", Value, LIMITS),
+        refused("cgroupns", Value, NAMESPACES),
+        refused("cpu-period", Value, LIMITS),
+        refused("cpu-quota", Value, LIMITS),
+        refused("cpus", Value, LIMITS),
+        refused("cpuset-cpus", Value, LIMITS),
+        refused("cpuset-mems", Value, LIMITS),
+        refused("detach-keys", Value, NOT_YET),
+        refused("device", Value, NOT_YET),
+        refused("gpus", Value, NOT_YET),
+        refused("group-add", Value, NOT_YET),
+        refused("health-cmd", Value, HEALTH),
+        refused("health-interval", Value, HEALTH),
+        refused("health-retries", Value, HEALTH),
+        refused("health-start-period", Value, HEALTH),
+        refused("health-timeout", Value, HEALTH),
+        refused("no-healthcheck", Nothing, HEALTH),
+        refused("init", Nothing, NOT_YET),
+        refused("ip", Value, NETWORKS),
+        refused("ip6", Value, NETWORKS),
+        refused("ipc", Value, NAMESPACES),
+        refused("link", Value, NETWORKS),
+        refused("log-driver", Value, NOT_YET),
+        refused("log-opt", Value, NOT_YET),
+        refused("mac-address", Value, NETWORKS),
+        refused("memory-reservation", Value, LIMITS),
+        refused("memory-swap", Value, LIMITS),
+        refused("mount", Value, "give the same with -v or --tmpfs"),
+        refused("network-alias", Value, NETWORKS),
+        refused("oom-kill-disable", Nothing, LIMITS),
+        refused("oom-score-adj", Value, LIMITS),
+        refused("pid", Value, NAMESPACES),
+        refused("pids-limit", Value, LIMITS),
+        refused(
+            "restart",
+            Value,
+            "nobody watches containers to start them again",
+        ),
+        refused("runtime", Value, "there is one runtime, and it is rbuild"),
+        refused("security-opt", Value, NOT_YET),
+        refused("sig-proxy", Value, "signals are always passed on"),
+        refused(
+            "stop-timeout",
+            Value,
+            "nobody stops containers that run in the foreground",
+        ),
+        refused("sysctl", Value, NOT_YET),
+        refused("userns", Value, NAMESPACES),
+        refused("uts", Value, NAMESPACES),
+        refused("volume-driver", Value, NOT_YET),
+        refused("volumes-from", Value, NOT_YET),
+    ]
+};
+
+/// Those of the refused options that were typed.
+#[derive(Debug, Default)]
+pub(crate) struct Unsupported(Vec<String>);
+
+impl Unsupported {
+    /// Fails if there are any.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        anyhow::bail!("{}", self.0.join("; "))
+    }
+}
+
+impl clap::Args for Unsupported {
+    fn augment_args(command: Command) -> Command {
+        REFUSED.iter().fold(command, |command, refused| {
+            let action = match refused.value {
+                Takes::Nothing => ArgAction::Count,
+                Takes::Value => ArgAction::Append,
+            };
+            let arg = Arg::new(refused.long).long(refused.long).action(action);
+            let arg = match refused.short {
+                Some(short) => arg.short(short),
+                None => arg,
+            };
+            command.arg(arg.hide(true))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Unsupported {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let typed = REFUSED.iter().filter(|refused| match refused.value {
+            Takes::Nothing => matches.get_count(refused.long) > 0,
+            Takes::Value => matches.contains_id(refused.long),
+        });
+        let words = typed.map(|refused| format!("--{} is refused: {}", refused.long, refused.why));
+        Ok(Self(words.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
