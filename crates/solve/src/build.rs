@@ -40,6 +40,8 @@ pub struct Build {
     pub jobs: NonZeroUsize,
     /// The time that new files without a time of their own get.
     pub now: SystemTime,
+    /// `SOURCE_DATE_EPOCH`: no file of a new layer is younger than this many seconds after 1970.
+    pub source_date_epoch: Option<i64>,
     /// Where events go.
     pub reporter: Reporter,
     /// How it is stopped.

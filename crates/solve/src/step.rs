@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rbuild_cache::Preimage;
 use rbuild_image::LayerId;
-use rbuild_layer::ContentIndex;
+use rbuild_layer::{ContentIndex, Mtime};
 use rbuild_plan::{CacheUse, Vertex, VertexId};
 use rbuild_store::{FastKey, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
 
@@ -146,6 +146,13 @@ impl Step<'_> {
         draft: LayerDraft,
         index: ContentIndex,
     ) -> Result<LayerId, StepError> {
+        let index = match self.build.source_date_epoch {
+            Some(seconds) => index.clamp_times(Mtime {
+                seconds,
+                nanoseconds: 0,
+            }),
+            None => index,
+        };
         let id = LayerId::Made(index.content_id());
         let layer = self.build.store.commit_layer(draft, index, id)?;
         let mut pins = self
@@ -157,10 +164,12 @@ impl Step<'_> {
         Ok(layer.id())
     }
 
-    /// The attributes that `/` has in `stack`, which a layer on top of it must repeat.
+    /// The attributes that `/` has in `stack`, which a layer on top of it must repeat. They are those of the lowest
+    /// layer: the root is in no layer's contents, so a layer above it may have been made over another base that gave the
+    /// same contents.
     pub(crate) fn root_attributes(&self, stack: &Stack) -> Result<RootAttributes, StepError> {
-        match self.fetcher.fetch(stack)?.last() {
-            Some(top) => Ok(RootAttributes::of(top)?),
+        match self.fetcher.fetch(stack)?.first() {
+            Some(lowest) => Ok(RootAttributes::of(lowest)?),
             None => Ok(RootAttributes::default()),
         }
     }

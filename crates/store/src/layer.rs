@@ -99,6 +99,14 @@ impl fmt::Debug for Layer {
     }
 }
 
+/// The diffID that the name of a pulled layer is.
+fn own_diff_id(id: &LayerId) -> Option<[u8; 32]> {
+    match id {
+        LayerId::Pulled(diff_id) => Some(*diff_id.0.as_bytes()),
+        LayerId::Made(_) => None,
+    }
+}
+
 pub(crate) fn read_index(id: LayerId, directory: &Path) -> Result<ContentIndex> {
     let path = directory.join("index");
     let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
@@ -113,11 +121,25 @@ struct LayerRow {
 }
 
 impl Store {
-    /// The layer `id`, if the store holds it, pinned until the handle is dropped.
+    /// The layer `id`, if the store holds it, pinned until the handle is dropped. For a pulled layer, one made here with
+    /// the same tar serves as well: an image that was built here may be the base of another.
     ///
     /// Nothing is handed out that is not whole: a row without a directory is dropped, and what an earlier boot may have
     /// left half on the disk is compared with its index first.
     pub fn layer(&self, id: &LayerId) -> Result<Option<Arc<Layer>>> {
+        if let Some(layer) = self.layer_by_name(id)? {
+            return Ok(Some(layer));
+        }
+        let LayerId::Pulled(diff_id) = id else {
+            return Ok(None);
+        };
+        match self.layer_by_diff_id(diff_id)? {
+            Some(made) => self.layer_by_name(&made),
+            None => Ok(None),
+        }
+    }
+
+    fn layer_by_name(&self, id: &LayerId) -> Result<Option<Arc<Layer>>> {
         if let Some(layer) = self.opened_layer(id) {
             return Ok(Some(layer));
         }
@@ -155,9 +177,10 @@ impl Store {
         self.db().read("read a layer's diffID", |db| {
             let found = db
                 .prepare_cached(
-                    "SELECT diff_id, tar_bytes FROM layers WHERE id = ?1 AND diff_id IS NOT NULL",
+                    "SELECT diff_id, tar_bytes FROM layers WHERE id = ?1 AND diff_id IS NOT NULL
+                     UNION ALL SELECT diff_id, tar_bytes FROM layers WHERE diff_id = ?2 LIMIT 1",
                 )?
-                .query_row([id.to_string()], |row| {
+                .query_row(params![id.to_string(), own_diff_id(id)], |row| {
                     Ok((DiffId(digest_column(row, 0)?), row.get::<_, i64>(1)? as u64))
                 })
                 .optional()?;
@@ -211,10 +234,7 @@ impl Store {
 
     /// Enters a layer whose directory is in place.
     pub(crate) fn insert_layer(&self, id: &LayerId, bytes: u64) -> Result<()> {
-        let diff_id = match id {
-            LayerId::Pulled(diff_id) => Some(*diff_id.0.as_bytes()),
-            LayerId::Made(_) => None,
-        };
+        let diff_id = own_diff_id(id);
         self.db().write("enter a layer", |db| {
             db.prepare_cached(
                 "INSERT INTO layers (id, diff_id, tar_bytes, bytes, created, boot) VALUES (?1, ?2, 0, ?3, ?4, ?5)

@@ -33,6 +33,20 @@ fn committing_a_known_layer_gives_the_known_one() -> Result {
 }
 
 #[test]
+fn a_layer_made_here_serves_where_its_tar_is_asked_for() -> Result {
+    let room = room()?;
+    let made = layer(&room.store, "file", b"content")?;
+    let diff_id = DiffId(Digest::sha256_of(b"its tar"));
+    let pulled = rbuild_image::LayerId::Pulled(diff_id);
+    assert!(room.store.layer(&pulled)?.is_none());
+    room.store.set_diff_id(&made.id(), &diff_id, 7)?;
+    let found = room.store.layer(&pulled)?.expect("its tar is known");
+    assert!(Arc::ptr_eq(&made, &found));
+    assert_eq!(room.store.diff_id(&pulled)?, Some((diff_id, 7)));
+    Ok(())
+}
+
+#[test]
 fn a_dropped_draft_leaves_nothing_after_a_sweep() -> Result {
     let room = room()?;
     let draft = room.store.draft(&RootAttributes::default())?;
