@@ -7,4 +7,8 @@ mod support;
 
 mod caching;
 mod copying;
+mod crash;
+mod failures;
 mod language;
+mod parallel;
+mod readers;

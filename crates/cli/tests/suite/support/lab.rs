@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -196,6 +197,13 @@ impl Lab {
         Layout::new(&path)
     }
 
+    /// Seconds that no other test sleeps: a step that sleeps so long can be found among all processes.
+    pub(crate) fn mark(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = std::process::id() % 100_000 * 100 + NEXT.fetch_add(1, Ordering::Relaxed);
+        format!("9{number:07}")
+    }
+
     /// Nothing is mounted or runs any more; what tidies up after a command has a moment to end.
     #[track_caller]
     pub(crate) fn assert_nothing_left(&self) {
@@ -235,6 +243,23 @@ impl Drop for Lab {
                 .arg(self.dir.path())
                 .output();
         }
+    }
+}
+
+/// The command lines of running processes that have `mark` in them; what was just killed has a moment to go.
+pub(crate) fn processes_with(mark: &str) -> Vec<String> {
+    let end = Instant::now() + Duration::from_secs(2);
+    loop {
+        let found: Vec<String> = std::fs::read_dir("/proc")
+            .expect("/proc")
+            .flatten()
+            .map(|process| text(&process.path().join("cmdline")).replace('\0', " "))
+            .filter(|line| line.contains(mark))
+            .collect();
+        if found.is_empty() || Instant::now() > end {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -10,10 +10,11 @@ mod project;
 mod tree;
 
 pub(crate) use base_images::BaseImage;
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, am_root, skip};
 pub(crate) use command::{Running, run};
-pub(crate) use lab::Lab;
+pub(crate) use lab::{Lab, processes_with};
 pub(crate) use layout::Layout;
 pub(crate) use outcome::{Outcome, State, Step};
 pub(crate) use project::Project;
+pub(crate) use rbuild_testkit::require;
 pub(crate) use tree::{Kind, Node, Tree};
