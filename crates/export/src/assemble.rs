@@ -89,12 +89,13 @@ fn built_layer(
     id: &LayerId,
     bases: &HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>,
 ) -> Result<BuiltLayer, ExportError> {
-    let diff_id = match id {
-        LayerId::Pulled(diff_id) => *diff_id,
-        LayerId::Made(_) => store.diff_id(id)?.ok_or(ExportError::Layer(*id))?.0,
+    let (id, diff_id) = match id {
+        // A layer of a base image that was built here is in the store under the name of its contents.
+        LayerId::Pulled(diff_id) => (store.layer_by_diff_id(diff_id)?.unwrap_or(*id), *diff_id),
+        LayerId::Made(_) => (*id, store.diff_id(id)?.ok_or(ExportError::Layer(*id))?.0),
     };
     Ok(BuiltLayer {
-        id: *id,
+        id,
         diff_id,
         base: bases.get(&diff_id).cloned(),
     })

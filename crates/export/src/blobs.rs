@@ -80,7 +80,9 @@ impl Blobs<'_> {
         layer: &BuiltLayer,
         form: LayerForm,
     ) -> Result<Descriptor, ExportError> {
-        if let (Some((_, descriptor)), BaseForm::Kept) = (&layer.base, form.base) {
+        if let (Some((_, descriptor)), BaseForm::Kept) = (&layer.base, form.base)
+            && !is_unwritten(layer, descriptor)?
+        {
             return Ok(as_oci(descriptor));
         }
         if form.compression == Compression::None {
@@ -128,6 +130,14 @@ impl Blobs<'_> {
                 .set_layer_blob(&layer.diff_id, form.compression, &descriptor)?;
         }
         Ok(descriptor)
+    }
+
+    /// The plain tar of a layer that is extracted here, written to the store as a blob.
+    pub(crate) fn write_plain_tar(&self, layer: &BuiltLayer) -> Result<File, ExportError> {
+        let mut writer = self.store.blob_writer()?;
+        self.write_layer_tar(&layer.id, &mut writer)?;
+        let digest = writer.commit(Some(&layer.diff_id.0), None)?;
+        self.open_here(&digest)?.ok_or(ExportError::Layer(layer.id))
     }
 
     /// Writes the plain tar of a layer that is extracted here.
@@ -184,6 +194,12 @@ impl Blobs<'_> {
         };
         Ok(Box::new(self.registry.blob(&reference, descriptor)?))
     }
+}
+
+/// Whether `descriptor` is that of the plain tar of a layer that was made here: no such blob was ever written, and the
+/// layer travels in the form of the others.
+fn is_unwritten(layer: &BuiltLayer, descriptor: &Descriptor) -> Result<bool, ImageError> {
+    Ok(matches!(layer.id, LayerId::Made(_)) && digest_of(descriptor)? == layer.diff_id.0)
 }
 
 /// `descriptor` under OCI's name for its media type: our manifests are OCI's, whatever the base image's were.

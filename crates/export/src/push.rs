@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rbuild_image::{Descriptor, Digest, Reference, media_type};
+use rbuild_image::{Descriptor, Digest, LayerId, Reference, media_type};
 use rbuild_plan::ImageOrigin;
 use rbuild_registry::{BlobState, BlobUpload, MountOutcome};
 
@@ -163,6 +163,10 @@ fn open(
     digest: &Digest,
 ) -> io::Result<Box<dyn io::Read + Send>> {
     if let Some(file) = blobs.open_here(digest).map_err(io::Error::other)? {
+        return Ok(Box::new(file));
+    }
+    if *digest == layer.diff_id.0 && matches!(layer.id, LayerId::Made(_)) {
+        let file = blobs.write_plain_tar(layer).map_err(io::Error::other)?;
         return Ok(Box::new(file));
     }
     match &layer.base {

@@ -21,6 +21,11 @@ pub(crate) fn travels(name: &[u8]) -> bool {
         || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
 }
 
+/// The attributes of an open file or directory that a layer keeps, sorted by name.
+pub fn layer_xattrs(file: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    read(Subject::Open(file), travels)
+}
+
 /// What attributes are read from.
 #[derive(Clone, Copy)]
 pub(crate) enum Subject<'a> {

@@ -72,7 +72,8 @@ impl Unpacked {
         }))
     }
 
-    /// Places the contents at the destination of `action`, which becomes a directory.
+    /// Places the contents at the destination of `action`, which becomes a directory. `--chmod` is for the archive,
+    /// not for what is in it (as BuildKit has it).
     pub(crate) fn place(
         &self,
         action: &CopyAction,
@@ -90,8 +91,12 @@ impl Unpacked {
             .map(|inside| path::join(&destination, inside))
             .collect();
         let directories = DirectoryRule::Replace { implied };
+        let action = CopyAction {
+            mode: rbuild_plan::Mode::Source,
+            ..action.clone()
+        };
         Copy {
-            action,
+            action: &action,
             tree: self,
             canvas,
             cancel,

@@ -51,6 +51,15 @@ pub(crate) enum Existing {
     Other,
 }
 
+/// What becomes of something that is no directory where one is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It is an error.
+    Refused,
+    /// The directory hides it.
+    Hidden,
+}
+
 /// Why a destination cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum CanvasError {
@@ -196,16 +205,21 @@ impl Canvas {
         Ok(())
     }
 
-    /// Makes the directory `path` with `attributes`, whatever is there: another directory gets them, anything else is hidden.
-    pub(crate) fn replace_directory(
+    /// Makes the directory `path` with `attributes`. A directory that is there gets them; what becomes of anything else
+    /// is for `obstacle` to say.
+    pub(crate) fn put_directory(
         &self,
         path: &[u8],
         attributes: &Attributes,
+        obstacle: Obstacle,
     ) -> Result<(), CanvasError> {
         let origin = match self.origin(path) {
             Some(origin) => origin,
-            None if self.look(path)? == Existing::Directory => Origin::Base,
-            None => Origin::New,
+            None => match (self.look(path)?, obstacle) {
+                (Existing::Directory, _) => Origin::Base,
+                (Existing::Nothing, _) | (_, Obstacle::Hidden) => Origin::New,
+                (_, Obstacle::Refused) => return Err(CanvasError::NotADirectory(path.to_vec())),
+            },
         };
         self.writer.directory(path, attributes)?;
         self.directories
@@ -300,6 +314,11 @@ fn find(base: BorrowedFd<'_>, path: &[u8]) -> Result<Found, Errno> {
         ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
     )?;
     let stat = rustix::fs::statx(&node, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+    let kind = FileType::from_raw_mode(stat.stx_mode.into());
+    let xattrs = match kind {
+        FileType::Directory => directory_xattrs(node.as_fd())?,
+        _ => Vec::new(),
+    };
     let attributes = Attributes {
         mode: u32::from(stat.stx_mode) & 0o7777,
         uid: stat.stx_uid,
@@ -308,9 +327,9 @@ fn find(base: BorrowedFd<'_>, path: &[u8]) -> Result<Found, Errno> {
             seconds: stat.stx_mtime.tv_sec,
             nanoseconds: stat.stx_mtime.tv_nsec,
         },
-        xattrs: Vec::new(),
+        xattrs,
     };
-    let existing = match FileType::from_raw_mode(stat.stx_mode.into()) {
+    let existing = match kind {
         FileType::Directory => Existing::Directory,
         FileType::Symlink => {
             Existing::Link(rustix::fs::readlinkat(&node, c"", Vec::new())?.into_bytes())
@@ -321,4 +340,11 @@ fn find(base: BorrowedFd<'_>, path: &[u8]) -> Result<Found, Errno> {
         existing,
         attributes,
     })
+}
+
+/// What a layer that holds `directory` too has to repeat.
+fn directory_xattrs(directory: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let readable = rustix::fs::openat(directory, c".", flags, Mode::empty())?;
+    rbuild_layer::layer_xattrs(readable.as_fd())
 }

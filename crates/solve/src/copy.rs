@@ -14,7 +14,7 @@ use rbuild_plan::{CopyAction, Mode};
 use rbuild_source::{ContextFile, Trust};
 
 use crate::cancel::Cancel;
-use crate::canvas::{Canvas, CanvasError, Existing};
+use crate::canvas::{Canvas, CanvasError, Existing, Obstacle};
 use crate::mode::{self, Node};
 use crate::owner::{self, OwnerError, ResolvedOwner};
 use crate::path;
@@ -85,9 +85,27 @@ pub enum CopyError {
     Cancelled,
 }
 
+/// Several matches may bring files of the same path: the last one counts, whatever thread comes last. A directory is
+/// merged instead.
+fn last_of_each_path(placements: Vec<Placed<'_>>) -> Vec<Placed<'_>> {
+    let is_directory =
+        |placed: &Placed<'_>| matches!(placed.entry.kind, EntryKind::Directory { .. });
+    let mut last: HashMap<Vec<u8>, usize> = HashMap::new();
+    for (position, placed) in placements.iter().enumerate() {
+        last.insert(placed.relative.clone(), position);
+    }
+    placements
+        .into_iter()
+        .enumerate()
+        .filter(|(position, placed)| is_directory(placed) || last[&placed.relative] == *position)
+        .map(|(_, placed)| placed)
+        .collect()
+}
+
 /// What becomes of what stands where a directory is to go.
 pub(crate) enum DirectoryRule {
-    /// COPY: a directory that is there keeps its attributes, anything else is an error.
+    /// COPY: a directory that is there gets the attributes of the copied one, anything else is an error (as BuildKit
+    /// has it). Parents of the destination, which are not copied, keep theirs.
     Merge,
     /// An archive: its directories replace attributes and what is no directory; those that it only implies are taken
     /// as they are, links to directories included.
@@ -133,6 +151,9 @@ impl Copy<'_> {
                     });
                 }
             }
+        }
+        if matches.len() > 1 {
+            placements = last_of_each_path(placements);
         }
         self.place(&placements, owner)
     }
@@ -188,17 +209,30 @@ impl Copy<'_> {
     fn place_directory(&self, placed: &Placed<'_>, owner: ResolvedOwner) -> Result<(), CopyError> {
         let attributes = self.attributes(placed.entry, owner)?;
         match &self.directories {
-            DirectoryRule::Merge => self.canvas.make_directory(&placed.relative, &attributes)?,
+            DirectoryRule::Merge => {
+                self.make_parent(&placed.relative, owner)?;
+                self.canvas
+                    .put_directory(&placed.relative, &attributes, Obstacle::Refused)?;
+            }
             DirectoryRule::Replace { implied } if implied.contains(&placed.relative) => {
                 let real = self.canvas.resolve(&placed.relative)?;
                 self.canvas.make_directories(&real, &attributes)?;
             }
             DirectoryRule::Replace { .. } => {
+                let real = self.real_place(placed)?;
                 self.canvas
-                    .replace_directory(&self.real_place(placed)?, &attributes)?;
+                    .put_directory(&real, &attributes, Obstacle::Hidden)?;
             }
         }
         Ok(())
+    }
+
+    /// Sees to it that the parent of `path` is in the layer, as the base has it.
+    fn make_parent(&self, path: &[u8], owner: ResolvedOwner) -> Result<(), CopyError> {
+        let parent = path::parent(path);
+        Ok(self
+            .canvas
+            .make_directories(parent, &self.new_directory(owner)?)?)
     }
 
     /// Where an entry goes: an archive's parents may be links of the base.

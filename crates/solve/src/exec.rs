@@ -1,8 +1,9 @@
 //! RUN: from key to layer.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::resume_unwind;
 
 use rbuild_cache::{MountContent, exec_preimage};
 use rbuild_image::LayerId;
@@ -159,7 +160,8 @@ impl ExecStep<'_> {
             let stderr = scope.spawn(|| self.pump(stderr, Stream::Stderr));
             let exit = running.wait();
             for pump in [stdout, stderr] {
-                pump.join().unwrap_or(Ok(())).map_err(StepError::Output)?;
+                let pumped = pump.join().unwrap_or_else(|panic| resume_unwind(panic));
+                pumped.map_err(StepError::Output)?;
             }
             Ok(exit?)
         })
@@ -235,12 +237,19 @@ impl ExecStep<'_> {
     }
 
     fn environment(&self, mounted: &Mounted) -> Vec<OsString> {
+        // A secret's variable hides the stage's of the same name: of two, shells take the first or the last.
+        let hidden: Vec<&[u8]> = mounted
+            .env
+            .iter()
+            .map(|variable| name_of(variable))
+            .collect();
         let own = self
             .exec
             .env
             .iter()
             .chain(&self.exec.proxy_env)
-            .map(OsString::from);
+            .map(OsString::from)
+            .filter(|variable| !hidden.contains(&name_of(variable)));
         own.chain(mounted.env.iter().cloned()).collect()
     }
 
@@ -257,6 +266,12 @@ impl ExecStep<'_> {
             })
             .collect()
     }
+}
+
+/// The name in `NAME=value`.
+fn name_of(variable: &OsStr) -> &[u8] {
+    let bytes = variable.as_encoded_bytes();
+    bytes.split(|&byte| byte == b'=').next().unwrap_or(bytes)
 }
 
 /// A pipe: the end that is read here, and the command's.

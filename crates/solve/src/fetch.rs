@@ -79,7 +79,7 @@ impl<'a> Fetcher<'a> {
         let mut layers = Vec::with_capacity(stack.layers().len());
         let mut missing = Vec::new();
         for (position, id) in stack.layers().iter().enumerate() {
-            let layer = self.build.store.layer(id)?;
+            let layer = self.here(id)?;
             if layer.is_none() {
                 missing.push(position);
             }
@@ -95,6 +95,22 @@ impl<'a> Fetcher<'a> {
             .unwrap_or_else(PoisonError::into_inner)
             .extend(layers.iter().cloned());
         Ok(layers)
+    }
+
+    /// The layer `id`, if the store has it. A layer of a base image that was built here is there under the name of its
+    /// contents.
+    fn here(&self, id: &LayerId) -> Result<Option<Arc<Layer>>, StepError> {
+        let store = &self.build.store;
+        if let Some(layer) = store.layer(id)? {
+            return Ok(Some(layer));
+        }
+        let LayerId::Pulled(diff_id) = id else {
+            return Ok(None);
+        };
+        match store.layer_by_diff_id(diff_id)? {
+            Some(made) => Ok(store.layer(&made)?),
+            None => Ok(None),
+        }
     }
 
     /// One tree of all layers of `stack`: whiteouts applied.
@@ -164,7 +180,7 @@ impl<'a> Fetcher<'a> {
             .build
             .store
             .lock(&format!("layer {id}"), &|| self.build.cancel.is_cancelled())?;
-        if let Some(layer) = self.build.store.layer(&id)? {
+        if let Some(layer) = self.here(&id)? {
             return Ok(layer);
         }
         self.note_start(origin.vertex);

@@ -1,28 +1,27 @@
 //! `RUN --mount`: what each mount brings in, as a key sees it and as the sandbox gets it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_cache::MountContent;
-use rbuild_layer::TreeWriter;
+use rbuild_layer::{ContentIndex, TreeWriter};
 use rbuild_plan::{
     Access, CopyAction, Exec, ExecMount, FileAction, FileOperation, Input, Mode, MountKind, Owner,
     Parents, Presence, SecretFile, Sharing, Unpack, Wildcard,
 };
 use rbuild_sandbox::{Mount, Source};
-use rbuild_store::{
-    CacheFill, CacheMountGuard, CacheMountSpec, CacheSharing, LayerDraft, RootAttributes,
-};
+use rbuild_store::{CacheFill, CacheMountGuard, CacheMountSpec, CacheSharing, LayerDraft};
 use rbuild_sys::{OverlayFlavor, Recursion, UpperWork, clone_tree, mount_overlay};
 use rustix::fs::{OFlags, ResolveFlags};
 
 use crate::canvas::Canvas;
-use crate::copy::{Copy, DirectoryRule, SourceTree};
+use crate::copy::{Copy, DirectoryRule, SourceTree as _};
 use crate::error::StepError;
 use crate::file::{FileStep, mtime};
 use crate::path;
-use crate::select;
+use crate::select::{self, MatchKind, Placed};
 use crate::step::Step;
 use crate::tree::{MountedStack, Stack, Tree, lower_directories, mount};
 
@@ -36,7 +35,7 @@ pub(crate) struct Mounted {
     pub(crate) trees: Vec<OwnedFd>,
     /// Variables that secrets and agents add.
     pub(crate) env: Vec<OsString>,
-    caches: Vec<CacheMountGuard>,
+    caches: Option<Caches>,
     scratch: Vec<LayerDraft>,
 }
 
@@ -52,10 +51,10 @@ pub(crate) fn contents(
             MountKind::Bind { from, source, .. } => {
                 let action = carry(source);
                 match &inputs[from.0 as usize] {
-                    Tree::Context(_, tree) => digest(&**tree, &action, mount),
+                    Tree::Context(_, tree) => digest(tree.index(), &action, mount, Own::Made),
                     Tree::Layers(stack) => {
-                        let mounted = MountedStack::new(step.fetcher, stack)?;
-                        digest(&mounted, &action, mount)
+                        let index = step.fetcher.merged_index(stack)?;
+                        digest(&index, &action, mount, Own::Mounted)
                     }
                 }
             }
@@ -64,17 +63,34 @@ pub(crate) fn contents(
         .collect()
 }
 
+/// Where the mounted directory itself comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// It is made for the mount, whatever the source's attributes are.
+    Made,
+    /// It is the source's.
+    Mounted,
+}
+
 fn digest(
-    tree: &dyn SourceTree,
+    index: &ContentIndex,
     action: &CopyAction,
     mount: &ExecMount,
+    own: Own,
 ) -> Result<MountContent, StepError> {
-    let matches =
-        select::select(tree.index(), action).map_err(|_| missing(mount, &action.source))?;
+    let mut matches = select::select(index, action).map_err(|_| missing(mount, &action.source))?;
+    if own == Own::Mounted
+        && let Some(entry) = select::find(index, action.source.as_bytes())
+    {
+        for found in &mut matches {
+            if let MatchKind::Directory(entries) = &mut found.kind {
+                let relative = Vec::new();
+                entries.push(Placed { relative, entry });
+            }
+        }
+    }
     Ok(MountContent::Digest(select::digest(
-        tree.index(),
-        &matches,
-        action,
+        index, &matches, action,
     )))
 }
 
@@ -103,6 +119,7 @@ fn carry(source: &str) -> CopyAction {
 /// Everything that `exec` mounts.
 pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<Mounted, StepError> {
     let mut mounted = Mounted::default();
+    let caches = Caches::open(step, exec, inputs)?;
     for mount in &exec.mounts {
         match &mount.kind {
             MountKind::Bind {
@@ -118,16 +135,13 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
                     *access,
                     &mut mounted,
                 )?;
-                let number = mounted.trees.len();
-                mounted.trees.push(tree);
-                mounted.push(mount, Source::Tree(number), *access);
+                mounted.push_tree(mount, tree, *access);
             }
             MountKind::Cache { source, access, .. } => {
-                let cache = cache(step, &mount.kind, inputs)?;
-                let inside = path::clean(source.as_bytes());
-                let directory = cache.path().join(lossless(&inside));
-                mounted.push(mount, Source::Path(directory), *access);
-                mounted.caches.push(cache);
+                let cache = caches.of(&mount.kind, inputs);
+                let root = std::fs::File::open(cache.path()).map_err(StepError::Seed)?;
+                let tree = inside(root.as_fd(), source, mount)?;
+                mounted.push_tree(mount, tree, *access);
             }
             MountKind::Tmpfs { size } => {
                 /// Anyone may write, as /tmp: what Docker's tmpfs mounts have.
@@ -197,10 +211,17 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
             },
         }
     }
+    mounted.caches = Some(caches);
     Ok(mounted)
 }
 
 impl Mounted {
+    fn push_tree(&mut self, mount: &ExecMount, tree: OwnedFd, access: Access) {
+        let number = self.trees.len();
+        self.trees.push(tree);
+        self.push(mount, Source::Tree(number), access);
+    }
+
     fn push(&mut self, mount: &ExecMount, source: Source, access: Access) {
         let access = match access {
             Access::ReadOnly => rbuild_sandbox::Access::ReadOnly,
@@ -219,11 +240,6 @@ fn variable(name: &str, value: &[u8]) -> OsString {
     OsString::from_vec([name.as_bytes(), b"=", value].concat())
 }
 
-fn lossless(path: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    PathBuf::from(std::ffi::OsStr::from_bytes(path))
-}
-
 /// The mounted part of a tree. A context's part is carried into a layer first: the step sees what the key was made
 /// of, whatever happens to the context meanwhile.
 fn bind(
@@ -234,7 +250,7 @@ fn bind(
     access: Access,
     mounted: &mut Mounted,
 ) -> Result<OwnedFd, StepError> {
-    let (stack, inside) = match tree {
+    let (stack, inside_path) = match tree {
         Tree::Layers(stack) => (stack.clone(), source.to_owned()),
         Tree::Context(..) => {
             let operation = FileOperation {
@@ -255,27 +271,30 @@ fn bind(
         Access::ReadOnly => mount(step.fetcher, &stack)?,
         Access::ReadWrite => writable(step, &stack, mounted)?,
     };
-    let inside = path::clean(inside.as_bytes());
-    // Symbolic links of an image must not lead to the host: resolve inside it first, clone what was found.
-    let inside = if inside.is_empty() {
-        b".".to_vec()
-    } else {
-        inside
-    };
+    inside(root.as_fd(), &inside_path, mount_point)
+}
+
+/// What is at `path` below `root`, as a tree to mount. Symbolic links in it must not lead to the host: they are resolved
+/// inside first, and what was found is cloned.
+fn inside(root: BorrowedFd<'_>, path: &str, mount: &ExecMount) -> Result<OwnedFd, StepError> {
+    let mut inside = path::clean(path.as_bytes());
+    if inside.is_empty() {
+        inside = b".".to_vec();
+    }
     let found = rustix::fs::openat2(
-        &root,
+        root,
         inside.as_slice(),
         OFlags::PATH | OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
         ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
     )
-    .map_err(|_| missing(mount_point, source))?;
+    .map_err(|_| missing(mount, path))?;
     Ok(clone_tree(found.as_fd(), Path::new(""), Recursion::This)?)
 }
 
 /// `stack` with a writable side that is thrown away after the step.
 fn writable(step: &Step<'_>, stack: &Stack, mounted: &mut Mounted) -> Result<OwnedFd, StepError> {
-    let scratch = step.build.store.draft(&RootAttributes::default())?;
+    let scratch = step.build.store.draft(&step.root_attributes(stack)?)?;
     let lowers: Vec<PathBuf> = lower_directories(step.fetcher, stack)?
         .into_iter()
         .rev()
@@ -290,25 +309,79 @@ fn writable(step: &Step<'_>, stack: &Stack, mounted: &mut Mounted) -> Result<Own
     Ok(root)
 }
 
-/// The directory of a cache mount, seeded when it is new.
-fn cache(step: &Step<'_>, kind: &MountKind, inputs: &[Tree]) -> Result<CacheMountGuard, StepError> {
+/// The cache mounts of a step, each once however often it is mounted, so that a step does not wait for itself. They are
+/// taken in the order of their names: two steps that want the same ones cannot wait for each other.
+struct Caches(BTreeMap<CacheName, CacheMountGuard>);
+
+/// A cache mount's id and what it is seeded from.
+type CacheName = (String, String);
+
+impl Caches {
+    fn open(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<Self, StepError> {
+        let mut wanted: BTreeMap<CacheName, Vec<&MountKind>> = BTreeMap::new();
+        for mount in &exec.mounts {
+            if let MountKind::Cache { .. } = mount.kind {
+                let name = cache_name(&mount.kind, inputs);
+                wanted.entry(name).or_default().push(&mount.kind);
+            }
+        }
+        let mut caches = BTreeMap::new();
+        for (name, kinds) in wanted {
+            let cache = cache(step, &name, &kinds, inputs)?;
+            caches.insert(name, cache);
+        }
+        Ok(Self(caches))
+    }
+
+    fn of(&self, kind: &MountKind, inputs: &[Tree]) -> &CacheMountGuard {
+        self.0
+            .get(&cache_name(kind, inputs))
+            .expect("every cache mount of the step was opened")
+    }
+}
+
+fn cache_name(kind: &MountKind, inputs: &[Tree]) -> CacheName {
     let MountKind::Cache {
-        id,
+        id, from, source, ..
+    } = kind
+    else {
+        unreachable!("called for cache mounts alone");
+    };
+    let seed = from.and_then(|Input(slot)| inputs[slot as usize].stack());
+    let seed = seed.map(|stack| format!("{} {source}", stack.chain().hex()));
+    (id.clone(), seed.unwrap_or_default())
+}
+
+/// The directory of the cache mount that `kinds` mount, seeded when it is new. Of different kinds of sharing the
+/// strictest counts.
+fn cache(
+    step: &Step<'_>,
+    (id, seed): &CacheName,
+    kinds: &[&MountKind],
+    inputs: &[Tree],
+) -> Result<CacheMountGuard, StepError> {
+    let strictness = |kind: &&&MountKind| match kind {
+        MountKind::Cache { sharing, .. } => match sharing {
+            Sharing::Shared => 0,
+            Sharing::Private => 1,
+            Sharing::Locked => 2,
+        },
+        _ => 0,
+    };
+    let Some(MountKind::Cache {
         sharing,
         from,
         source,
         owner,
         mode,
         ..
-    } = kind
+    }) = kinds.iter().max_by_key(strictness)
     else {
         unreachable!("called for cache mounts alone");
     };
-    let seed = from.and_then(|Input(slot)| inputs[slot as usize].stack());
-    let identity = seed.map(|stack| format!("{} {source}", stack.chain().hex()));
     let spec = CacheMountSpec {
         id,
-        seed: identity.as_deref().unwrap_or(""),
+        seed,
         sharing: match sharing {
             Sharing::Shared => CacheSharing::Shared,
             Sharing::Private => CacheSharing::Private,
@@ -322,7 +395,8 @@ fn cache(step: &Step<'_>, kind: &MountKind, inputs: &[Tree]) -> Result<CacheMoun
         .build
         .store
         .cache_mount(&spec, &|| step.build.cancel.is_cancelled())?;
-    if let (Some(stack), CacheFill::Unseeded) = (seed, cache.fill()) {
+    let tree = from.and_then(|Input(slot)| inputs[slot as usize].stack());
+    if let (Some(stack), CacheFill::Unseeded) = (tree, cache.fill()) {
         fill(step, stack, source, &cache)?;
         cache.seeded()?;
     }

@@ -7,6 +7,7 @@
 //! The first failure cancels everything else; the loop ends when the last worker has come back.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rbuild_image::LayerId;
@@ -46,7 +47,9 @@ pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
         let digesting = scope.spawn(|| diff_ids.work());
         let ran = schedule.run(scope);
         diff_ids.close();
-        let digested = digesting.join().unwrap_or(Ok(()));
+        let digested = digesting
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic));
         ran.and_then(|()| digested.map_err(|(vertex, error)| step_failed(vertex, error)))
             .and_then(|()| schedule.fetch_outputs())
     });
@@ -114,7 +117,8 @@ enum State {
 /// What a worker comes back with.
 struct Report {
     vertex: VertexId,
-    result: Result<Yield, StepError>,
+    /// A panic comes back too: whoever waits for the report must not wait forever.
+    result: std::thread::Result<Result<Yield, StepError>>,
 }
 
 /// A vertex's result.
@@ -197,10 +201,16 @@ impl<'a> Schedule<'a> {
             };
             self.running -= 1;
             match report.result {
-                Ok(result) => self.complete(report.vertex, result),
-                Err(error) => {
+                Ok(Ok(result)) => self.complete(report.vertex, result),
+                Ok(Err(error)) => {
                     self.note_failure(report.vertex, &error);
                     self.fail(&mut failure, step_failed(report.vertex, error));
+                }
+                Err(panic) => {
+                    // Nobody may be left waiting for a thread that the unwinding waits for.
+                    self.build.cancel.cancel();
+                    self.diff_ids.close();
+                    resume_unwind(panic);
                 }
             }
         }
@@ -296,7 +306,7 @@ impl<'a> Schedule<'a> {
                 id,
                 vertex,
             };
-            let result = work(plan, step, &inputs);
+            let result = catch_unwind(AssertUnwindSafe(|| work(plan, step, &inputs)));
             // The owner is gone only when a panic unwinds through it; then nobody waits for this.
             let _ = reports.send(Report { vertex: id, result });
         });

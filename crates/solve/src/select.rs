@@ -7,6 +7,8 @@
 //!                             Match { name: "a1.txt", File }
 //! ```
 
+use std::collections::HashSet;
+
 use rbuild_layer::{AttributeMask, ContentIndex, Counted, Entry, EntryKind};
 use rbuild_plan::{CopyAction, Mode, Owner, Parents, Wildcard};
 use rbuild_source::{IgnoreRules, Pattern};
@@ -67,7 +69,11 @@ pub(crate) fn select<'a>(
             Parents::Dropped => take(tree, &matched)?,
             Parents::Kept => take_with_parents(tree, &matched, &pivot)?,
         };
-        exclude(&mut found, excludes.as_ref());
+        if let Some(rules) = &excludes
+            && exclude(&mut found, rules) == Excluded::Whole
+        {
+            continue;
+        }
         matches.push(found);
     }
     Ok(matches)
@@ -114,13 +120,13 @@ fn resolve_wildcards(
     };
     let mut found: Vec<Vec<u8>> = Vec::new();
     for entry in below(tree, &start) {
+        let as_written = path::join(&fixed, path::relative(&entry.path, &start));
         if found
             .last()
-            .is_some_and(|last| path::is_below(&entry.path, last))
+            .is_some_and(|last| path::is_below(&as_written, last))
         {
             continue; // a matched directory brings its contents
         }
-        let as_written = path::join(&fixed, path::relative(&entry.path, &start));
         if pattern.matches(&as_written) {
             found.push(as_written);
         }
@@ -194,11 +200,39 @@ fn take_with_parents<'a>(
     })
 }
 
-/// Takes out what `--exclude` names, and directories' contents with them.
-fn exclude(found: &mut Match<'_>, rules: Option<&IgnoreRules>) {
-    let Some(rules) = rules else { return };
-    if let MatchKind::Directory(entries) = &mut found.kind {
-        entries.retain(|placed| !rules.ignores(&placed.relative));
+/// How much of a match `--exclude` took out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Excluded {
+    /// All of it.
+    Whole,
+    /// Some of it, or nothing.
+    Part,
+}
+
+/// Takes out what `--exclude` names, and directories' contents with them; a directory with something in it that a
+/// later pattern takes back (`!`) stays.
+fn exclude(found: &mut Match<'_>, rules: &IgnoreRules) -> Excluded {
+    match &mut found.kind {
+        MatchKind::File(_) if rules.ignores(&found.name) => Excluded::Whole,
+        MatchKind::File(_) => Excluded::Part,
+        MatchKind::Directory(entries) => {
+            let mut parents = HashSet::new();
+            // Parents stand before their children.
+            let mut kept: Vec<bool> = entries
+                .iter()
+                .rev()
+                .map(|placed| {
+                    let keep = !rules.ignores(&placed.relative)
+                        || parents.contains(placed.relative.as_slice());
+                    if keep {
+                        parents.insert(path::parent(&placed.relative).to_vec());
+                    }
+                    keep
+                })
+                .collect();
+            entries.retain(|_| kept.pop().expect("one answer for each entry"));
+            Excluded::Part
+        }
     }
 }
 
@@ -274,20 +308,26 @@ pub(crate) fn digest(tree: &ContentIndex, matches: &[Match<'_>], copy: &CopyActi
     };
     let mut hasher = blake3::Hasher::new();
     for found in matches {
-        let digest = match &found.kind {
-            MatchKind::File(entry) => {
-                hasher.update(b"file");
-                tree.tree_digest([(found.name.as_slice(), *entry)], mask)
-            }
-            MatchKind::Directory(entries) => {
-                hasher.update(b"directory");
-                let entries = entries
-                    .iter()
-                    .map(|one| (one.relative.as_slice(), one.entry));
-                tree.tree_digest(entries, mask)
-            }
+        let (kind, count) = match &found.kind {
+            MatchKind::File(_) => (b'f', 1),
+            MatchKind::Directory(entries) => (b'd', entries.len() as u64),
         };
-        hasher.update(&digest);
+        hasher.update(&[kind]);
+        hasher.update(&count.to_le_bytes());
     }
+    // All matches at once: names that share a file share it across matches too.
+    let entries = matches.iter().flat_map(|found| match &found.kind {
+        MatchKind::File(entry) => vec![(found.name.as_slice(), *entry)],
+        MatchKind::Directory(entries) => entries
+            .iter()
+            .map(|one| (one.relative.as_slice(), one.entry))
+            .collect(),
+    });
+    hasher.update(&tree.tree_digest(entries, mask));
     hasher.finalize().to_hex().to_string()
+}
+
+/// The entry that `path` leads to, symbolic links followed; the root has none.
+pub(crate) fn find<'a>(tree: &'a ContentIndex, path: &[u8]) -> Option<&'a Entry> {
+    tree.get(&follow(tree, path).ok()?)
 }

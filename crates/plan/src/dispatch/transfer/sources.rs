@@ -128,7 +128,9 @@ impl Step<'_, '_, '_> {
         if unpack == Unpack::Never && shared.chmod.is_none() {
             copy.mode = Mode::Octal(FETCHED_MODE);
         }
-        copy.unpack = unpack;
+        if unpack == Unpack::Archives {
+            keep_archived(&mut copy, shared);
+        }
         push(actions, tree, copy);
         Ok(())
     }
@@ -160,7 +162,7 @@ impl Step<'_, '_, '_> {
         }
         let unpacks = shared.unpack.unwrap_or(shared.verb == Verb::Add);
         if unpacks {
-            copy.unpack = Unpack::Archives;
+            keep_archived(&mut copy, shared);
         }
         push(actions, tree, copy);
         Ok(())
@@ -219,6 +221,13 @@ fn copy_action(source: String, shared: &Shared<'_>, default_owner: Owner) -> Cop
         unpack: Unpack::Never,
         wildcard: Wildcard::Literal,
     }
+}
+
+/// Archives are unpacked, and what is in them keeps its owners but for `--chown`. Plain files have root as the owner in
+/// their tree already.
+fn keep_archived(copy: &mut CopyAction, shared: &Shared<'_>) {
+    copy.unpack = Unpack::Archives;
+    copy.owner = shared.chown.clone().unwrap_or(Owner::Source);
 }
 
 fn is_web(text: &str) -> bool {
