@@ -143,6 +143,12 @@ mod tests {
     }
 
     #[test]
+    fn no_option_means_two_things() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
     fn building_needs_no_verb() {
         assert_eq!(completed(&["-t", "app", "."]), ["build", "-t", "app", "."]);
         assert_eq!(completed(&["."]), ["build", "."]);

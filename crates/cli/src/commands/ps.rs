@@ -158,7 +158,7 @@ impl<'a> Listed<'a> {
             .config
             .as_ref()
             .and_then(|config| command_line(&config.options, &config.image).ok());
-        line.unwrap_or_default().join(" ")
+        quoted(&line.unwrap_or_default())
     }
 
     fn status(&self, now: SystemTime) -> String {
@@ -176,6 +176,18 @@ impl<'a> Listed<'a> {
             _ => "Created".to_owned(),
         }
     }
+}
+
+/// A command line with quotes around the words that have blanks.
+fn quoted(line: &[String]) -> String {
+    let quoted = |word: &String| {
+        if word.contains(' ') {
+            format!("'{word}'")
+        } else {
+            word.clone()
+        }
+    };
+    line.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// A `--filter`.
@@ -256,4 +268,22 @@ fn table(rows: &[Value]) -> String {
         table.row(fields.map(|field| cell(row, field)));
     }
     table.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_with_blanks_are_shown_in_quotes() {
+        let line = ["sh", "-c", "exit 3"].map(str::to_owned);
+        assert_eq!(quoted(&line), "sh -c 'exit 3'");
+    }
+
+    #[test]
+    fn images_are_the_same_whatever_form_their_names_have() {
+        assert!(same_image("debian", "docker.io/library/debian:latest"));
+        assert!(!same_image("debian", "debian:bookworm"));
+        assert!(same_image("3f4ca61aafcd", "3f4ca61aafcd"));
+    }
 }

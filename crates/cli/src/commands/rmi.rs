@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use rbuild_container::{ContainerId, live_process};
 use rbuild_image::Reference;
-use rbuild_store::{Container, ImageRemoval, Store, StoredImage};
+use rbuild_store::{Container, ImageOrigin, ImageRemoval, Store, StoredImage};
 
 use super::lookup;
 use crate::app::App;
@@ -30,7 +30,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let mut failures = Vec::new();
     for text in &args.images {
         match remove(store, text, args.force) {
-            Ok(removal) => render::out(&report(&removal))?,
+            Ok((image, removal)) => render::out(&report(&image, &removal))?,
             Err(error) if args.force && error.downcast_ref::<lookup::NoSuchImage>().is_some() => {}
             Err(error) => failures.push(chain(error.as_ref())),
         }
@@ -41,13 +41,15 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     bail!("{}", failures.join("\nERROR: "))
 }
 
-fn remove(store: &Store, text: &str, force: bool) -> anyhow::Result<ImageRemoval> {
+/// What went, and the image as it was before.
+fn remove(store: &Store, text: &str, force: bool) -> anyhow::Result<(StoredImage, ImageRemoval)> {
     let found = lookup::image(store, text)?;
     let users = store.containers_of_image(&found.image.digest)?;
-    match &found.name {
+    let removal = match &found.name {
         Some(name) => untag(store, text, &found.image, name, &users, force),
         None => delete(store, text, &found.image, &users, force),
-    }
+    };
+    Ok((found.image, removal?))
 }
 
 /// Takes a name away; with the last one the image goes, unless containers use it.
@@ -123,12 +125,20 @@ fn delete(
         .with_context(|| format!("No such image: {text}"))
 }
 
-/// docker's lines.
-fn report(removal: &ImageRemoval) -> String {
-    let untagged = removal
-        .untagged
-        .iter()
-        .map(|name| format!("Untagged: {}\n", name.familiar()));
-    let deleted = removal.deleted.iter().map(|id| format!("Deleted: {id}\n"));
-    untagged.chain(deleted).collect()
+/// docker's lines: with its last name a pulled image also loses the digest that its repository knows it by.
+fn report(image: &StoredImage, removal: &ImageRemoval) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for name in &removal.untagged {
+        lines.push(format!("Untagged: {}\n", name.familiar()));
+    }
+    if let (ImageOrigin::Registry(origin), false) = (&image.origin, removal.deleted.is_empty()) {
+        let repository = origin.familiar_repository();
+        let known = format!("Untagged: {repository}@{}\n", image.digest);
+        if !lines.contains(&known) {
+            lines.push(known);
+        }
+    }
+    let deleted = removal.deleted.iter();
+    lines.extend(deleted.map(|id| format!("Deleted: {id}\n")));
+    lines.concat()
 }

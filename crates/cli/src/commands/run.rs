@@ -27,6 +27,7 @@ const STATUS_FAILED: u8 = 125;
 /// What was typed after `rbuild run`.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "rbuild run [OPTIONS] IMAGE [COMMAND] [ARG]...")]
+#[command(disable_help_flag = true)]
 pub(crate) struct Args {
     /// Let the container read standard input
     #[arg(short, long)]
@@ -118,6 +119,9 @@ pub(crate) struct Args {
         value_name = "COMMAND"
     )]
     command: Vec<String>,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
     #[command(flatten)]
     unsupported: Unsupported,
 }
