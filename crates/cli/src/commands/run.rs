@@ -110,20 +110,36 @@ pub(crate) struct Args {
     /// File that the container's ID is written to
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
-    /// The image, by name or ID
-    image: String,
-    /// What runs instead of the image's CMD
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    command: Vec<String>,
+    /// The image, by name or ID, and what runs instead of its CMD
+    // One list: the options after the image are not ours, whatever they look like.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "IMAGE [COMMAND] [ARG]")]
+    words: Vec<String>,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
     #[command(flatten)]
     unsupported: Unsupported,
+}
+
+impl Args {
+    /// The image, as it was named.
+    fn image(&self) -> &str {
+        self.words.first().map_or("", String::as_str)
+    }
+
+    /// What stands after it.
+    fn command(&self) -> &[String] {
+        self.words.get(1..).unwrap_or_default()
+    }
+
+    /// Refuses what we do not know, which was taken for the image.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.image().starts_with('-') {
+            bail!("unknown flag: {} (see rbuild run --help)", self.image());
+        }
+        self.unsupported.check()
+    }
 }
 
 /// Runs a container and ends as it ended.
@@ -140,7 +156,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn contained(app: &App, args: &Args) -> anyhow::Result<i32> {
-    args.unsupported.check()?;
+    args.check()?;
     let request = Request::new(app, args)?;
     let platform = pull::platform(app, args.platform.as_deref())?;
     let image = obtain(app, args, &platform)?;
@@ -154,7 +170,7 @@ fn contained(app: &App, args: &Args) -> anyhow::Result<i32> {
     let ids: Vec<_> = layers.iter().map(|layer| layer.id()).collect();
     let directories: Vec<PathBuf> = layers.iter().map(|layer| layer.diff_path()).collect();
     let made_from = Image {
-        name: &args.image,
+        name: args.image(),
         manifest: Some(&image.digest),
         config: &resolved.config.config,
         layers: &ids,
@@ -195,13 +211,13 @@ fn obtain(app: &App, args: &Args, platform: &Platform) -> anyhow::Result<StoredI
     let store = app.store()?;
     let known = match args.pull {
         PullPolicy::Always => None,
-        PullPolicy::Missing | PullPolicy::Never => lookup::find(store, &args.image)?,
+        PullPolicy::Missing | PullPolicy::Never => lookup::find(store, args.image())?,
     };
     match (known, args.pull) {
         (Some(found), _) => Ok(found.image),
-        (None, PullPolicy::Never) => Err(lookup::missing(store, &args.image)?.into()),
+        (None, PullPolicy::Never) => Err(lookup::missing(store, args.image())?.into()),
         (None, policy) => {
-            let reference = pull::parse_name(&args.image)?;
+            let reference = pull::parse_name(args.image())?;
             let mut board = board(args);
             if policy == PullPolicy::Missing {
                 let name = reference.familiar();
@@ -227,13 +243,13 @@ fn documents_of(
         }
     }
     let Some(found) = found else {
-        bail!("image {} is not here for {platform}", args.image);
+        bail!("image {} is not here for {platform}", args.image());
     };
     let is = found.config.platform();
     if args.platform.is_some() && is.distance_to(platform).is_none() {
         bail!(
             "image {} was found, but its platform is {is}, not {platform}",
-            args.image
+            args.image()
         );
     }
     Ok(found)

@@ -51,7 +51,7 @@ fn worded(error: anyhow::Error) -> anyhow::Error {
 
 fn options(app: &App, args: &Args) -> anyhow::Result<Options> {
     let mut options = Options {
-        args: args.command.clone(),
+        args: args.command().to_vec(),
         entrypoint: args.entrypoint.clone(),
         name: args.name.clone(),
         hostname: args.hostname.clone(),
@@ -183,9 +183,24 @@ mod tests {
     #[test]
     fn what_stands_after_the_image_belongs_to_the_container() {
         let args = args(&["--rm", "-it", "busybox", "ls", "-l", "--rm", "--", "-t"]);
-        assert_eq!(args.image, "busybox");
-        assert_eq!(args.command, ["ls", "-l", "--rm", "--", "-t"]);
+        assert_eq!(args.image(), "busybox");
+        assert_eq!(args.command(), ["ls", "-l", "--rm", "--", "-t"]);
         assert!(args.rm && args.interactive && args.tty);
+    }
+
+    #[test]
+    fn an_option_after_the_image_is_not_ours_whatever_it_looks_like() {
+        let args = args(&["--entrypoint", "sh", "app", "-c", "exit 3", "--rm"]);
+        assert_eq!(args.command(), ["-c", "exit 3", "--rm"]);
+        assert!(!args.rm && args.check().is_ok());
+    }
+
+    #[test]
+    fn an_unknown_option_is_not_taken_for_the_image() {
+        for word in ["--nope", "-x", "-ix"] {
+            let error = args(&[word, "busybox"]).check().expect_err(word);
+            assert!(error.to_string().contains(word), "{error}");
+        }
     }
 
     #[test]
