@@ -13,7 +13,7 @@ use rbuild_store::Store;
 use serde::Serialize;
 
 use crate::error::ExportError;
-use crate::history::fill_times;
+use crate::history::{self, BaseTime};
 
 /// An image that was built: everything but the form in which its layers travel.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub struct BuiltLayer {
 pub enum Dating {
     /// The layers' own times.
     Layers,
-    /// `SOURCE_DATE_EPOCH`: nothing is younger than this many seconds after 1970.
+    /// `SOURCE_DATE_EPOCH`: all that is new has this time, in seconds after 1970.
     Clamped(i64),
 }
 
@@ -55,23 +55,21 @@ pub fn assemble(
     dating: Dating,
 ) -> Result<BuiltImage, ExportError> {
     let bases = base_layers(plan);
+    let times = layers
+        .iter()
+        .map(|id| layer_time(store, id, dating))
+        .collect::<Result<Vec<_>, ExportError>>()?;
     let layers = layers
         .iter()
         .map(|id| built_layer(store, id, &bases))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let mut config = output.config.clone();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
-    let times = layers
-        .iter()
-        .map(|layer| Ok(rfc3339(clamp(layer_time(store, layer)?, dating))))
-        .collect::<Result<Vec<_>, ExportError>>()?;
-    fill_times(&mut config.history, &times);
-    if let Dating::Clamped(epoch) = dating {
-        let epoch = rfc3339(from_epoch(epoch));
-        for entry in config.history.iter_mut().skip(output.base_history) {
-            entry.created = Some(epoch.clone());
-        }
-    }
+    let base_time = match dating {
+        Dating::Layers => BaseTime::Inherited,
+        Dating::Clamped(epoch) => BaseTime::Replaced(rfc3339(from_epoch(epoch))),
+    };
+    history::complete(&mut config.history, output.base_history, &times, base_time);
     config.created = config
         .history
         .iter()
@@ -114,22 +112,18 @@ fn base_layers(plan: &Plan) -> HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>
     layers
 }
 
-fn layer_time(store: &Store, layer: &BuiltLayer) -> Result<SystemTime, ExportError> {
-    // A base image's layer that was never needed here is not in the store: its history has its own time.
-    Ok(store
-        .layer_created(&layer.id)?
-        .unwrap_or(SystemTime::UNIX_EPOCH))
+/// The time of a layer that this build made; a base image's layers are dated by its own history.
+fn layer_time(store: &Store, id: &LayerId, dating: Dating) -> Result<Option<String>, ExportError> {
+    let time = match (id, dating) {
+        (LayerId::Pulled(_), _) => None,
+        (LayerId::Made(_), Dating::Layers) => store.layer_created(id)?,
+        (LayerId::Made(_), Dating::Clamped(epoch)) => Some(from_epoch(epoch)),
+    };
+    Ok(time.map(rfc3339))
 }
 
 fn from_epoch(seconds: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds.max(0) as u64)
-}
-
-fn clamp(time: SystemTime, dating: Dating) -> SystemTime {
-    match dating {
-        Dating::Layers => time,
-        Dating::Clamped(epoch) => time.min(from_epoch(epoch)),
-    }
 }
 
 /// `2026-08-20T10:00:00.123Z`
