@@ -1,8 +1,10 @@
 //! `type=local` and `type=tar`: the image's files, without layers.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rbuild_image::LayerId;
@@ -10,6 +12,7 @@ use rbuild_layer::{Attributes, ContentIndex, EntryKind, FileContent, TreeWriter,
 use rbuild_store::Store;
 use rbuild_sys::{OverlayFlavor, mount_overlay};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use crate::assemble::BuiltImage;
 use crate::error::ExportError;
@@ -55,7 +58,8 @@ pub fn write_files_tar(
     Ok(write_tar(files.root.as_fd(), &files.index, sink)?)
 }
 
-/// Copies the files of `image` into `destination`, over what is there; they belong to the caller. Device nodes are left out.
+/// Copies the files of `image` into `destination`, over what is there; they belong to the caller. Device nodes are left
+/// out. Everything is written beside first, so a failure on the way leaves the destination as it was.
 pub fn write_files(
     store: &Store,
     image: &BuiltImage,
@@ -66,8 +70,40 @@ pub fn write_files(
         return Ok(());
     }
     let files = MergedFiles::open(store, image)?;
-    let directory = fs::File::open(destination).map_err(ExportError::file("open", destination))?;
-    let writer = TreeWriter::new(directory.into(), OverlayFlavor::detect())?;
+    let staging = Staging::new(destination)?;
+    let index = write_tree(&files, staging.open()?)?;
+    move_over(&index, &staging.open()?, &open_directory(destination)?)
+}
+
+/// A directory inside the destination, so on the same file system; it is removed when dropped.
+struct Staging(PathBuf);
+
+impl Staging {
+    fn new(destination: &Path) -> Result<Self, ExportError> {
+        let path = destination.join(format!(".rbuild-{}.partial", std::process::id()));
+        fs::create_dir(&path).map_err(ExportError::file("create", &path))?;
+        Ok(Self(path))
+    }
+
+    fn open(&self) -> Result<OwnedFd, ExportError> {
+        open_directory(&self.0)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, ExportError> {
+    Ok(fs::File::open(path)
+        .map_err(ExportError::file("open", path))?
+        .into())
+}
+
+fn write_tree(files: &MergedFiles, directory: OwnedFd) -> Result<ContentIndex, ExportError> {
+    let writer = TreeWriter::new(directory, OverlayFlavor::detect())?;
     for entry in files.index.entries() {
         let attributes = Attributes {
             mode: entry.mode,
@@ -79,7 +115,7 @@ pub fn write_files(
         match &entry.kind {
             EntryKind::Directory { .. } => writer.directory(&entry.path, &attributes)?,
             EntryKind::File { size, digest } => {
-                let from = open_file(&files, &entry.path)?;
+                let from = open_file(files, &entry.path)?;
                 let content = FileContent::Copy {
                     from: from.as_fd(),
                     size: *size,
@@ -92,8 +128,55 @@ pub fn write_files(
             _ => {}
         }
     }
-    writer.finish()?;
+    Ok(writer.finish()?)
+}
+
+/// Moves what `index` lists from one directory to another: what is new goes as a whole, directories that are there are
+/// merged, anything else is replaced. Symbolic links of the destination are not followed.
+fn move_over(index: &ContentIndex, from: &OwnedFd, to: &OwnedFd) -> Result<(), ExportError> {
+    let mut moved: Option<&[u8]> = None;
+    for entry in index.entries() {
+        let path = entry.path.as_slice();
+        if moved.is_some_and(|above| is_below(path, above)) {
+            continue;
+        }
+        let fail = |error: Errno| ExportError::File {
+            action: "write",
+            path: Path::new(OsStr::from_bytes(path)).to_owned(),
+            source: error.into(),
+        };
+        let is_directory = matches!(entry.kind, EntryKind::Directory { .. });
+        let (parent, name) = split(path);
+        let target = beneath(to, parent).map_err(fail)?;
+        if is_directory && let Ok(known) = beneath(&target, name) {
+            rustix::fs::fchmod(&known, Mode::from_raw_mode(entry.mode)).map_err(fail)?;
+            continue;
+        }
+        let source = beneath(from, parent).map_err(fail)?;
+        rustix::fs::renameat(&source, name, &target, name).map_err(fail)?;
+        moved = is_directory.then_some(path);
+    }
     Ok(())
+}
+
+fn beneath(directory: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
+    let path = if path.is_empty() { b"." } else { path };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve)
+}
+
+/// Parent and name.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
+fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    path.strip_prefix(directory)
+        .is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 fn open_file(files: &MergedFiles, path: &[u8]) -> Result<OwnedFd, ExportError> {
