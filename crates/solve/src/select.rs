@@ -64,7 +64,7 @@ pub(crate) fn select<'a>(
     let excludes = excludes(copy)?;
     let (source, pivot) = pivot(copy);
     let mut matches = Vec::new();
-    for matched in resolve_wildcards(tree, &source, copy.wildcard)? {
+    for matched in resolve_wildcards(tree, &source, copy)? {
         let mut found = match copy.parents {
             Parents::Dropped => take(tree, &matched)?,
             Parents::Kept => take_with_parents(tree, &matched, &pivot)?,
@@ -99,17 +99,21 @@ fn pivot(copy: &CopyAction) -> (Vec<u8>, Vec<u8>) {
     (path::clean(source), pivot)
 }
 
-/// The paths that `source` stands for.
+/// The paths that `source` stands for. Under `--parents` a `**` in it stands for any number of directories.
 fn resolve_wildcards(
     tree: &ContentIndex,
     source: &[u8],
-    wildcard: Wildcard,
+    copy: &CopyAction,
 ) -> Result<Vec<Vec<u8>>, SelectError> {
-    if wildcard == Wildcard::Literal {
+    if copy.wildcard == Wildcard::Literal {
         return Ok(vec![source.to_vec()]);
     }
     let text = String::from_utf8_lossy(source).into_owned();
-    let pattern = Pattern::glob(&text).map_err(|error| SelectError::Pattern(error.to_string()))?;
+    let pattern = match copy.parents {
+        Parents::Dropped => Pattern::glob(&text),
+        Parents::Kept => Pattern::ignore(&text),
+    };
+    let pattern = pattern.map_err(|error| SelectError::Pattern(error.to_string()))?;
     // What stands before the first component with a wildcard is followed as a path.
     let fixed = path::components(source)
         .take_while(|component| !component.iter().any(|byte| b"*?[\\".contains(byte)))

@@ -237,6 +237,14 @@ fn write_entry(
     writer.file(path, attributes, FileContent::Reader(entry, size))
 }
 
+/// A number of a header; a field that was left blank counts as zero, as GNU tar and Go read it.
+fn filled(field: &[u8], value: io::Result<u64>) -> io::Result<u64> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        return Ok(0);
+    }
+    value
+}
+
 /// The attributes of an entry; `None` for an entry that is no file of any kind (a global PAX header).
 fn attributes_of(
     entry: &mut tar::Entry<'_, impl Read>,
@@ -247,10 +255,15 @@ fn attributes_of(
         return Ok(None);
     }
     let header = entry.header();
-    let id = |value: io::Result<u64>| value.map(|id| u32::try_from(id).unwrap_or(0));
-    let mut attributes = Attributes::with_mode(header.mode()? & 0o7777);
-    (attributes.uid, attributes.gid) = (id(header.uid())?, id(header.gid())?);
-    attributes.mtime.seconds = header.mtime()? as i64;
+    let raw = header.as_old();
+    let id = |field: &[u8], value: io::Result<u64>| {
+        filled(field, value).map(|id| u32::try_from(id).unwrap_or(0))
+    };
+    let mode = filled(&raw.mode, header.mode().map(u64::from))? as u32;
+    let mut attributes = Attributes::with_mode(mode & 0o7777);
+    attributes.uid = id(&raw.uid, header.uid())?;
+    attributes.gid = id(&raw.gid, header.gid())?;
+    attributes.mtime.seconds = filled(&raw.mtime, header.mtime())? as i64;
     if let Some(extensions) = entry.pax_extensions()? {
         for extension in extensions {
             apply_extension(&mut attributes, &extension?);

@@ -239,6 +239,8 @@ fn attributes_archive(lab: &Lab) -> Option<Vec<u8>> {
     header.set_size(4);
     header.set_mode(0o755);
     header.set_mtime(1);
+    header.set_uid(0);
+    header.set_gid(0);
     builder
         .append_data(&mut header, "ping", &b"ping"[..])
         .expect("a written entry");
@@ -293,6 +295,10 @@ fn a_hostile_archive_stays_inside() {
             header.set_link_name(link).expect("a short name");
         }
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1);
+        header.set_size(0);
         header.set_cksum();
         builder.append(&header, &b""[..]).expect("a written entry");
     }
@@ -300,6 +306,10 @@ fn a_hostile_archive_stays_inside() {
     let mut header = tar::Header::new_gnu();
     header.as_gnu_mut().expect("gnu").name[..inside.len()].copy_from_slice(inside.as_bytes());
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1);
+    header.set_size(0);
     header.set_cksum();
     builder.append(&header, &b""[..]).expect("a written entry");
     builder.finish().expect("a written archive");

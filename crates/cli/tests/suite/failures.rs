@@ -46,7 +46,6 @@ fn a_failed_step_is_shown_with_its_place_and_its_output(
 #[case("FROM busybox\nCOPY --chwon=1 a /a\n", "chwon", "chown")]
 #[case("FROM busybox\nCOPY missing /a\n", "missing", "missing")]
 #[case("FROM a AS a\n", "a", "ERROR: ")]
-#[case("FROM busybox\nCOPY --from=x / /\nFROM busybox AS x\n", "x", "ERROR: ")]
 #[case(
     "FROM busybox\nUSER nobodyknows\nRUN true\n",
     "nobodyknows",
@@ -146,18 +145,18 @@ fn a_daemon_that_a_step_leaves_neither_holds_nor_survives_it(
     let Some(lab) = Lab::new(caller) else { return };
     let mark = lab.mark();
     let project = lab.project(&format!(
-        "FROM busybox\nRUN setsid sh -c 'trap \"\" HUP TERM; sleep {mark}' & sleep {mark} & echo left\nRUN ps | grep -c {mark} > /count; true\n"
+        "FROM busybox\nRUN setsid sh -c 'trap \"\" HUP TERM; sleep {mark}' & sleep {mark} & echo left\nRUN ps | grep -c '[s]leep' > /count; true\n"
     ));
     let outcome = lab.build(&project, &[]);
     assert!(outcome.took < Duration::from_secs(30), "{outcome}");
     assert_eq!(processes_with(&mark), [""; 0]);
-    assert_eq!(lab.tree(&project, &[]).text("count"), "1\n", "grep itself");
+    assert_eq!(lab.tree(&project, &[]).text("count"), "0\n");
 }
 
 #[test]
 fn a_step_killed_by_a_signal_is_told() {
     let Some(lab) = root_lab() else { return };
-    let project = lab.project("FROM busybox\nRUN kill -9 $$\n");
+    let project = lab.project("FROM busybox\nRUN sh -c 'kill -9 $$'\n");
     let outcome = lab.try_build(&project, &[]).failure();
     assert!(
         outcome.last_words().contains("137") || outcome.last_words().contains("signal"),

@@ -12,3 +12,5 @@ mod failures;
 mod language;
 mod parallel;
 mod readers;
+mod registries;
+mod running;

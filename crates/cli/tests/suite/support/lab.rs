@@ -105,7 +105,10 @@ impl Lab {
 
     /// A new directory to build, with this Dockerfile.
     pub(crate) fn project(&self, dockerfile: &str) -> Project {
-        let project = Project::new(self.path(&format!("project-{}", self.next())));
+        let project = Project::new(
+            self.path(&format!("project-{}", self.next())),
+            self.caller.user(),
+        );
         project.dockerfile(dockerfile);
         project
     }

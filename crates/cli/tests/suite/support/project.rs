@@ -1,20 +1,30 @@
 //! A directory to build.
 
 use std::fs::Permissions;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 /// A directory to build; what is written to it can be read by all.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
     pub(crate) dir: PathBuf,
+    /// Whose the files are, where it is not the tests' own user.
+    owner: Option<u32>,
 }
 
 impl Project {
-    pub(crate) fn new(dir: PathBuf) -> Self {
+    pub(crate) fn new(dir: PathBuf, owner: Option<u32>) -> Self {
         std::fs::create_dir(&dir).expect("a new folder");
-        open_up(&dir, 0o755);
-        Self { dir }
+        let project = Self { dir, owner };
+        project.settle(&project.dir, 0o755);
+        project
+    }
+
+    fn settle(&self, path: &Path, mode: u32) {
+        if self.owner.is_some() {
+            chown(path, self.owner, self.owner).expect("root may");
+        }
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("our own file");
     }
 
     /// Writes its Dockerfile.
@@ -30,17 +40,17 @@ impl Project {
         for parent in parents.iter().map(|parent| self.dir.join(parent)) {
             if !parent.exists() {
                 std::fs::create_dir(&parent).expect("a new folder");
-                open_up(&parent, 0o755);
+                self.settle(&parent, 0o755);
             }
         }
         std::fs::write(&full, content).expect("a written file");
-        open_up(&full, 0o644);
+        self.settle(&full, 0o644);
         self
     }
 
     /// Sets a file's mode.
     pub(crate) fn mode(&self, path: &str, mode: u32) -> &Self {
-        open_up(&self.dir.join(path), mode);
+        self.settle(&self.dir.join(path), mode);
         self
     }
 
@@ -61,8 +71,4 @@ impl Project {
         file.set_modified(time).expect("our own file");
         self
     }
-}
-
-fn open_up(path: &Path, mode: u32) {
-    std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("our own file");
 }
