@@ -6,10 +6,14 @@ use rbuild_image::LayerId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Chain([u8; 32]);
 
+/// Opens the encoding; carries the version. A change makes every key miss.
+const DOMAIN: &[u8] = b"rbuild layer chain 1\n";
+
 impl Chain {
     /// The chain of `layers`, bottom first.
     pub fn of(layers: &[LayerId]) -> Self {
         let mut hasher = blake3::Hasher::new();
+        hasher.update(DOMAIN);
         for layer in layers {
             let (kind, bytes) = match layer {
                 LayerId::Made(content) => (b'c', &content.0),
@@ -24,5 +28,20 @@ impl Chain {
     /// As it stands in a preimage.
     pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rbuild_image::{ContentId, DiffId, Digest};
+
+    use super::*;
+
+    #[test]
+    fn a_chain_stays_the_same_across_versions_of_the_program() {
+        let made = LayerId::Made(ContentId([1; 32]));
+        let pulled = LayerId::Pulled(DiffId(Digest::sha256_of(b"tar")));
+        assert_eq!(Chain::of(&[pulled, made]).hex(), "5a1a0d9eb4b4e43adaddb5d0b9647cbd18be9bb0cdb5e9b040e3d4d1ec8bf67e");
+        assert_ne!(Chain::of(&[pulled, made]), Chain::of(&[made, pulled]));
     }
 }

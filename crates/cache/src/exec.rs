@@ -57,17 +57,17 @@ pub fn exec_preimage(
     preimage
 }
 
+/// Each property is an element of its own: in one text, a space in an id could pass for the next property.
 fn push_mount(preimage: &mut Preimage, mount: &ExecMount, content: &MountContent) {
-    preimage.push(format!("mount {}", mount.target), describe(&mount.kind));
-    if let MountContent::Digest(digest) = content {
-        preimage.push(format!("mounted {}", mount.target), digest);
-    }
-}
-
-/// A mount's definition without what must not count.
-fn describe(kind: &MountKind) -> String {
-    match kind {
-        MountKind::Bind { access, .. } => format!("bind {}", self::access(*access)),
+    let target = &mount.target;
+    let mut push = |what: &str, value: &dyn AsRef<[u8]>| {
+        preimage.push(format!("mount {target}{what}"), value);
+    };
+    match &mount.kind {
+        MountKind::Bind { access, .. } => {
+            push("", &"bind");
+            push(" access", &self::access(*access));
+        }
         MountKind::Cache {
             id,
             id_origin,
@@ -76,18 +76,18 @@ fn describe(kind: &MountKind) -> String {
             access,
             ..
         } => {
-            let id = match id_origin {
-                CacheIdOrigin::Target => id.as_str(),
-                CacheIdOrigin::Given => "",
-            };
-            format!(
-                "cache {id} {} {}:{} {mode:o}",
-                self::access(*access),
-                owner.0,
-                owner.1
-            )
+            push("", &"cache");
+            if *id_origin == CacheIdOrigin::Target {
+                push(" id", id);
+            }
+            push(" access", &self::access(*access));
+            push(" owner", &self::owner(*owner));
+            push(" mode", &format!("{mode:o}"));
         }
-        MountKind::Tmpfs { size } => format!("tmpfs {}", size.unwrap_or(0)),
+        MountKind::Tmpfs { size } => {
+            push("", &"tmpfs");
+            push(" size", &size.unwrap_or(0).to_string());
+        }
         MountKind::Secret {
             id,
             file,
@@ -96,16 +96,15 @@ fn describe(kind: &MountKind) -> String {
             owner,
             mode,
         } => {
-            let file = match file {
-                SecretFile::Mounted => "file",
-                SecretFile::Absent => "",
-            };
-            let env = env.as_deref().unwrap_or("");
-            let presence = self::presence(*presence);
-            format!(
-                "secret {id} {file} {env} {presence} {}:{} {mode:o}",
-                owner.0, owner.1
-            )
+            push("", &"secret");
+            push(" id", id);
+            push(" file", &self::file(*file));
+            if let Some(name) = env {
+                push(" variable", name);
+            }
+            push(" presence", &self::presence(*presence));
+            push(" owner", &self::owner(*owner));
+            push(" mode", &format!("{mode:o}"));
         }
         MountKind::Ssh {
             id,
@@ -113,14 +112,31 @@ fn describe(kind: &MountKind) -> String {
             owner,
             mode,
         } => {
-            format!(
-                "ssh {id} {} {}:{} {mode:o}",
-                self::presence(*presence),
-                owner.0,
-                owner.1
-            )
+            push("", &"ssh");
+            push(" id", id);
+            push(" presence", &self::presence(*presence));
+            push(" owner", &self::owner(*owner));
+            push(" mode", &format!("{mode:o}"));
         }
-        MountKind::Inline { data, mode } => format!("inline {mode:o} {data}"),
+        MountKind::Inline { data, mode } => {
+            push("", &"inline");
+            push(" mode", &format!("{mode:o}"));
+            push(" data", data);
+        }
+    }
+    if let MountContent::Digest(digest) = content {
+        push(" content", digest);
+    }
+}
+
+fn owner((uid, gid): (u32, u32)) -> String {
+    format!("{uid}:{gid}")
+}
+
+const fn file(file: SecretFile) -> &'static str {
+    match file {
+        SecretFile::Mounted => "mounted",
+        SecretFile::Absent => "absent",
     }
 }
 
@@ -150,5 +166,121 @@ const fn security(mode: SecurityMode) -> &'static str {
     match mode {
         SecurityMode::Sandbox => "sandbox",
         SecurityMode::Insecure => "insecure",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rbuild_image::{ContentId, LayerId};
+    use rbuild_plan::{Input, Sharing};
+
+    use super::*;
+
+    fn exec(mounts: Vec<ExecMount>) -> Exec {
+        Exec {
+            args: vec!["/bin/sh".into(), "-c".into(), "make".into()],
+            env: vec!["PATH=/bin".into(), "A=1".into()],
+            proxy_env: Vec::new(),
+            cwd: "/src".into(),
+            user: "app".into(),
+            mounts,
+            network: NetworkMode::Default,
+            security: SecurityMode::Sandbox,
+            hostname: "buildkitsandbox".into(),
+            extra_hosts: vec![("registry".into(), "10.0.0.1".into())],
+            shm_size: Some(1 << 20),
+            ulimits: vec![("nofile".into(), 1024, 2048)],
+        }
+    }
+
+    fn mount(kind: MountKind) -> ExecMount {
+        ExecMount {
+            target: "/m".into(),
+            kind,
+        }
+    }
+
+    fn secret(id: &str, env: Option<&str>) -> ExecMount {
+        mount(MountKind::Secret {
+            id: id.into(),
+            file: SecretFile::Mounted,
+            env: env.map(str::to_owned),
+            presence: Presence::Optional,
+            owner: (0, 0),
+            mode: 0o400,
+        })
+    }
+
+    fn cache(id: &str, id_origin: CacheIdOrigin, sharing: Sharing) -> ExecMount {
+        mount(MountKind::Cache {
+            id: id.into(),
+            id_origin,
+            sharing,
+            from: None,
+            source: "/".into(),
+            owner: (0, 0),
+            mode: 0o755,
+            access: Access::ReadWrite,
+        })
+    }
+
+    fn preimage(exec: &Exec) -> Preimage {
+        let base = Chain::of(&[LayerId::Made(ContentId([7; 32]))]);
+        let contents = vec![MountContent::Nothing; exec.mounts.len()];
+        exec_preimage(exec, &Platform::new("linux", "amd64", ""), base, &contents)
+    }
+
+    #[test]
+    fn the_key_of_a_run_stays_the_same_across_versions_of_the_program() {
+        let bind = mount(MountKind::Bind {
+            from: Input(1),
+            source: "/".into(),
+            access: Access::ReadOnly,
+        });
+        let mounts = vec![
+            bind,
+            cache("/m", CacheIdOrigin::Target, Sharing::Shared),
+            secret("token", Some("TOKEN")),
+            mount(MountKind::Tmpfs { size: None }),
+        ];
+        assert_eq!(preimage(&exec(mounts)).key().to_string(), "69e35a8429ccc352f86656a27ec1384964548aff8d7aa8d5f44fd4e4725a5671");
+    }
+
+    #[test]
+    fn proxies_addresses_of_hosts_and_custom_cache_ids_are_not_in_the_key() {
+        let one = exec(vec![cache("a", CacheIdOrigin::Given, Sharing::Shared)]);
+        let mut other = exec(vec![cache("b", CacheIdOrigin::Given, Sharing::Locked)]);
+        other.proxy_env = vec!["http_proxy=http://proxy".into()];
+        other.extra_hosts = vec![("registry".into(), "10.0.0.2".into())];
+        assert_eq!(preimage(&one).key(), preimage(&other).key());
+    }
+
+    #[test]
+    fn everything_else_is() {
+        let changes: [fn(&mut Exec); 10] = [
+            |exec| exec.args.push("x".into()),
+            |exec| exec.env.push("B=2".into()),
+            |exec| exec.env.swap(0, 1),
+            |exec| exec.cwd = "/".into(),
+            |exec| exec.user.clear(),
+            |exec| exec.network = NetworkMode::None,
+            |exec| exec.security = SecurityMode::Insecure,
+            |exec| exec.hostname = "other".into(),
+            |exec| exec.shm_size = None,
+            |exec| exec.ulimits[0].1 = 1,
+        ];
+        let plain = preimage(&exec(Vec::new())).key();
+        for (number, change) in changes.iter().enumerate() {
+            let mut changed = exec(Vec::new());
+            change(&mut changed);
+            assert_ne!(preimage(&changed).key(), plain, "change {number}");
+        }
+    }
+
+    #[test]
+    fn an_id_with_spaces_does_not_pass_for_other_properties() {
+        let one = exec(vec![secret("a mounted", None)]);
+        let other = exec(vec![secret("a", Some("mounted"))]);
+        assert_ne!(preimage(&one).key(), preimage(&other).key());
     }
 }

@@ -1,6 +1,6 @@
 //! The key of a COPY, an ADD or a WORKDIR.
 
-use rbuild_plan::{FileAction, FileOperation, Mode, Owner, Parents, Unpack};
+use rbuild_plan::{FileAction, FileOperation, Mode, Owner, Parents, Unpack, Wildcard};
 
 use crate::{Chain, Preimage};
 
@@ -61,7 +61,9 @@ fn push_action(preimage: &mut Preimage, action: &FileAction, content: &SourceCon
                     preimage.push("source", digest);
                 }
                 SourceContent::Chain(chain) => {
-                    preimage.push("tree", format!("{} {}", chain.hex(), copy.source));
+                    preimage.push("tree", chain.hex());
+                    preimage.push("path", &copy.source);
+                    preimage.push("wildcard", wildcard(copy.wildcard));
                 }
             }
         }
@@ -86,6 +88,13 @@ fn push_action(preimage: &mut Preimage, action: &FileAction, content: &SourceCon
     }
 }
 
+const fn wildcard(wildcard: Wildcard) -> &'static str {
+    match wildcard {
+        Wildcard::Literal => "literal",
+        Wildcard::Pattern => "pattern",
+    }
+}
+
 fn owner(owner: &Owner) -> String {
     match owner {
         Owner::Source => "source".to_owned(),
@@ -99,5 +108,108 @@ fn mode(mode: &Mode) -> String {
         Mode::Source => "source".to_owned(),
         Mode::Octal(bits) => format!("{bits:o}"),
         Mode::Symbolic(text) => format!("symbolic {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rbuild_plan::{CopyAction, Input};
+
+    use super::*;
+
+    fn copy(source: &str) -> CopyAction {
+        CopyAction {
+            from: Input(0),
+            source: source.into(),
+            destination: "/app/".into(),
+            owner: Owner::Ids { uid: 0, gid: 0 },
+            mode: Mode::Source,
+            parents: Parents::Dropped,
+            excludes: vec!["*.md".into()],
+            unpack: Unpack::Never,
+            wildcard: Wildcard::Literal,
+        }
+    }
+
+    fn operation(copy: CopyAction) -> FileOperation {
+        FileOperation {
+            base: None,
+            actions: vec![
+                FileAction::Copy(copy),
+                FileAction::MakeDirectory {
+                    path: "/work".into(),
+                    mode: 0o755,
+                    owner: Owner::Named("app".into()),
+                },
+                FileAction::MakeFile {
+                    path: "/etc/motd".into(),
+                    name: "EOF".into(),
+                    data: "hello".into(),
+                    mode: Mode::Symbolic("u=rw".into()),
+                    owner: Owner::Source,
+                },
+            ],
+        }
+    }
+
+    fn key(copy: CopyAction, content: SourceContent) -> String {
+        let contents = [content, SourceContent::Nothing, SourceContent::Nothing];
+        file_preimage(&operation(copy), None, &contents)
+            .key()
+            .to_string()
+    }
+
+    fn selected(copy: CopyAction) -> String {
+        key(copy, SourceContent::Selection("00".into()))
+    }
+
+    #[test]
+    fn the_key_of_a_copy_stays_the_same_across_versions_of_the_program() {
+        assert_eq!(selected(copy("/src")), "1169122bda6f0cf95866f9cc143e31ed335b42b921cbeba328ccfd11debb8cef");
+    }
+
+    #[test]
+    fn where_the_same_contents_come_from_does_not_count() {
+        assert_eq!(selected(copy("/src")), selected(copy("/other")));
+    }
+
+    #[test]
+    fn how_they_are_placed_counts() {
+        let changes: [fn(&mut CopyAction); 6] = [
+            |copy| copy.destination = "/app".into(),
+            |copy| copy.owner = Owner::Ids { uid: 1, gid: 0 },
+            |copy| copy.mode = Mode::Octal(0o755),
+            |copy| copy.parents = Parents::Kept,
+            |copy| copy.excludes.clear(),
+            |copy| copy.unpack = Unpack::Archives,
+        ];
+        let plain = selected(copy("/src"));
+        for (number, change) in changes.iter().enumerate() {
+            let mut changed = copy("/src");
+            change(&mut changed);
+            assert_ne!(selected(changed), plain, "change {number}");
+        }
+    }
+
+    #[test]
+    fn a_base_without_layers_is_not_the_same_as_no_base() {
+        let none = file_preimage(&operation(copy("/src")), None, &[]).key();
+        let empty = file_preimage(&operation(copy("/src")), Some(Chain::of(&[])), &[]).key();
+        assert_ne!(none, empty);
+    }
+
+    #[test]
+    fn before_contents_are_known_the_path_and_its_kind_count() {
+        let fast = |copy| key(copy, SourceContent::Chain(Chain::of(&[])));
+        let pattern = CopyAction {
+            wildcard: Wildcard::Pattern,
+            ..copy("/src")
+        };
+        assert_ne!(fast(copy("/src")), fast(copy("/other")));
+        assert_ne!(
+            fast(copy("/src")),
+            fast(pattern),
+            "only one of them must match"
+        );
     }
 }

@@ -129,7 +129,10 @@ mod tests {
         let mut preimage = Preimage::new("exec");
         preimage.push("arg 0", "/bin/sh");
         preimage.push("env PATH", "/bin");
-        assert_eq!(blake3::hash(&preimage.encode()).to_hex().as_str(), "GOLDEN");
+        assert_eq!(
+            blake3::hash(&preimage.encode()).to_hex().as_str(),
+            "e2e52e0de8a81460f7ccb12ff751c95030920d306d3595d9c6b82175f140ae9f"
+        );
     }
 
     #[test]

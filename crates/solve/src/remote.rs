@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rbuild_cache::Preimage;
 use rbuild_layer::TreeWriter;
-use rbuild_plan::{ContextSource, GitDirectory, GitSource, HttpSource, Needed, Plan, Submodules};
+use rbuild_plan::{self as plan, ContextSource, GitDirectory, GitSource, HttpSource, Needed, Plan, Submodules};
 use rbuild_progress::{EventKind, StatusState};
 use rbuild_source::{
     Authorization, ContextTree, GitFiles, GitTimes, GitUrl, HttpRequest, SubmodulePolicy,
@@ -50,8 +50,27 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
     let mut preimage = Preimage::new("git");
     preimage.push("commit", &commit.sha);
     preimage.push("subdirectory", source.subdirectory.as_deref().unwrap_or(""));
-    preimage.push("git directory", format!("{:?}", source.git_directory));
-    preimage.push("submodules", format!("{:?}", source.submodules));
+    preimage.push(
+        "git directory",
+        match source.git_directory {
+            GitDirectory::Dropped => "dropped",
+            GitDirectory::Kept => "kept",
+        },
+    );
+    preimage.push(
+        "submodules",
+        match source.submodules {
+            Submodules::Fetched => "fetched",
+            Submodules::Skipped => "skipped",
+        },
+    );
+    preimage.push(
+        "times",
+        match source.times {
+            plan::GitTimes::Checkout => "checkout",
+            plan::GitTimes::Commit => "commit",
+        },
+    );
     preimage.push("times", format!("{:?}", source.times));
     let keys = Keys {
         key: preimage.key(),
