@@ -1,7 +1,7 @@
 # rbuild as one static binary in an otherwise empty image.
 #
 #   rbuild -t rbuild .                              release build
-#   rbuild -t rbuild --build-arg PROFILE=dev .      quicker to build
+#   rbuild -t rbuild --build-arg PROFILE=quick .    quicker to build, slower to run
 FROM debian:bookworm AS build
 RUN --mount=type=secret,id=apt,target=/etc/apt/apt.conf.d/99host \
     apt-get update \

@@ -83,7 +83,8 @@ python-service() {
     twice check/python-service "$here/python-service"
     serve check/python-service
     ask "$port" / | grep -q '"user":"app"' || fail "the service does not run as app"
-    kill -TERM "$service"
+    # Python's first process listens to this one.
+    kill -INT "$service"
     wait "$service" || :
 }
 
@@ -105,7 +106,7 @@ eight-stages() {
 }
 
 rbuild() {
-    twice check/rbuild "$here/../.." --build-arg PROFILE="${PROFILE:-dev}"
+    twice check/rbuild "$here/../.." --build-arg PROFILE="${PROFILE:-quick}"
     "$rbuild" run --rm check/rbuild version | grep -qi rbuild || fail "rbuild does not run in its own image"
 }
 
