@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use rbuild_image::{
     Compression, Descriptor, Digest, ImageError, LayerId, MediaType, Reference, media_type,
 };
-use rbuild_layer::{CompressionLevel, compress, write_tar};
+use rbuild_layer::{CompressionLevel, compress, decompress, write_tar};
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_registry::Client;
 use rbuild_store::Store;
@@ -115,7 +115,7 @@ impl Blobs<'_> {
             .map_or(CompressionLevel::Default, CompressionLevel::Of);
         let mut compressor =
             compress(&mut writer, form.compression, level).map_err(ExportError::Archive)?;
-        self.write_layer_tar(&layer.id, &mut compressor)?;
+        self.write_layer_tar(layer, &mut compressor)?;
         compressor.finish().map_err(ExportError::Archive)?;
         let size = writer.written();
         let digest = writer.commit(None, None)?;
@@ -135,17 +135,28 @@ impl Blobs<'_> {
     /// The plain tar of a layer that is extracted here, written to the store as a blob.
     pub(crate) fn write_plain_tar(&self, layer: &BuiltLayer) -> Result<File, ExportError> {
         let mut writer = self.store.blob_writer()?;
-        self.write_layer_tar(&layer.id, &mut writer)?;
+        self.write_layer_tar(layer, &mut writer)?;
         let digest = writer.commit(Some(&layer.diff_id.0), None)?;
         self.open_here(&digest)?.ok_or(ExportError::Layer(layer.id))
     }
 
-    /// Writes the plain tar of a layer that is extracted here.
+    /// Writes the plain tar of a layer. Of one that was pulled it is what its blob holds: its files written again need not
+    /// give the same bytes.
     pub(crate) fn write_layer_tar(
         &self,
-        id: &LayerId,
-        sink: impl Write,
+        layer: &BuiltLayer,
+        mut sink: impl Write,
     ) -> Result<(), ExportError> {
+        let id = &layer.id;
+        if let (LayerId::Pulled(_), Some((image, original))) = (id, &layer.base) {
+            let source = match self.open_here(&digest_of(original)?)? {
+                Some(file) => Box::new(file),
+                None => self.open_there(image, original)?,
+            };
+            let mut tar = decompress(source)?;
+            io::copy(&mut tar, &mut sink).map_err(ExportError::Archive)?;
+            return Ok(());
+        }
         let layer = self.store.layer(id)?.ok_or(ExportError::Layer(*id))?;
         let directory = layer.open_diff()?;
         Ok(write_tar(directory.as_fd(), layer.index()?.as_ref(), sink)?)
@@ -164,7 +175,7 @@ impl Blobs<'_> {
             return Ok(());
         }
         if digest == layer.diff_id.0 {
-            return self.write_layer_tar(&layer.id, sink);
+            return self.write_layer_tar(layer, sink);
         }
         let Some((image, original)) = &layer.base else {
             return Err(ExportError::Layer(layer.id));

@@ -165,7 +165,12 @@ fn open(
     if let Some(file) = blobs.open_here(digest).map_err(io::Error::other)? {
         return Ok(Box::new(file));
     }
-    if *digest == layer.diff_id.0 && matches!(layer.id, LayerId::Made(_)) {
+    let is_blob_of_base = match &layer.base {
+        Some((_, original)) => digest_of(original).map_err(io::Error::other)? == *digest,
+        None => false,
+    };
+    let was_made = matches!(layer.id, LayerId::Made(_));
+    if *digest == layer.diff_id.0 && (was_made || !is_blob_of_base) {
         let file = blobs.write_plain_tar(layer).map_err(io::Error::other)?;
         return Ok(Box::new(file));
     }
