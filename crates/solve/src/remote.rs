@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rbuild_cache::Preimage;
 use rbuild_layer::TreeWriter;
-use rbuild_plan::{self as plan, ContextSource, GitDirectory, GitSource, HttpSource, Needed, Plan, Submodules};
+use rbuild_plan::{
+    self as plan, ContextSource, GitDirectory, GitSource, HttpSource, Needed, Plan, Submodules,
+};
 use rbuild_progress::{EventKind, StatusState};
 use rbuild_source::{
     Authorization, ContextTree, GitFiles, GitTimes, GitUrl, HttpRequest, SubmodulePolicy,
@@ -71,7 +73,6 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
             plan::GitTimes::Commit => "commit",
         },
     );
-    preimage.push("times", format!("{:?}", source.times));
     let keys = Keys {
         key: preimage.key(),
         preimage,
