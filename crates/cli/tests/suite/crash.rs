@@ -12,8 +12,8 @@ const KILLS: u32 = 50;
 
 fn project(lab: &Lab, mark: &str) -> Project {
     let project = lab.project(&format!(
-        "FROM busybox AS a\nCOPY data /data\nRUN tar -c /data | sha256sum > /sum && (sleep {mark} &) && sleep 0.05\n\
-         FROM busybox AS b\nRUN seq 1 2000 > /numbers\nRUN --mount=type=cache,target=/c seq 1 100 >> /c/x; split -l 10 /numbers /part-\nFROM b AS c\nRUN rm /part-aa && mkdir /part-aa\n\
+        "FROM busybox AS a\nCOPY data /data\nRUN cat /data/* | sha256sum > /sum && (sleep {mark} &) && sleep 0.05\n\
+         FROM busybox AS b\nRUN seq 1 2000 > /numbers\nRUN --mount=type=cache,target=/c seq 1 100 >> /c/x; for i in $(seq 1 200); do echo $i > /part-$i; done\nFROM b AS c\nRUN rm /part-1 && mkdir /part-1 && rm /part-2\n\
          FROM busybox\nCOPY --from=a /sum /sum\nCOPY --from=c / /c/\nRUN ls -R /c | sha256sum > /list\n"
     ));
     for number in 0..60 {
@@ -62,21 +62,21 @@ fn killed_at_any_instant_the_next_build_succeeds(
     };
     let mut random = Seeded(u64::from(caller == Caller::Root) + 41);
     let mut interrupted = 0;
+    let mut begin_anew = false;
     for round in 0..KILLS {
-        if round % 5 == 0 {
-            // From the beginning again: nothing is known, but what the last ones left is still there.
-            let mut prune = lab.command(&["prune", "--all", "--force"]);
-            drop(crate::support::Running::start(&mut prune).wait());
+        if begin_anew {
+            lab.rbuild(&["prune", "--all", "--force"]).success();
         }
         let mut running = build();
-        let end = Instant::now() + clean.took.mul_f64(random.next() * 1.1);
+        let end = Instant::now() + clean.took.mul_f64(random.next());
         while Instant::now() < end && !running.is_over() {
             std::thread::sleep(Duration::from_micros(200));
         }
+        begin_anew = running.is_over();
         interrupted += u32::from(!running.is_over());
         running.signal(Signal::SIGKILL);
         running.wait();
-        if round % 10 == 9 {
+        if round % 3 == 2 {
             let outcome = build().wait().success();
             assert_eq!(
                 outcome.image(),
@@ -85,6 +85,7 @@ fn killed_at_any_instant_the_next_build_succeeds(
             );
             lab.assert_nothing_left();
             assert_eq!(processes_with(&mark), [""; 0], "after kill {round}");
+            begin_anew = true;
         }
     }
     assert!(

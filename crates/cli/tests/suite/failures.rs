@@ -156,7 +156,7 @@ fn a_daemon_that_a_step_leaves_neither_holds_nor_survives_it(
 #[test]
 fn a_step_killed_by_a_signal_is_told() {
     let Some(lab) = root_lab() else { return };
-    let project = lab.project("FROM busybox\nRUN sh -c 'kill -9 $$'\n");
+    let project = lab.project("FROM busybox\nRUN sh -c 'kill -9 $$'; exit $?\n");
     let outcome = lab.try_build(&project, &[]).failure();
     assert!(
         outcome.last_words().contains("137") || outcome.last_words().contains("signal"),

@@ -25,71 +25,6 @@ fn project(lab: &Lab) -> Project {
     lab.project(DOCKERFILE)
 }
 
-/// The required fields of the OCI image specification, as others check them.
-fn assert_conforms(layout: &Layout) {
-    let index = layout.index();
-    assert_eq!(index["schemaVersion"], 2);
-    assert_eq!(
-        index["mediaType"],
-        "application/vnd.oci.image.index.v1+json"
-    );
-    let manifest = layout.manifest();
-    assert_eq!(manifest["schemaVersion"], 2);
-    assert_eq!(
-        manifest["mediaType"],
-        "application/vnd.oci.image.manifest.v1+json"
-    );
-    assert_eq!(
-        manifest["config"]["mediaType"],
-        "application/vnd.oci.image.config.v1+json"
-    );
-    let layers = manifest["layers"].as_array().expect("layers");
-    let entries = std::iter::once(&index["manifests"][0])
-        .chain([&manifest["config"]])
-        .chain(layers);
-    for descriptor in entries {
-        let bytes = std::fs::read(layout.blob(&descriptor["digest"])).expect("its blob");
-        assert_eq!(descriptor["size"], bytes.len());
-        let digest = run(
-            "sha256sum",
-            &[&layout.blob(&descriptor["digest"]).to_string_lossy()],
-        )
-        .success()
-        .stdout;
-        assert_eq!(descriptor["digest"], format!("sha256:{}", &digest[..64]));
-    }
-    for layer in layers {
-        let kind = layer["mediaType"].as_str().expect("a media type");
-        assert!(
-            kind.starts_with("application/vnd.oci.image.layer.v1.tar"),
-            "{kind}"
-        );
-    }
-    let config = layout.config();
-    assert_eq!(config["os"], "linux");
-    assert!(config["architecture"].is_string());
-    assert_eq!(config["rootfs"]["type"], "layers");
-    let diff_ids = config["rootfs"]["diff_ids"].as_array().expect("diffIDs");
-    assert_eq!(diff_ids.len(), layers.len());
-    assert!(
-        config["created"]
-            .as_str()
-            .is_some_and(|time| time.ends_with('Z')),
-        "{config}"
-    );
-    assert!(config["config"].get("User").is_some_and(Value::is_string));
-    let history = config["history"].as_array().expect("history");
-    let with_layer = history
-        .iter()
-        .filter(|entry| entry["empty_layer"] != true)
-        .count();
-    assert_eq!(with_layer, diff_ids.len());
-    assert!(
-        history.iter().all(|entry| entry["created"].is_string()),
-        "{config}"
-    );
-}
-
 /// A directory's files: type and content by path.
 fn walk(root: &Path) -> BTreeMap<String, String> {
     fn into(root: &Path, dir: &Path, found: &mut BTreeMap<String, String>) {
@@ -154,7 +89,11 @@ fn an_oci_layout_conforms_and_skopeo_and_umoci_read_it(
     );
     let outcome = lab.build(&project, &["-t", "app:v1", "-o", &output]);
     let layout = Layout::new(&dir);
-    assert_conforms(&layout);
+    layout.assert_conforms();
+    assert_eq!(
+        layout.index()["mediaType"],
+        "application/vnd.oci.image.index.v1+json"
+    );
     assert_eq!(layout.manifest()["config"]["digest"], outcome.image());
     let source = format!("oci:{}:v1", dir.display());
     let inspected = run("skopeo", &["inspect", "--config", &source])
@@ -386,26 +325,8 @@ fn the_store_is_a_layout_that_others_read() {
         Some(1),
         "{index}"
     );
-    let raw = run(
-        "skopeo",
-        &[
-            "inspect",
-            "--raw",
-            &format!("oci:{}:docker.io/library/app:v1", lab.root().display()),
-        ],
-    );
-    let raw = if raw.status.success() {
-        raw
-    } else {
-        run(
-            "skopeo",
-            &[
-                "inspect",
-                "--raw",
-                &format!("oci:{}:v1", lab.root().display()),
-            ],
-        )
-    };
+    let source = format!("oci:{}:app:v1", lab.root().display());
+    let raw = run("skopeo", &["inspect", "--raw", &source]);
     let manifest: Value = serde_json::from_str(&raw.success().stdout).expect("JSON");
     assert_eq!(manifest["config"]["digest"], outcome.image());
 }

@@ -4,7 +4,7 @@ use rbuild_testkit::{ImageLayout, PASSWORD, Registry, RegistrySetup, USERNAME};
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{BaseImage, Caller, Lab, Running, require, run};
+use crate::support::{BaseImage, Caller, Lab, Layout, Running, require, run};
 
 /// A place whose Docker Hub is a registry on this machine that holds busybox.
 fn lab_with_hub(caller: Caller) -> Option<(Lab, Registry)> {
@@ -231,6 +231,8 @@ fn outputs_of_a_build_are_pushed(#[values("gzip", "zstd", "uncompressed")] compr
         format!("+{compression}\"")
     };
     assert_eq!(text.matches(&suffix).count(), 2, "{text}");
+    let copied = lab.path("copied");
+    let target = format!("oci:{}:v1", copied.display());
     run(
         "skopeo",
         &[
@@ -238,10 +240,11 @@ fn outputs_of_a_build_are_pushed(#[values("gzip", "zstd", "uncompressed")] compr
             "--quiet",
             "--src-tls-verify=false",
             &format!("docker://{name}"),
-            &format!("dir:{}", lab.path("copied").display()),
+            &target,
         ],
     )
     .success();
+    Layout::new(&copied).assert_conforms();
 }
 
 #[test]

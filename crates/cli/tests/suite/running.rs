@@ -91,7 +91,7 @@ fn a_container_does_what_the_image_says(#[values(Caller::Root, Caller::Ranges)] 
 #[case("exit 0", 0)]
 #[case("exit 7", 7)]
 #[case("kill -9 $$; sleep 1; exit 9", 9)]
-#[case("sh -c 'kill -TERM $$'", 143)]
+#[case("sh -c 'kill -TERM $$'; exit $?", 143)]
 fn its_exit_status_is_passed_on(#[case] script: &str, #[case] status: i32) {
     let Some(lab) = lab_with_image(Caller::Root) else {
         return;

@@ -239,6 +239,11 @@ impl Drop for Lab {
         if !std::thread::panicking() {
             self.assert_nothing_left();
         }
+        // Who still writes would be in the way of removing it all.
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end && !self.left_behind().is_empty() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         if !am_root() {
             // Files of subordinate ids are for the namespace's root to remove.
             let _ = Command::new("unshare")
