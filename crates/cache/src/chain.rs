@@ -41,7 +41,10 @@ mod tests {
     fn a_chain_stays_the_same_across_versions_of_the_program() {
         let made = LayerId::Made(ContentId([1; 32]));
         let pulled = LayerId::Pulled(DiffId(Digest::sha256_of(b"tar")));
-        assert_eq!(Chain::of(&[pulled, made]).hex(), "5a1a0d9eb4b4e43adaddb5d0b9647cbd18be9bb0cdb5e9b040e3d4d1ec8bf67e");
+        assert_eq!(
+            Chain::of(&[pulled, made]).hex(),
+            "5a1a0d9eb4b4e43adaddb5d0b9647cbd18be9bb0cdb5e9b040e3d4d1ec8bf67e"
+        );
         assert_ne!(Chain::of(&[pulled, made]), Chain::of(&[made, pulled]));
     }
 }

@@ -243,7 +243,10 @@ mod tests {
             secret("token", Some("TOKEN")),
             mount(MountKind::Tmpfs { size: None }),
         ];
-        assert_eq!(preimage(&exec(mounts)).key().to_string(), "69e35a8429ccc352f86656a27ec1384964548aff8d7aa8d5f44fd4e4725a5671");
+        assert_eq!(
+            preimage(&exec(mounts)).key().to_string(),
+            "69e35a8429ccc352f86656a27ec1384964548aff8d7aa8d5f44fd4e4725a5671"
+        );
     }
 
     #[test]
@@ -271,9 +274,9 @@ mod tests {
         ];
         let plain = preimage(&exec(Vec::new())).key();
         for (number, change) in changes.iter().enumerate() {
-            let mut changed = exec(Vec::new());
-            change(&mut changed);
-            assert_ne!(preimage(&changed).key(), plain, "change {number}");
+            let mut altered = exec(Vec::new());
+            change(&mut altered);
+            assert_ne!(preimage(&altered).key(), plain, "change {number}");
         }
     }
 

@@ -165,7 +165,10 @@ mod tests {
 
     #[test]
     fn the_key_of_a_copy_stays_the_same_across_versions_of_the_program() {
-        assert_eq!(selected(copy("/src")), "1169122bda6f0cf95866f9cc143e31ed335b42b921cbeba328ccfd11debb8cef");
+        assert_eq!(
+            selected(copy("/src")),
+            "1169122bda6f0cf95866f9cc143e31ed335b42b921cbeba328ccfd11debb8cef"
+        );
     }
 
     #[test]
@@ -185,9 +188,9 @@ mod tests {
         ];
         let plain = selected(copy("/src"));
         for (number, change) in changes.iter().enumerate() {
-            let mut changed = copy("/src");
-            change(&mut changed);
-            assert_ne!(selected(changed), plain, "change {number}");
+            let mut altered = copy("/src");
+            change(&mut altered);
+            assert_ne!(selected(altered), plain, "change {number}");
         }
     }
 

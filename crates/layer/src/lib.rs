@@ -59,4 +59,4 @@ pub use rbuild_sys::OverlayFlavor;
 pub use tar::write::{tar_digest, write_tar};
 pub use tree_writer::{Attributes, FileContent, TreeWriter};
 pub use walk::index_upper;
-pub use xattr::layer_xattrs;
+pub use xattr::{Xattrs, layer_xattrs};

@@ -12,7 +12,7 @@ const LIST_BYTES: usize = 1024;
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Sorted names and values.
-pub(crate) type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
+pub type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Whether an attribute is the file's own and travels with the layer: `user.*` and file capabilities.
 /// Labels of the host (`security.selinux`), access control lists, and overlayfs' notes are not.
@@ -22,7 +22,7 @@ pub(crate) fn travels(name: &[u8]) -> bool {
 }
 
 /// The attributes of an open file or directory that a layer keeps, sorted by name.
-pub fn layer_xattrs(file: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+pub fn layer_xattrs(file: BorrowedFd<'_>) -> Result<Xattrs> {
     read(Subject::Open(file), travels)
 }
 

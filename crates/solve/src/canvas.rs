@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rbuild_layer::{Attributes, FileContent, LayerError, Mtime, TreeWriter};
+use rbuild_layer::{Attributes, FileContent, LayerError, Mtime, TreeWriter, Xattrs};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
@@ -343,7 +343,7 @@ fn find(base: BorrowedFd<'_>, path: &[u8]) -> Result<Found, Errno> {
 }
 
 /// What a layer that holds `directory` too has to repeat.
-fn directory_xattrs(directory: BorrowedFd<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+fn directory_xattrs(directory: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let readable = rustix::fs::openat(directory, c".", flags, Mode::empty())?;
     rbuild_layer::layer_xattrs(readable.as_fd())

@@ -27,6 +27,8 @@ use crate::tree::{MountedStack, Stack, Tree, lower_directories, mount};
 
 /// Where a context's part is put in the layer that carries it into a step.
 const CARRIED: &str = "/mnt";
+/// Anyone may write to a tmpfs, as to /tmp: what Docker's tmpfs mounts have.
+const TMPFS_MODE: u32 = 0o1777;
 
 /// Mounts ready for the sandbox, and what must live as long as the step runs.
 #[derive(Default)]
@@ -127,14 +129,8 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
                 source,
                 access,
             } => {
-                let tree = bind(
-                    step,
-                    mount,
-                    &inputs[from.0 as usize],
-                    source,
-                    *access,
-                    &mut mounted,
-                )?;
+                let from = &inputs[from.0 as usize];
+                let tree = bind(step, mount, from, source, *access, &mut mounted)?;
                 mounted.push_tree(mount, tree, *access);
             }
             MountKind::Cache { source, access, .. } => {
@@ -144,71 +140,16 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
                 mounted.push_tree(mount, tree, *access);
             }
             MountKind::Tmpfs { size } => {
-                /// Anyone may write, as /tmp: what Docker's tmpfs mounts have.
-                const MODE: u32 = 0o1777;
-                mounted.push(
-                    mount,
-                    Source::Tmpfs {
-                        bytes: *size,
-                        mode: MODE,
-                    },
-                    Access::ReadWrite,
-                );
+                let (bytes, mode) = (*size, TMPFS_MODE);
+                mounted.push(mount, Source::Tmpfs { bytes, mode }, Access::ReadWrite);
             }
             MountKind::Inline { data, mode } => {
-                let source = Source::Data {
-                    bytes: data.clone().into_bytes(),
-                    mode: *mode,
-                    uid: 0,
-                    gid: 0,
-                };
-                mounted.push(mount, source, Access::ReadOnly);
+                mounted.push_data(mount, data.as_bytes(), *mode, (0, 0));
             }
-            MountKind::Secret {
-                id,
-                file,
-                env,
-                presence,
-                owner,
-                mode,
-            } => {
-                let Some(secret) = step.build.secrets.get(id) else {
-                    if *presence == Presence::Required {
-                        return Err(StepError::Secret(id.clone()));
-                    }
-                    continue;
-                };
-                if *file == SecretFile::Mounted {
-                    let source = Source::Data {
-                        bytes: secret.bytes().to_vec(),
-                        mode: *mode,
-                        uid: owner.0,
-                        gid: owner.1,
-                    };
-                    mounted.push(mount, source, Access::ReadOnly);
-                }
-                if let Some(name) = env {
-                    mounted.env.push(variable(name, secret.bytes()));
-                }
+            MountKind::Secret { .. } => mounted.secret(step, mount)?,
+            MountKind::Ssh { id, presence, .. } => {
+                mounted.agent(step, exec, mount, id, *presence)?;
             }
-            MountKind::Ssh { id, presence, .. } => match step.build.ssh.get(id) {
-                None if *presence == Presence::Required => {
-                    return Err(StepError::Ssh(id.clone()));
-                }
-                None => {}
-                Some(socket) => {
-                    mounted.push(mount, Source::Path(socket.clone()), Access::ReadWrite);
-                    if !exec
-                        .env
-                        .iter()
-                        .any(|known| known.starts_with("SSH_AUTH_SOCK="))
-                    {
-                        mounted
-                            .env
-                            .push(variable("SSH_AUTH_SOCK", mount.target.as_bytes()));
-                    }
-                }
-            },
         }
     }
     mounted.caches = Some(caches);
@@ -216,6 +157,64 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
 }
 
 impl Mounted {
+    fn secret(&mut self, step: &Step<'_>, mount: &ExecMount) -> Result<(), StepError> {
+        let MountKind::Secret {
+            id,
+            file,
+            env,
+            presence,
+            owner,
+            mode,
+        } = &mount.kind
+        else {
+            unreachable!("called for secrets alone");
+        };
+        let secret = match (step.build.secrets.get(id), presence) {
+            (Some(secret), _) => secret,
+            (None, Presence::Required) => return Err(StepError::Secret(id.clone())),
+            (None, Presence::Optional) => return Ok(()),
+        };
+        if *file == SecretFile::Mounted {
+            self.push_data(mount, secret.bytes(), *mode, *owner);
+        }
+        if let Some(name) = env {
+            self.env.push(variable(name, secret.bytes()));
+        }
+        Ok(())
+    }
+
+    fn agent(
+        &mut self,
+        step: &Step<'_>,
+        exec: &Exec,
+        mount: &ExecMount,
+        id: &str,
+        presence: Presence,
+    ) -> Result<(), StepError> {
+        let socket = match (step.build.ssh.get(id), presence) {
+            (Some(socket), _) => socket,
+            (None, Presence::Required) => return Err(StepError::Ssh(id.to_owned())),
+            (None, Presence::Optional) => return Ok(()),
+        };
+        self.push(mount, Source::Path(socket.clone()), Access::ReadWrite);
+        let is_known = |variable: &String| variable.starts_with("SSH_AUTH_SOCK=");
+        if !exec.env.iter().any(is_known) {
+            let target = mount.target.as_bytes();
+            self.env.push(variable("SSH_AUTH_SOCK", target));
+        }
+        Ok(())
+    }
+
+    fn push_data(&mut self, mount: &ExecMount, bytes: &[u8], mode: u32, (uid, gid): (u32, u32)) {
+        let source = Source::Data {
+            bytes: bytes.to_vec(),
+            mode,
+            uid,
+            gid,
+        };
+        self.push(mount, source, Access::ReadOnly);
+    }
+
     fn push_tree(&mut self, mount: &ExecMount, tree: OwnedFd, access: Access) {
         let number = self.trees.len();
         self.trees.push(tree);

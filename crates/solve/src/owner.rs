@@ -135,3 +135,61 @@ fn lines(root: Option<BorrowedFd<'_>>, file: &str) -> Vec<String> {
         Err(_) => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::fs;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    type Result = std::result::Result<(), Box<dyn Error>>;
+
+    const PASSWD: &str =
+        "root:x:0:0::/:/bin/sh\nbroken:x\napp:x:1000:1001::/:/bin/sh\n1234:x:5:6::/:\n";
+    const GROUP: &str = "root:x:0:\nstaff:x:50:app\n";
+
+    fn named(root: &std::path::Path, text: &str) -> std::result::Result<(u32, u32), String> {
+        let root = fs::File::open(root).map_err(|error| error.to_string())?;
+        let owner = Owner::Named(text.to_owned());
+        let owner = resolve(&owner, Some(root.as_fd())).map_err(|error| error.to_string())?;
+        Ok(owner.apply((99, 99)))
+    }
+
+    #[test]
+    fn names_are_those_of_the_image() -> Result {
+        let root = tempfile::tempdir()?;
+        fs::create_dir(root.path().join("etc"))?;
+        fs::write(root.path().join("etc/passwd"), PASSWD)?;
+        fs::write(root.path().join("etc/group"), GROUP)?;
+        for (text, expected) in [
+            ("app", (1000, 1001)),
+            ("app:staff", (1000, 50)),
+            ("app:7", (1000, 7)),
+            ("7:staff", (7, 50)),
+            (":staff", (0, 50)),
+            ("app:", (1000, 1001)),
+            ("1234:staff", (1234, 50)),
+        ] {
+            assert_eq!(named(root.path(), text)?, expected, "{text}");
+        }
+        for unknown in ["nobody", "app:nogroup", "broken"] {
+            assert!(named(root.path(), unknown).is_err(), "{unknown}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_hosts_users_are_not_asked() -> Result {
+        let root = tempfile::tempdir()?;
+        fs::create_dir(root.path().join("etc"))?;
+        std::os::unix::fs::symlink("/etc/passwd", root.path().join("etc/passwd"))?;
+        assert!(
+            named(root.path(), "root").is_err(),
+            "the link leads to itself"
+        );
+        assert_eq!(resolve(&Owner::Source, None)?.apply((3, 4)), (3, 4));
+        Ok(())
+    }
+}

@@ -203,7 +203,7 @@ fn archive_over_links() -> Result {
     Lab::write(&lab.main("tree/bin/tool"), "tool")?;
     archive(&lab)?;
     let top = copied(&lab, "/archive.tar", "/", |copy| {
-        copy.unpack = Unpack::Archives
+        copy.unpack = Unpack::Archives;
     })?;
     assert!(top.join("usr/bin/tool").exists(), "the link is followed");
     assert!(fs::symlink_metadata(top.join("bin")).is_err(), "and stays");

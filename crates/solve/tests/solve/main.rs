@@ -25,9 +25,12 @@ fn main() -> ExitCode {
     let filters: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
     let all = [copying::ALL, caching::ALL, running::ALL].concat();
     let chosen = all.iter().filter(|(name, _)| {
-        let named = |filter: &&String| match has("--exact") {
-            true => name == filter,
-            false => name.contains(filter.as_str()),
+        let named = |filter: &&String| {
+            if has("--exact") {
+                name == filter
+            } else {
+                name.contains(filter.as_str())
+            }
         };
         filters.is_empty() || filters.iter().any(named)
     });
