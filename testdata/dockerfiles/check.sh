@@ -106,7 +106,10 @@ eight-stages() {
 }
 
 rbuild() {
-    twice check/rbuild "$here/../.." --build-arg PROFILE="${PROFILE:-quick}"
+    # What is committed: the tree itself may be edited while this runs.
+    mkdir "$work/source"
+    git -C "$here/../.." archive HEAD | tar -x -C "$work/source"
+    twice check/rbuild "$work/source" --build-arg PROFILE="${PROFILE:-quick}"
     "$rbuild" run --rm check/rbuild version | grep -qi rbuild || fail "rbuild does not run in its own image"
 }
 
