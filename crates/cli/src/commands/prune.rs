@@ -17,7 +17,7 @@ use crate::render::{self, bytes_decimal};
 /// What was typed after `rbuild prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Also named images that no container uses
+    /// Also named images that no container uses, all of the build cache, and cache mounts
     #[arg(short, long)]
     all: bool,
     /// Do not ask
@@ -76,7 +76,11 @@ fn options(app: &App, args: &Args) -> anyhow::Result<PruneOptions> {
         } else {
             ImagePrune::Dangling
         },
-        cache: CachePrune::LeastUsed,
+        cache: if args.all || args.keep_storage.is_some() {
+            CachePrune::LeastUsed
+        } else {
+            CachePrune::Unneeded
+        },
         mounts: if args.all { Prune::Unused } else { Prune::Keep },
         containers: Prune::Unused,
         unused_since,

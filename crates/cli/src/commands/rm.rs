@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use rbuild_container::live_process;
 use rbuild_store::{Container, Store};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::app::App;
@@ -71,9 +72,7 @@ fn remove(store: &Store, name: &str, force: bool) -> anyhow::Result<Option<()>> 
 
 /// Kills a container, and waits until it is gone, and until whoever watched it has said so.
 fn kill(store: &Store, container: &Container, pid: u32) -> anyhow::Result<()> {
-    let id = Pid::from_raw(pid.cast_signed()).context("a process has a number")?;
-    kill_process(id, Signal::KILL)
-        .with_context(|| format!("failed to kill container {}", container.name))?;
+    send_kill(pid).with_context(|| format!("failed to kill container {}", container.name))?;
     let start = Instant::now();
     while start.elapsed() < KILL_PATIENCE {
         match store.container(&container.id)? {
@@ -82,4 +81,42 @@ fn kill(store: &Store, container: &Container, pid: u32) -> anyhow::Result<()> {
         }
     }
     bail!("container {} does not end", container.name)
+}
+
+/// Kills the first process of a container. In a user namespace of another command of ours it may belong to a user whom
+/// we may not signal; its keeper is always ours, and takes it along.
+fn send_kill(pid: u32) -> anyhow::Result<()> {
+    match kill_process(process(pid)?, Signal::KILL) {
+        Err(Errno::PERM) => {
+            let keeper = parent(pid).context("its keeper is gone")?;
+            Ok(kill_process(process(keeper)?, Signal::KILL)?)
+        }
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn process(pid: u32) -> anyhow::Result<Pid> {
+    Pid::from_raw(pid.cast_signed()).context("a process has a number")
+}
+
+/// Field 4 of /proc/PID/stat (proc(5)), counted after the command's name, which may hold anything. Process 1 is nobody's
+/// keeper.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let parent = fields.split_whitespace().nth(1)?.parse().ok()?;
+    (parent > 1).then_some(parent)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_kernel_tells_who_started_a_process() {
+        assert_eq!(
+            super::parent(std::process::id()),
+            Some(std::os::unix::process::parent_id())
+        );
+        assert_eq!(super::parent(0), None);
+    }
 }

@@ -123,6 +123,7 @@ fn start(task: &mut Task) -> Result<std::convert::Infallible, InitFailure> {
         terminal.hand_over(&task.report)?;
     }
     let directory = root.working_directory(&task.spec.process.cwd)?;
+    root.seal(task.spec.root_access)?;
     let made = root.take_made();
     if !made.is_empty() {
         task.report

@@ -79,11 +79,7 @@ fn mount_root(spec: &Spec, scratch: &Scratch) -> Result<OwnedFd, InitFailure> {
         }
         Root::Directory(directory) => clone_tree(CWD, directory, Recursion::This)?,
     };
-    let mut attributes = no_devices(spec.kernel_paths);
-    if spec.root_access == Access::ReadOnly {
-        attributes |= Attributes::READ_ONLY;
-    }
-    set_attributes(tree.as_fd(), attributes, Recursion::This)?;
+    set_attributes(tree.as_fd(), no_devices(spec.kernel_paths), Recursion::This)?;
     attach(tree.as_fd(), scratch.as_fd(), Path::new("root"))?;
     Ok(tree)
 }
@@ -140,6 +136,14 @@ impl NewRoot {
     /// The directory to start in; made where missing, for good.
     pub(super) fn working_directory(&mut self, path: &Path) -> Result<OwnedFd, InitFailure> {
         self.targets.open(path, MadeKind::Directory, Trace::Keep)
+    }
+
+    /// Lets nobody write to the root itself from now on, if that is asked for: not before everything has its mount point.
+    pub(super) fn seal(&self, access: Access) -> Result<(), InitFailure> {
+        if access == Access::ReadOnly {
+            set_attributes(self.targets.root(), Attributes::READ_ONLY, Recursion::This)?;
+        }
+        Ok(())
     }
 
     pub(super) fn take_made(&mut self) -> Vec<MadeAt> {

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Value of an ARG; without `=V` it is taken from the environment
     #[arg(long = "build-arg", value_name = "K[=V]")]
     pub(crate) build_args: Vec<String>,
-    /// Another context: directory, docker-image://REF, oci-layout://DIR, git or http URL
+    /// Another context: directory, docker-image://REF, oci-layout://DIR, git URL, target:STAGE
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub(crate) build_contexts: Vec<String>,
     /// Run every step again
@@ -96,4 +96,6 @@ pub(crate) struct Args {
     /// Look for mistakes and build nothing
     #[arg(long)]
     pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) unsupported: super::unsupported::Unsupported,
 }

@@ -277,6 +277,11 @@ fn inside(context: &Path, named: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let size = std::fs::metadata(path)?.len();
+    if size > MAX_DOCKERFILE_BYTES {
+        let message = format!("it has {size} bytes, more than a Dockerfile may have");
+        return Err(std::io::Error::other(message));
+    }
     let mut text = Vec::new();
     std::fs::File::open(path)?
         .take(MAX_DOCKERFILE_BYTES)

@@ -12,6 +12,7 @@ mod outputs;
 mod planning;
 mod request;
 mod result_files;
+mod unsupported;
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -48,7 +49,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     match built {
         Ok(Finished::Built(outcome)) => {
             result_files::write(&request, &outcome)?;
-            if request.progress == Mode::Quiet {
+            if request.progress == Mode::Quiet && outcome.exported.is_some() {
                 render::out(&format!("{}\n", outcome.id()))?;
             }
             Ok(ExitCode::SUCCESS)

@@ -489,9 +489,9 @@ impl Sink {
                 io::stdout().lock(),
             )),
             Self::File { path, partial } => {
-                let file = File::create(partial)
+                let created = File::create(partial)
                     .with_context(|| format!("failed to create {}", path.display()))?;
-                let mut sink = BufWriter::with_capacity(Self::BUFFER_BYTES, file);
+                let mut sink = BufWriter::with_capacity(Self::BUFFER_BYTES, created);
                 let filled = fill(&mut sink).and_then(|value| {
                     sink.flush()?;
                     std::fs::rename(partial, path)?;

@@ -67,6 +67,7 @@ pub(super) enum PlanFormat {
 
 impl Request {
     pub(super) fn new(app: &App, args: &Args) -> anyhow::Result<Self> {
+        args.unsupported.check()?;
         let environment = app.environment;
         let names = args
             .tags
