@@ -32,7 +32,7 @@ impl App {
             Some(root) => std::path::absolute(root)?,
             None => environment.default_root()?,
         };
-        let config = load_config(&environment, global.config.as_deref())?;
+        let config = load_config(environment, global.config.as_deref())?;
         raise_descriptor_limit();
         enter_namespaces()?;
         Ok(Self {
@@ -95,6 +95,7 @@ impl App {
     }
 
     /// The platform that images are for unless somebody says otherwise.
+    #[expect(clippy::unused_self, reason = "a setting some day")]
     pub(crate) fn platform(&self) -> Platform {
         Platform::host()
     }
@@ -126,7 +127,7 @@ fn raise_descriptor_limit() {
 }
 
 /// `--config`, else the user's file, else the machine's, else the defaults.
-fn load_config(environment: &Environment, given: Option<&Path>) -> anyhow::Result<RegistryConfig> {
+fn load_config(environment: Environment, given: Option<&Path>) -> anyhow::Result<RegistryConfig> {
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("failed to read the configuration {}", path.display()))?;
@@ -150,6 +151,10 @@ fn load_config(environment: &Environment, given: Option<&Path>) -> anyhow::Resul
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Environment;
 
+#[expect(
+    clippy::unused_self,
+    reason = "only who is handed the environment may ask it"
+)]
 impl Environment {
     /// A variable that is set and not empty.
     pub(crate) fn get(self, name: &str) -> Option<OsString> {

@@ -9,9 +9,14 @@ use crate::commands::{
     build, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
 };
 
-/// rbuild builds container images from Dockerfiles, without a daemon.
+/// The command line.
 #[derive(Debug, Parser)]
-#[command(name = "rbuild", version, about, max_term_width = 110)]
+#[command(
+    name = "rbuild",
+    version,
+    about = "Builds container images from Dockerfiles, without a daemon"
+)]
+#[command(max_term_width = 110, arg_required_else_help = true)]
 #[command(after_help = "`rbuild -t app .` is short for `rbuild build -t app .`")]
 pub(crate) struct Cli {
     #[command(flatten)]

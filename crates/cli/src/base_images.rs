@@ -42,25 +42,25 @@ impl Images for BaseImages<'_> {
         let resolved = if reference.starts_with("oci-layout://") {
             from_layout(reference, platform)
         } else {
-            self.from_name(reference, platform)
+            self.resolve_name(reference, platform)
         };
         resolved.map(Arc::new).map_err(ResolveError::new)
     }
 }
 
 impl BaseImages<'_> {
-    fn from_name(&self, name: &str, platform: &Platform) -> Result<ResolvedImage, AnyError> {
+    fn resolve_name(&self, name: &str, platform: &Platform) -> Result<ResolvedImage, AnyError> {
         let reference: Reference = name.parse()?;
-        if self.freshness == Freshness::Known {
-            if let Some(found) = self.from_store(&reference, platform)? {
-                return Ok(found);
-            }
+        if self.freshness == Freshness::Known
+            && let Some(found) = self.find_in_store(&reference, platform)?
+        {
+            return Ok(found);
         }
-        self.from_registry(&reference, platform)
+        self.ask_registry(&reference, platform)
     }
 
     /// An image of the local store by that name, or one that the registry resolved the name to before.
-    pub(crate) fn from_store(
+    pub(crate) fn find_in_store(
         &self,
         reference: &Reference,
         platform: &Platform,
@@ -119,7 +119,7 @@ impl BaseImages<'_> {
         }))
     }
 
-    fn from_registry(
+    fn ask_registry(
         &self,
         reference: &Reference,
         platform: &Platform,

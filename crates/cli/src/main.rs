@@ -61,12 +61,10 @@ fn without_state(command: &Command) -> Option<ExitCode> {
     match command {
         Command::Version(args) => version::run(args),
         Command::Completion { shell } => {
-            clap_complete::generate(
-                *shell,
-                &mut Cli::command(),
-                "rbuild",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "rbuild", &mut script);
+            // There is nobody to tell when standard output is gone.
+            let _ = render::out(&String::from_utf8_lossy(&script));
         }
         _ => return None,
     }

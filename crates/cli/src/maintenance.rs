@@ -3,6 +3,7 @@
 //! Neither is on the critical path: a process of its own does it, which the command that started it does not wait for.
 //! Killed at any time, it loses nothing; the next build starts another.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,17 +11,18 @@ use rbuild_store::Store;
 
 /// The hidden verb.
 pub(crate) const VERB: &str = "maintain";
+/// The running program, not by its path: seen from the mount namespace that we entered, a path on another mount
+/// than `/` is told wrong.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 /// At most one at a time works on a store.
 const LOCK: &str = "maintenance";
 
 /// Starts maintenance of the store at `root` in the background. That it cannot be started costs nothing but its work:
 /// the next build tries again.
 pub(crate) fn start(root: &Path) {
-    let Ok(program) = std::env::current_exe() else {
-        return;
-    };
-    let mut command = Command::new(program);
+    let mut command = Command::new(OWN_PROGRAM);
     command
+        .arg0("rbuild")
         .arg("--root")
         .arg(root)
         .arg(VERB)
@@ -28,7 +30,7 @@ pub(crate) fn start(root: &Path) {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command.process_group(0);
     let _ = command.spawn();
 }
 

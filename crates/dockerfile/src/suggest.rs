@@ -28,7 +28,7 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         if candidate_lower.chars().count().abs_diff(length) >= limit {
             continue;
         }
-        let distance = strsim::levenshtein(&lower, &candidate_lower);
+        let distance = strsim::osa_distance(&lower, &candidate_lower);
         if distance < limit {
             best = Some((distance, candidate));
         }
@@ -52,6 +52,7 @@ mod tests {
     #[case("RUNN", Some("RUN"))]
     #[case("runn", Some("run"))]
     #[case("Runn", Some("RUN"))]
+    #[case("RNU", Some("RUN"))]
     #[case("run", None)] // not the word's fault
     #[case("XYZZYX", None)]
     #[case("", None)]

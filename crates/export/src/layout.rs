@@ -33,6 +33,8 @@ pub enum ArchiveKind {
 
 /// Where the files of a layout go.
 trait LayoutSink {
+    /// Makes a directory.
+    fn directory(&mut self, path: &str) -> Result<(), ExportError>;
     /// Writes a file of `size` bytes, which `fill` writes to what it is given.
     fn file(
         &mut self,
@@ -83,6 +85,9 @@ fn write_layout(
         return Err(ExportError::Unsupported(
             "type=docker holds one platform: use type=oci, or build with one --platform".to_owned(),
         ));
+    }
+    for directory in ["blobs", "blobs/sha256"] {
+        sink.directory(directory)?;
     }
     put_bytes(sink, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     let mut written = BTreeSet::new();
@@ -215,6 +220,15 @@ impl<W: Write> TarSink<W> {
 }
 
 impl<W: Write> LayoutSink for TarSink<W> {
+    fn directory(&mut self, path: &str) -> Result<(), ExportError> {
+        let mut header = header(&format!("{path}/"), tar::EntryType::Directory, 0)?;
+        header.set_mode(0o755);
+        header.set_cksum();
+        self.sink
+            .write_all(header.as_bytes())
+            .map_err(ExportError::Archive)
+    }
+
     fn file(
         &mut self,
         path: &str,
@@ -222,13 +236,7 @@ impl<W: Write> LayoutSink for TarSink<W> {
         fill: &mut dyn FnMut(&mut dyn Write) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
         const BLOCK_BYTES: u64 = 512;
-        let mut header = tar::Header::new_ustar();
-        header.set_path(path).map_err(ExportError::Archive)?;
-        header.set_size(size);
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        header.set_entry_type(tar::EntryType::Regular);
-        header.set_cksum();
+        let header = header(path, tar::EntryType::Regular, size)?;
         self.sink
             .write_all(header.as_bytes())
             .map_err(ExportError::Archive)?;
@@ -247,6 +255,18 @@ impl<W: Write> LayoutSink for TarSink<W> {
             .write_all(&zeros[..padding as usize])
             .map_err(ExportError::Archive)
     }
+}
+
+/// A header on which nothing depends but its arguments.
+fn header(path: &str, kind: tar::EntryType, size: u64) -> Result<tar::Header, ExportError> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(path).map_err(ExportError::Archive)?;
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_cksum();
+    Ok(header)
 }
 
 struct Counted<W> {
@@ -272,6 +292,11 @@ struct DirectorySink {
 }
 
 impl LayoutSink for DirectorySink {
+    fn directory(&mut self, path: &str) -> Result<(), ExportError> {
+        let target = self.root.join(path);
+        fs::create_dir_all(&target).map_err(ExportError::file("create", &target))
+    }
+
     fn file(
         &mut self,
         path: &str,

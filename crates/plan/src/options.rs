@@ -12,7 +12,7 @@ use crate::{GitSource, HttpSource, NetworkMode};
 /// Everything besides the file that decides what is built.
 #[derive(Debug, Clone)]
 pub struct PlanOptions {
-    /// `--target`: a stage's name or number; the last stage if absent.
+    /// `--target`: a stage's name; the last stage if absent.
     pub target: Option<String>,
     /// Which stages are looked at.
     pub scope: Scope,

@@ -104,6 +104,8 @@ impl Client {
             match ask(&endpoint) {
                 Ok(answer) => return Ok(answer),
                 Err(error @ RegistryError::Cancelled { .. }) => return Err(error),
+                // The same host under the other name: its first answer says it all.
+                Err(error) if endpoint.is_second_name() && error.is_not_found() => {}
                 Err(error) => {
                     note_failure(&endpoint, &error);
                     failures.push(error);

@@ -35,6 +35,8 @@ pub enum CachePrune {
     /// None; only what not even a record needs is collected.
     #[default]
     Keep,
+    /// Those that no image and no container needs a layer of.
+    Unneeded,
     /// The least recently used, until [`PruneOptions::keep_bytes`] holds; all without it.
     LeastUsed,
 }
@@ -95,7 +97,7 @@ impl Store {
         if options.mounts == Prune::Unused {
             self.prune_mounts(options, &mut pruned)?;
         }
-        if options.cache == CachePrune::LeastUsed {
+        if options.cache != CachePrune::Keep {
             self.prune_records(options, &mut pruned)?;
         }
         let rest = self.collect()?;
@@ -111,6 +113,17 @@ impl Store {
             cache: CachePrune::LeastUsed,
             keep_bytes: Some(cap),
             ..PruneOptions::default()
+        })
+    }
+
+    /// Whether an image or a container needs one of the record's layers.
+    fn has_needed_layer(&self, key: &StepKey) -> Result<bool> {
+        self.db().read("look who needs a record's layers", |db| {
+            let sql = format!(
+                "SELECT EXISTS (SELECT 1 FROM records JOIN record_layers ON record_layers.record = number
+                 JOIN layers ON layers.id = record_layers.layer WHERE key = ?1 AND {NEEDED})"
+            );
+            Ok(db.prepare_cached(&sql)?.query_row(params![key.0], |row| row.get(0))?)
         })
     }
 
@@ -229,6 +242,9 @@ impl Store {
         for record in self.records()? {
             if options.keep_bytes.is_some_and(|keep| left <= keep) {
                 break;
+            }
+            if options.cache == CachePrune::Unneeded && self.has_needed_layer(&record.key)? {
+                continue;
             }
             // Within a cap, losing a record that frees nothing would be for nothing.
             if options.keep_bytes.is_some() && !self.keeps_layers_alone(&record.key)? {

@@ -239,6 +239,28 @@ fn what_a_living_process_made_or_uses_is_not_pruned() -> Result {
 }
 
 #[test]
+fn what_an_image_was_built_from_stays_cached_when_only_the_unneeded_is_pruned() -> Result {
+    let room = room()?;
+    {
+        let builder = room.again()?;
+        let one = layer(&builder, "one", b"1")?;
+        let two = layer(&builder, "two", b"2")?;
+        record(&builder, 1, &[one.id()])?;
+        record(&builder, 2, &[two.id()])?;
+        let app = image(&builder, &[&one], "app")?;
+        builder.set_tag(&name("app"), &app)?;
+    }
+    std::thread::sleep(Duration::from_millis(2));
+    let pruned = room.store.prune(&PruneOptions {
+        cache: CachePrune::Unneeded,
+        ..PruneOptions::default()
+    })?;
+    assert_eq!(pruned.records.len(), 1);
+    assert_eq!(room.store.records()?.len(), 1);
+    Ok(())
+}
+
+#[test]
 fn images_and_containers_keep_their_layers_from_every_prune() -> Result {
     let room = room()?;
     let (of_image, of_container) = {

@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_near_miss_is_suggested() {
         let known = names(&["debian:bookworm", "app:v1", "app:v2"]);
-        let hint = |text: &str| super::hint(&text.parse().expect("a name"), &known);
+        let hint = |text: &str| hint(&text.parse().expect("a name"), &known);
         assert_eq!(hint("app"), " (there is app:v1, app:v2)");
         assert_eq!(hint("debain:bookworm"), " (did you mean debian:bookworm?)");
         assert_eq!(hint("postgres"), "");

@@ -149,6 +149,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether this is a mirror that was asked under the complete name before.
+    pub(crate) fn is_second_name(&self) -> bool {
+        self.names == Names::WithoutLibrary
+    }
+
     /// Whether this host may have `repository` under another name than those before it.
     pub(crate) fn may_have(&self, repository: &str) -> bool {
         self.names == Names::Complete || repository.starts_with(LIBRARY)
