@@ -63,7 +63,12 @@ fn killed_at_any_instant_the_next_build_succeeds(
     let mut random = Seeded(u64::from(caller == Caller::Root) + 41);
     let mut interrupted = 0;
     let mut begin_anew = false;
-    for round in 0..KILLS {
+    let kills = if caller == Caller::Root {
+        KILLS
+    } else {
+        KILLS / 2
+    };
+    for round in 0..kills {
         if begin_anew {
             lab.rbuild(&["prune", "--all", "--force"]).success();
         }
@@ -89,9 +94,17 @@ fn killed_at_any_instant_the_next_build_succeeds(
         }
     }
     assert!(
-        interrupted > KILLS / 4,
+        interrupted > kills / 2,
         "only {interrupted} builds were killed in time"
     );
-    let tmp = std::fs::read_dir(lab.path("root/tmp")).map_or(0, Iterator::count);
-    assert!(tmp < 20, "{tmp} leftovers in tmp");
+    // What the dead left is swept after the next build.
+    lab.rbuild(&["prune", "--all", "--force"]).success();
+    build().wait().success();
+    lab.assert_nothing_left();
+    let left: Vec<_> = std::fs::read_dir(lab.path("root/tmp"))
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert!(left.len() < 5, "{left:?}");
 }
