@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::resume_unwind;
 
-use rbuild_cache::{MountContent, exec_preimage};
+use rbuild_cache::{MountContent, Preimage, exec_preimage};
 use rbuild_image::LayerId;
 use rbuild_layer::index_upper;
 use rbuild_plan::{CacheUse, Exec, MountKind, NetworkMode, SecurityMode};
@@ -40,12 +40,7 @@ impl ExecStep<'_> {
         }
         let base = self.base();
         let contents = mounts::contents(&self.step, self.exec, self.inputs)?;
-        let preimage = exec_preimage(
-            self.exec,
-            &self.step.vertex.platform,
-            base.chain(),
-            &contents,
-        );
+        let preimage = self.preimage(&base, &contents);
         let keys = Keys {
             key: preimage.key(),
             preimage,
@@ -64,12 +59,7 @@ impl ExecStep<'_> {
         let base = self.base();
         if !self.binds_trees() {
             let contents = vec![MountContent::Nothing; self.exec.mounts.len()];
-            let preimage = exec_preimage(
-                self.exec,
-                &self.step.vertex.platform,
-                base.chain(),
-                &contents,
-            );
+            let preimage = self.preimage(&base, &contents);
             return self.step.find(&preimage.key(), &base);
         }
         match self.fast_key(&base) {
@@ -113,13 +103,13 @@ impl ExecStep<'_> {
                 _ => Some(MountContent::Nothing),
             })
             .collect();
-        let preimage = exec_preimage(
-            self.exec,
-            &self.step.vertex.platform,
-            base.chain(),
-            &contents?,
-        );
-        Some(FastKey(preimage.key().0))
+        Some(FastKey(self.preimage(base, &contents?).key().0))
+    }
+
+    fn preimage(&self, base: &Stack, contents: &[MountContent]) -> Preimage {
+        let platform = &self.step.vertex.platform;
+        let preimage = exec_preimage(self.exec, platform, base.chain(), contents);
+        self.step.dated(preimage)
     }
 
     fn make(&self, base: &Stack) -> Result<LayerId, StepError> {

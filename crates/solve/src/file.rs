@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use rbuild_cache::{SourceContent, file_preimage};
+use rbuild_cache::{Preimage, SourceContent, file_preimage};
 use rbuild_layer::{Attributes, FileContent, Mtime, TreeWriter};
 use rbuild_plan::{
     CacheUse, ContextSource, CopyAction, FileAction, FileOperation, Input, Mode, Owner, Unpack,
@@ -57,7 +57,7 @@ impl FileStep<'_> {
     /// The stack with the operation's layer on top, from the cache or made now.
     pub(crate) fn run(&self) -> Result<Found, StepError> {
         let base = self.base();
-        let fast = self.fast_key(&base);
+        let fast = self.fast_key();
         if let Some(found) = fast
             .as_ref()
             .map(|fast| self.step.find_by_alias(fast, &base))
@@ -69,7 +69,7 @@ impl FileStep<'_> {
         let opened = self.open_sources()?;
         let selections = self.select(&opened)?;
         let contents = self.contents(&opened, &selections);
-        let preimage = file_preimage(self.operation, self.base_chain(), &contents);
+        let preimage = self.preimage(&contents);
         let keys = Keys {
             key: preimage.key(),
             preimage,
@@ -82,7 +82,7 @@ impl FileStep<'_> {
     /// A hit that costs no more than a look into the database; `None` says nothing.
     pub(crate) fn find_quickly(&self) -> Result<Option<Found>, StepError> {
         let base = self.base();
-        match self.fast_key(&base) {
+        match self.fast_key() {
             Some(fast) => self.step.find_by_alias(&fast, &base),
             None => Ok(None),
         }
@@ -100,7 +100,7 @@ impl FileStep<'_> {
     }
 
     /// The key by the identity of the trees: needs none of their contents. A context has no such identity.
-    fn fast_key(&self, _base: &Stack) -> Option<FastKey> {
+    fn fast_key(&self) -> Option<FastKey> {
         if self.step.cache_use() == CacheUse::Refused {
             return None;
         }
@@ -116,11 +116,12 @@ impl FileStep<'_> {
                 _ => Some(SourceContent::Nothing),
             })
             .collect();
-        Some(FastKey(
-            file_preimage(self.operation, self.base_chain(), &contents?)
-                .key()
-                .0,
-        ))
+        Some(FastKey(self.preimage(&contents?).key().0))
+    }
+
+    fn preimage(&self, contents: &[SourceContent]) -> Preimage {
+        let preimage = file_preimage(self.operation, self.base_chain(), contents);
+        self.step.dated(preimage)
     }
 
     /// The tree of each copy action.

@@ -15,6 +15,11 @@ use crate::lab::{Lab, Result, Steps};
 
 pub(crate) const ALL: &[Case] = &[
     (
+        "with_an_epoch_a_used_store_gives_what_a_clean_one_gives",
+        epochs,
+    ),
+    ("two_builds_at_once_share_each_step", two_at_once),
+    (
         "times_of_a_context_do_not_count_but_modes_and_bytes_do",
         context_changes,
     ),
@@ -114,6 +119,52 @@ fn missing_path() -> Result {
     };
     assert!(copied(Wildcard::Pattern)?);
     assert!(!copied(Wildcard::Literal)?);
+    Ok(())
+}
+
+fn epochs() -> Result {
+    const EPOCH: i64 = 1_000_000_000;
+    let built = |lab: &Lab| -> Result<Vec<_>> {
+        let mut steps = Steps::default();
+        let (base, main) = (steps.base(), steps.main());
+        let copy = steps.copy(Some(base), main, "/a", "/a", |_| {});
+        let run = steps.run("touch /b", Vec::new(), &[copy]);
+        let solution = lab.solve(&steps.output(run))??;
+        let ids = solution.outputs[0].iter().map(|id| lab.store.diff_id(id));
+        Ok(ids.collect::<std::result::Result<_, _>>()?)
+    };
+    let labs = [Lab::with_shell()?, Lab::with_shell()?];
+    for lab in &labs {
+        Lab::write(&lab.main("a"), "a")?;
+    }
+    let [mut used, mut clean] = labs;
+    built(&used)?;
+    used.epoch = Some(EPOCH + 1);
+    built(&used)?;
+    used.epoch = Some(EPOCH);
+    clean.epoch = Some(EPOCH);
+    assert_eq!(built(&used)?, built(&clean)?);
+    Ok(())
+}
+
+/// Two builds at a time, each with a handle of its own as two processes have.
+fn two_at_once() -> Result {
+    let lab = Lab::with_shell()?;
+    let executed = || -> usize {
+        let mut steps = Steps::default();
+        let base = steps.base();
+        let first = steps.run("sleep 0.2; echo a > /a", Vec::new(), &[base]);
+        let second = steps.run("cat /a > /b", Vec::new(), &[first]);
+        let again = lab.again().expect("the store opens");
+        let solved = again.solve(&steps.output(second)).expect("a build");
+        solved.expect("it succeeds").executed
+    };
+    let counts = std::thread::scope(|scope| {
+        let other = scope.spawn(executed);
+        let own = executed();
+        other.join().map(|other| own + other)
+    });
+    assert_eq!(counts.ok(), Some(3), "each step ran once");
     Ok(())
 }
 

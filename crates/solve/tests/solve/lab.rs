@@ -36,6 +36,7 @@ pub(crate) struct Lab {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) store: Store,
     pub(crate) secrets: BTreeMap<String, Secret>,
+    pub(crate) epoch: Option<i64>,
 }
 
 impl Lab {
@@ -48,6 +49,7 @@ impl Lab {
             store: Store::open(&directory.path().join("store"))?,
             directory,
             secrets: BTreeMap::new(),
+            epoch: None,
         })
     }
 
@@ -60,6 +62,12 @@ impl Lab {
             symlink("busybox", lab.base("bin").join(applet))?;
         }
         Ok(lab)
+    }
+
+    /// The same directories through another handle of the store.
+    pub(crate) fn again(&self) -> Result<Other<'_>> {
+        let store = Store::open(self.store.root())?;
+        Ok(Other { lab: self, store })
     }
 
     pub(crate) fn main(&self, path: &str) -> PathBuf {
@@ -84,7 +92,7 @@ impl Lab {
     }
 
     pub(crate) fn solve(&self, steps: &Steps) -> Result<std::result::Result<Solution, SolveError>> {
-        let build = self.build()?;
+        let build = self.build(&self.store)?;
         Ok(solve(&steps.plan, &build))
     }
 
@@ -99,13 +107,13 @@ impl Lab {
         Ok(layer.diff_path())
     }
 
-    fn build(&self) -> Result<Build> {
+    fn build(&self, store: &Store) -> Result<Build> {
         let open = |name: &str| {
             let path = self.directory.path().join(name);
             Context::open(&path, IgnoreRules::none())
         };
         Ok(Build {
-            store: self.store.clone(),
+            store: store.clone(),
             scope: "tests".to_owned(),
             registry: Arc::new(Client::new(RegistryConfig::default(), Arc::new(Anonymous))),
             git: GitClient::new(GitOptions {
@@ -127,11 +135,23 @@ impl Lab {
             base_layers: BaseLayers::WhenNeeded,
             jobs: NonZeroUsize::new(4).ok_or("not zero")?,
             now: SystemTime::now(),
-            source_date_epoch: None,
+            source_date_epoch: self.epoch,
             reporter: Reporter::silent(),
             cancel: Cancel::new(),
             pins: Mutex::default(),
         })
+    }
+}
+
+/// Another user of a lab's store.
+pub(crate) struct Other<'a> {
+    lab: &'a Lab,
+    store: Store,
+}
+
+impl Other<'_> {
+    pub(crate) fn solve(&self, steps: &Steps) -> Result<std::result::Result<Solution, SolveError>> {
+        Ok(solve(&steps.plan, &self.lab.build(&self.store)?))
     }
 }
 
