@@ -66,7 +66,6 @@ fn is_missing(program: &str) -> bool {
 #[rstest]
 #[case(Compression::None)]
 #[case(Compression::Gzip)]
-#[case(Compression::Zstd)]
 fn umoci_unpacks_our_layers(#[case] how: Compression) -> Test {
     if skipped_without_root() || is_missing("umoci") {
         return Ok(());
