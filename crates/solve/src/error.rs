@@ -133,7 +133,7 @@ impl StepError {
         match self {
             Self::Cancelled => Outcome::Cancelled,
             other => Outcome::Failed {
-                message: other.to_string(),
+                message: with_causes(other),
             },
         }
     }
@@ -142,5 +142,42 @@ impl StepError {
 impl From<crate::canvas::CanvasError> for StepError {
     fn from(error: crate::canvas::CanvasError) -> Self {
         Self::Copy(error.into())
+    }
+}
+
+/// An error's words and those of its causes; a cause that its effect already repeats is left out.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("write the layer{0}")]
+    struct Outer(&'static str, #[source] io::Error);
+
+    #[test]
+    fn a_cause_that_was_told_already_is_not_repeated() {
+        let full = || io::Error::other("no space left");
+        assert_eq!(
+            with_causes(&Outer("", full())),
+            "write the layer: no space left"
+        );
+        assert_eq!(
+            with_causes(&Outer(": no space left", full())),
+            "write the layer: no space left"
+        );
     }
 }

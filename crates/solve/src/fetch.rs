@@ -88,6 +88,7 @@ impl<'a> Fetcher<'a> {
         for (position, layer) in self.fetch_missing(stack, &missing)? {
             layers[position] = Some(layer);
         }
+        self.note_complete(stack, &missing);
         let layers: Vec<Arc<Layer>> = layers.into_iter().flatten().collect();
         self.build
             .pins
@@ -259,6 +260,20 @@ impl<'a> Fetcher<'a> {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         if started.insert(vertex) {
             now_started(&self.build.reporter, vertex);
+        }
+    }
+
+    /// All of `stack` is here: the images that the layers at `fetched` came with are done.
+    fn note_complete(&self, stack: &Stack, fetched: &[usize]) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for position in fetched {
+            if let LayerId::Pulled(diff_id) = stack.layers()[*position]
+                && let Some(origin) = self.origins.get(&diff_id)
+                && self.has_fetched(origin.vertex)
+                && told.insert(origin.vertex)
+            {
+                now_done(&self.build.reporter, origin.vertex, Outcome::Completed);
+            }
         }
     }
 

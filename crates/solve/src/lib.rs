@@ -37,7 +37,7 @@ pub use build::{BaseLayers, Build, NetworkFiles, Secret};
 pub use cancel::{Cancel, CancelGuard};
 pub use canvas::CanvasError;
 pub use copy::CopyError;
-pub use error::{SolveError, StepError};
+pub use error::{SolveError, StepError, with_causes};
 pub use owner::OwnerError;
 pub use pull::pull;
 pub use report::FIRST_FREE_EVENT_VERTEX;
