@@ -94,7 +94,8 @@ fn details(usage: &Usage, now: SystemTime) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&format!("{} space usage:\n\n", kind(total.kind)));
+        text.push_str(kind(total.kind));
+        text.push_str(" space usage:\n\n");
         let mut table = Table::new(&["ID", "NAME", "SIZE", "SHARED", "LAST USED", "IN USE"]);
         for item in usage.items.iter().filter(|item| item.kind == total.kind) {
             table.row(cells(item, now));

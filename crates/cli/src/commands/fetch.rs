@@ -32,7 +32,7 @@ pub(crate) fn pull(
 ) -> anyhow::Result<StoredImage> {
     let store = app.store()?;
     let registry = app.registry();
-    let failed = |error| registry_failure(error, cancel);
+    let failed = |error| registry_failure(&error, cancel);
     let root = registry.resolve(reference).map_err(failed)?;
     let (descriptor, digest) = (root.descriptor.clone(), root.digest);
     store.put_blob(&root.bytes)?;
@@ -255,12 +255,12 @@ fn solve_failure(error: SolveError) -> anyhow::Error {
 }
 
 /// A registry's failure with what can be done about it.
-pub(crate) fn registry_failure(error: RegistryError, cancel: &Cancel) -> anyhow::Error {
+pub(crate) fn registry_failure(error: &RegistryError, cancel: &Cancel) -> anyhow::Error {
     if cancel.is_cancelled() {
         return Interrupted.into();
     }
     let hint = error
         .hint()
         .map_or_else(String::new, |hint| format!(" ({hint})"));
-    anyhow::anyhow!("failed to {}{hint}", chain(&error))
+    anyhow::anyhow!("failed to {}{hint}", chain(error))
 }

@@ -69,9 +69,10 @@ fn steps(history: &[HistoryEntry], sizes: &[u64]) -> Vec<Step> {
     let mut steps: Vec<Step> = history
         .iter()
         .map(|entry| Step {
-            bytes: match entry.empty_layer {
-                true => 0,
-                false => sizes.next().copied().unwrap_or(0),
+            bytes: if entry.empty_layer {
+                0
+            } else {
+                sizes.next().copied().unwrap_or(0)
             },
             entry: entry.clone(),
         })

@@ -37,10 +37,10 @@ pub(crate) fn image(store: &Store, text: &str) -> anyhow::Result<Found> {
 /// The image that `text` means, if it is here.
 pub(crate) fn find(store: &Store, text: &str) -> anyhow::Result<Option<Found>> {
     let name = text.parse::<Reference>();
-    if let Ok(name) = &name {
-        if let Some(found) = by_name(store, name)? {
-            return Ok(Some(found));
-        }
+    if let Ok(name) = &name
+        && let Some(found) = by_name(store, name)?
+    {
+        return Ok(Some(found));
     }
     if is_id(text)
         && let Some(image) = by_id(store, text)?

@@ -128,13 +128,13 @@ fn confirmed(args: &Args) -> anyhow::Result<bool> {
     if !stdin.is_terminal() {
         bail!("prune asks before it removes, and there is no terminal to ask on: give -f");
     }
-    let images = if args.all {
-        "all images that no container uses, and cache mounts"
+    let rest = if args.all {
+        "all images that no container uses\n  - all build cache that nothing uses, and cache mounts"
     } else {
-        "all images without a name"
+        "all images without a name\n  - build cache that nothing leads to any more"
     };
     eprint!(
-        "WARNING! This will remove:\n  - all stopped containers\n  - {images}\n  - unused build cache\n\nAre you sure you want to continue? [y/N] "
+        "WARNING! This will remove:\n  - all stopped containers\n  - {rest}\n\nAre you sure you want to continue? [y/N] "
     );
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;

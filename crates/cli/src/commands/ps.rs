@@ -21,6 +21,7 @@ const STATUS_UNKNOWN: i32 = 255;
 
 /// What was typed after `rbuild ps`.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // flags, as they are typed
 pub(crate) struct Args {
     /// Also those that do not run
     #[arg(short, long)]

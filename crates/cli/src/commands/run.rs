@@ -26,6 +26,7 @@ const STATUS_FAILED: u8 = 125;
 
 /// What was typed after `rbuild run`.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // flags, as they are typed
 #[command(override_usage = "rbuild run [OPTIONS] IMAGE [COMMAND] [ARG]...")]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
@@ -203,7 +204,7 @@ fn contained(app: &App, args: &Args) -> anyhow::Result<i32> {
         host,
         streams,
     )
-    .map_err(failure)
+    .map_err(|error| failure(&error))
 }
 
 /// The image, pulled if it has to be.
@@ -236,11 +237,12 @@ fn documents_of(
     platform: &Platform,
 ) -> anyhow::Result<std::sync::Arc<ResolvedImage>> {
     let mut found = documents::for_platform(app, image, platform)?;
-    if found.is_none() && args.pull != PullPolicy::Never {
-        if let rbuild_store::ImageOrigin::Registry(origin) = &image.origin {
-            fetch::pull(app, origin, platform, &mut board(args), &Cancel::new())?;
-            found = documents::for_platform(app, image, platform)?;
-        }
+    if found.is_none()
+        && args.pull != PullPolicy::Never
+        && let rbuild_store::ImageOrigin::Registry(origin) = &image.origin
+    {
+        fetch::pull(app, origin, platform, &mut board(args), &Cancel::new())?;
+        found = documents::for_platform(app, image, platform)?;
     }
     let Some(found) = found else {
         bail!("image {} is not here for {platform}", args.image());
@@ -299,8 +301,8 @@ fn write_id(path: &std::path::Path, id: &ContainerId) -> anyhow::Result<()> {
         .with_context(|| format!("failed to write --cidfile {}", path.display()))
 }
 
-fn failure(error: ContainerError) -> anyhow::Error {
-    let words = chain(&error);
+fn failure(error: &ContainerError) -> anyhow::Error {
+    let words = chain(error);
     let message = if words.starts_with("failed to") {
         words
     } else {

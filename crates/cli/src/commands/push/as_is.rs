@@ -38,7 +38,7 @@ pub(super) fn push(
         pushing.layers(image.manifest.layers())?;
         pushing.config(image.manifest.config())?;
     }
-    let failed = |error| registry_failure(error, cancel);
+    let failed = |error| registry_failure(&error, cancel);
     let is_index = kind(&root.descriptor) == Some(ManifestKind::Index);
     for image in documents.images.iter().filter(|_| is_index) {
         let kind = image.document.descriptor.media_type().to_string();
@@ -209,7 +209,7 @@ impl Pushing<'_> {
             },
         };
         let arrival = self.app.registry().ensure_blob(self.name, &upload, source);
-        arrival.map_err(|error| registry_failure(error, self.cancel))
+        arrival.map_err(|error| registry_failure(&error, self.cancel))
     }
 
     /// A blob's bytes: those that are here, else those of the registry that it came from.

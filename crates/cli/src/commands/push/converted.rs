@@ -46,7 +46,7 @@ pub(super) fn push(
 
 fn failure(error: ExportError, cancel: &Cancel) -> anyhow::Error {
     match error {
-        ExportError::Registry(error) => registry_failure(error, cancel),
+        ExportError::Registry(error) => registry_failure(&error, cancel),
         _ if cancel.is_cancelled() => crate::failure::Interrupted.into(),
         other => anyhow::anyhow!("failed to {}", crate::failure::chain(&other)),
     }
