@@ -9,20 +9,24 @@ pub struct Chain([u8; 32]);
 /// Opens the encoding; carries the version. A change makes every key miss.
 const DOMAIN: &[u8] = b"rbuild layer chain 1\n";
 
+/// A layer in the encoding: which kind of name, and the name.
+const LAYER_BYTES: usize = 1 + 32;
+
 impl Chain {
     /// The chain of `layers`, bottom first.
     pub fn of(layers: &[LayerId]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(DOMAIN);
+        // The hasher is fastest on all at once.
+        let mut encoded = Vec::with_capacity(DOMAIN.len() + layers.len() * LAYER_BYTES);
+        encoded.extend(DOMAIN);
         for layer in layers {
             let (kind, bytes) = match layer {
                 LayerId::Made(content) => (b'c', &content.0),
                 LayerId::Pulled(diff) => (b'd', diff.0.as_bytes()),
             };
-            hasher.update(&[kind]);
-            hasher.update(bytes);
+            encoded.push(kind);
+            encoded.extend(bytes);
         }
-        Self(*hasher.finalize().as_bytes())
+        Self(*blake3::hash(&encoded).as_bytes())
     }
 
     /// As it stands in a preimage.

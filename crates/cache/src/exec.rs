@@ -35,7 +35,7 @@ pub fn exec_preimage(
     }
     for variable in &exec.env {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
-        preimage.push(format!("env {name}"), value);
+        preimage.push(["env ", name].concat(), value);
     }
     preimage.push("cwd", &exec.cwd);
     preimage.push("user", &exec.user);

@@ -12,6 +12,8 @@ use crate::CacheError;
 /// The first bytes of every preimage. A change of the version makes every earlier key miss.
 const MAGIC: &[u8] = b"rbuild-key";
 const VERSION: u32 = 1;
+/// What stands before each text.
+const LENGTH_BYTES: usize = size_of::<u32>();
 
 /// One thing that a step depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +60,11 @@ impl Preimage {
 
     /// The canonical bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+        let elements = self.elements.iter();
+        let fields = elements.map(|one| 2 * LENGTH_BYTES + one.label.len() + one.value.len());
+        let header = MAGIC.len() + 2 * LENGTH_BYTES + self.kind.len();
+        let mut bytes = Vec::with_capacity(header + fields.sum::<usize>());
+        bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
         put(&mut bytes, self.kind.as_bytes());
         for element in &self.elements {
