@@ -22,6 +22,9 @@ use crate::blobs::{Blobs, LayerForm, digest_of};
 use crate::error::ExportError;
 use crate::local_store::Exported;
 
+/// What containerd calls an image by.
+const NAME_ANNOTATION: &str = "io.containerd.image.name";
+
 /// Which tables of contents an archive has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchiveKind {
@@ -33,6 +36,11 @@ pub enum ArchiveKind {
 
 /// Where the files of a layout go.
 trait LayoutSink {
+    /// The images that the layout's index names already.
+    fn known_images(&self) -> Vec<serde_json::Value> {
+        Vec::new()
+    }
+
     /// Makes a directory.
     fn directory(&mut self, path: &str) -> Result<(), ExportError>;
     /// Writes a file of `size` bytes, which `fill` writes to what it is given.
@@ -122,11 +130,8 @@ fn write_layout(
     if kind == ArchiveKind::Docker {
         put_bytes(sink, "manifest.json", &canonical_json(&docker)?)?;
     }
-    put_bytes(
-        sink,
-        "index.json",
-        &canonical_json(&index_json(&top, names))?,
-    )?;
+    let index = index_json(&top, names, sink.known_images());
+    put_bytes(sink, "index.json", &canonical_json(&index)?)?;
     let digest = digest_of(&top)?;
     Ok(Exported {
         descriptor: top,
@@ -166,7 +171,12 @@ fn docker_entry(
 }
 
 /// The layout's index.json: one entry for each name, as containerd, skopeo and podman look for them.
-fn index_json(top: &Descriptor, names: &[Reference]) -> serde_json::Value {
+/// Other images of a layout that was there stay.
+fn index_json(
+    top: &Descriptor,
+    names: &[Reference],
+    known: Vec<serde_json::Value>,
+) -> serde_json::Value {
     let entry = |annotations: serde_json::Value| {
         let mut entry = serde_json::to_value(top).expect("a descriptor is plain JSON");
         entry["annotations"] = annotations;
@@ -179,13 +189,21 @@ fn index_json(top: &Descriptor, names: &[Reference]) -> serde_json::Value {
             .iter()
             .map(|name| {
                 entry(json!({
-                    "io.containerd.image.name": name.to_string(),
+                    NAME_ANNOTATION: name.to_string(),
                     "org.opencontainers.image.ref.name": name.tag().unwrap_or("latest"),
                 }))
             })
             .collect()
     };
-    json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries })
+    let name = |entry: &serde_json::Value| entry["annotations"][NAME_ANNOTATION].clone();
+    let is_replaced = |old: &serde_json::Value| {
+        let same_name = |new| !name(old).is_null() && name(old) == name(new);
+        let is_again = name(old).is_null() && old["digest"] == entries[0]["digest"];
+        is_again || entries.iter().any(same_name)
+    };
+    let mut all: Vec<_> = known.into_iter().filter(|old| !is_replaced(old)).collect();
+    all.extend(entries);
+    json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": all })
 }
 
 fn put_document(
@@ -292,6 +310,16 @@ struct DirectorySink {
 }
 
 impl LayoutSink for DirectorySink {
+    fn known_images(&self) -> Vec<serde_json::Value> {
+        let index = fs::read(self.root.join("index.json")).ok();
+        let index = index.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let images = index.map(|mut index: serde_json::Value| index["manifests"].take());
+        match images {
+            Some(serde_json::Value::Array(images)) => images,
+            _ => Vec::new(),
+        }
+    }
+
     fn directory(&mut self, path: &str) -> Result<(), ExportError> {
         let target = self.root.join(path);
         fs::create_dir_all(&target).map_err(ExportError::file("create", &target))
@@ -319,5 +347,39 @@ impl LayoutSink for DirectorySink {
             .flush()
             .map_err(ExportError::file("write", &partial))?;
         fs::rename(&partial, &target).map_err(ExportError::file("rename", &partial))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(
+        content: &[u8],
+        names: &[&str],
+        known: Vec<serde_json::Value>,
+    ) -> Vec<serde_json::Value> {
+        let digest = Digest::sha256_of(content);
+        let top = Descriptor::new(media_type::OCI_MANIFEST.into(), 1, digest);
+        let names = names.iter().map(|name| name.parse().expect("a reference"));
+        let names: Vec<Reference> = names.collect();
+        match index_json(&top, &names, known)["manifests"].take() {
+            serde_json::Value::Array(images) => images,
+            other => vec![other],
+        }
+    }
+
+    #[test]
+    fn a_layout_keeps_the_images_of_other_names() {
+        let first = named(b"first", &["one", "two"], Vec::new());
+        let second = named(b"second", &["two"], first.clone());
+        assert_eq!(second.len(), 2);
+        assert_eq!(second[0], first[0], "one is as it was");
+        assert_eq!(
+            second[1]["annotations"][NAME_ANNOTATION],
+            "docker.io/library/two:latest"
+        );
+        assert_ne!(second[1]["digest"], first[1]["digest"]);
+        assert_eq!(named(b"second", &["two"], second.clone()), second, "again");
     }
 }
