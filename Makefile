@@ -16,17 +16,17 @@ build: toolchain
 	ln -f "$$(ls -t target/*-*/release/rbuild | head -n 1)" target/release/rbuild
 
 demo: packages build
-	scripts/demo target/release/rbuild "$(STATE)"
+	.ci/demo target/release/rbuild "$(STATE)"
 
 test: packages toolchain
-	scripts/test "$(STATE)"
+	.ci/test "$(STATE)"
 
 bench: packages build
 	$(CARGO) bench --locked --workspace
 	benches/compare/compare.py --rbuild target/release/rbuild --state "$(STATE)"
 
 packages:
-	scripts/packages $(or $(MAKECMDGOALS),build)
+	.ci/packages $(or $(MAKECMDGOALS),build)
 
 toolchain: packages
-	scripts/toolchain
+	.ci/toolchain
