@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use rstest::rstest;
 
-use crate::support::{Caller, Lab, Project, processes_with};
+use crate::support::{Caller, Lab, Project, mark, processes_with};
 
 /// How often a build is killed.
 const KILLS: u32 = 50;
@@ -44,7 +44,7 @@ fn killed_at_any_instant_the_next_build_succeeds(
     let Some(reference) = Lab::new(caller) else {
         return;
     };
-    let mark = lab.mark();
+    let mark = mark();
     let clean = {
         let mut command = reference.build_command(&[]);
         command

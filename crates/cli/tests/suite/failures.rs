@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use rstest::rstest;
 
-use crate::support::{Caller, Lab, Running, State, processes_with};
+use crate::support::{Caller, Lab, Running, State, mark, processes_with};
 
 fn root_lab() -> Option<Lab> {
     Lab::new(Caller::Root)
@@ -104,7 +104,7 @@ fn an_interrupted_build_ends_at_once_and_leaves_nothing(
     #[values(Signal::SIGINT, Signal::SIGTERM)] signal: Signal,
 ) {
     let Some(lab) = Lab::new(caller) else { return };
-    let mark = lab.mark();
+    let mark = mark();
     let project = lab.project(&format!(
         "FROM busybox\nRUN trap '' INT TERM; echo started; (trap '' INT TERM; sleep {mark}) & sleep {mark}; sleep {mark}\n"
     ));
@@ -126,7 +126,7 @@ fn the_first_failure_stops_everything_else(
     #[values(Caller::Root, Caller::Ranges, Caller::SingleId)] caller: Caller,
 ) {
     let Some(lab) = Lab::new(caller) else { return };
-    let mark = lab.mark();
+    let mark = mark();
     let project = lab.project(&format!(
         "FROM busybox AS slow\nRUN echo slow began; sleep {mark}\nFROM busybox AS wrong\nRUN sleep 1; exit 3\n\
          FROM scratch\nCOPY --from=slow / /\nCOPY --from=wrong / /\n"
@@ -143,7 +143,7 @@ fn a_daemon_that_a_step_leaves_neither_holds_nor_survives_it(
     #[values(Caller::Root, Caller::Ranges, Caller::SingleId)] caller: Caller,
 ) {
     let Some(lab) = Lab::new(caller) else { return };
-    let mark = lab.mark();
+    let mark = mark();
     let project = lab.project(&format!(
         "FROM busybox\nRUN setsid sh -c 'trap \"\" HUP TERM; sleep {mark}' & sleep {mark} & echo left\nRUN ps | grep -c '[s]leep' > /count; true\n"
     ));

@@ -8,6 +8,7 @@ mod support;
 mod caching;
 mod copying;
 mod crash;
+mod distribution;
 mod failures;
 mod language;
 mod parallel;

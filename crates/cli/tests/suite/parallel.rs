@@ -72,14 +72,13 @@ fn independent_stages_run_at_the_same_time(
     #[values(Caller::Root, Caller::Ranges, Caller::SingleId)] caller: Caller,
 ) {
     let Some(lab) = Lab::new(caller) else { return };
-    let mut dockerfile = String::new();
-    for stage in 0..8 {
-        dockerfile += &format!("FROM busybox AS s{stage}\nRUN sleep 2; echo {stage} > /x\n");
-    }
-    dockerfile += "FROM scratch\n";
-    for stage in 0..8 {
-        dockerfile += &format!("COPY --from=s{stage} /x /{stage}\n");
-    }
+    let stages =
+        (0..8).map(|stage| format!("FROM busybox AS s{stage}\nRUN sleep 2; echo {stage} > /x\n"));
+    let copies = (0..8).map(|stage| format!("COPY --from=s{stage} /x /{stage}\n"));
+    let dockerfile: String = stages
+        .chain(["FROM scratch\n".to_owned()])
+        .chain(copies)
+        .collect();
     let project = lab.project(&dockerfile);
     let mut command = lab.command(&["build", "--progress=rawjson", "-j", "8", "--build-context"]);
     command

@@ -6,7 +6,7 @@ use std::path::Path;
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{Caller, Kind, Lab, Layout, Project, Tree, require, run, skip};
+use crate::support::{Caller, Kind, Lab, Layout, Project, Tree, note_skipped, require, run, skip};
 
 const DOCKERFILE: &str = "\
 FROM busybox AS make
@@ -270,8 +270,7 @@ fn podman_loads_and_runs_a_docker_archive(
         .concat(),
     );
     if ran.status.code() == Some(126) || ran.status.code() == Some(125) {
-        println!("skipped: podman run: {}", ran.stderr);
-        return;
+        return note_skipped("podman run", &ran.stderr);
     }
     assert_eq!(ran.success().stdout, "kept\n");
     assert_eq!(

@@ -34,7 +34,7 @@ fn push_busybox(hub: &Registry) {
     let layout = ImageLayout {
         dir,
         tag: "latest".to_owned(),
-        digest: digest.clone(),
+        digest,
         manifests: vec![digest],
         layers: Vec::new(),
     };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use rstest::rstest;
 
-use crate::support::{Caller, Lab, Running, processes_with};
+use crate::support::{Caller, Lab, Running, mark, processes_with};
 
 fn lab_with_image(caller: Caller) -> Option<Lab> {
     let lab = Lab::new(caller)?;
@@ -233,7 +233,7 @@ fn signals_reach_the_container_and_nothing_is_left(
     let Some(lab) = lab_with_image(caller) else {
         return;
     };
-    let mark = lab.mark();
+    let mark = mark();
     let script = format!("trap 'echo caught; exit 5' TERM; echo ready >&2; sleep {mark} & wait");
     let mut running = Running::start(&mut lab.command(&[
         "run",
@@ -262,7 +262,7 @@ fn a_killed_run_takes_its_container_along() {
     let Some(lab) = lab_with_image(Caller::Root) else {
         return;
     };
-    let mark = lab.mark();
+    let mark = mark();
     let script = format!("echo ready >&2; sleep {mark}");
     let mut running = Running::start(&mut lab.command(&[
         "run",

@@ -14,8 +14,6 @@ pub(crate) enum BaseImage {
     Busybox,
     /// One layer with a working apt; half a minute.
     Debian,
-    /// Four layers; some minutes.
-    Python,
 }
 
 impl BaseImage {
@@ -24,7 +22,6 @@ impl BaseImage {
         match self {
             Self::Busybox => "busybox",
             Self::Debian => "debian:bookworm",
-            Self::Python => "python:3",
         }
     }
 
@@ -32,7 +29,7 @@ impl BaseImage {
     pub(crate) fn full_name(self) -> &'static str {
         match self {
             Self::Busybox => "busybox:latest",
-            Self::Debian | Self::Python => self.name(),
+            Self::Debian => self.name(),
         }
     }
 

@@ -113,6 +113,12 @@ impl Caller {
 /// Says that something is not tested; where `CI` is set, that is a failure.
 pub(crate) fn skip(what: &str, reason: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what}: {reason}");
+    note_skipped(what, reason);
+}
+
+/// Says that something is not tested, for a reason that no preparation of the machine takes away.
+#[allow(clippy::print_stderr)] // the reader of a test run must see it
+pub(crate) fn note_skipped(what: &str, reason: &str) {
     eprintln!("skipped: {what}: {reason}");
 }
 

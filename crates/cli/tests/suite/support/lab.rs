@@ -98,11 +98,6 @@ impl Lab {
         self.path("root")
     }
 
-    /// Who runs the binary.
-    pub(crate) fn caller(&self) -> Caller {
-        self.caller
-    }
-
     /// A new directory to build, with this Dockerfile.
     pub(crate) fn project(&self, dockerfile: &str) -> Project {
         let project = Project::new(
@@ -200,13 +195,6 @@ impl Lab {
         Layout::new(&path)
     }
 
-    /// Seconds that no other test sleeps: a step that sleeps so long can be found among all processes.
-    pub(crate) fn mark(&self) -> String {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = std::process::id() % 100_000 * 100 + NEXT.fetch_add(1, Ordering::Relaxed);
-        format!("9{number:07}")
-    }
-
     /// Nothing is mounted or runs any more; what tidies up after a command has a moment to end.
     #[track_caller]
     pub(crate) fn assert_nothing_left(&self) {
@@ -252,6 +240,13 @@ impl Drop for Lab {
                 .output();
         }
     }
+}
+
+/// Seconds that no other test sleeps: a step that sleeps so long can be found among all processes.
+pub(crate) fn mark() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id() % 100_000 * 100 + NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("9{number:07}")
 }
 
 /// The command lines of running processes that have `mark` in them; what was just killed has a moment to go.

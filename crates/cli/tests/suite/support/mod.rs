@@ -10,11 +10,11 @@ mod project;
 mod tree;
 
 pub(crate) use base_images::BaseImage;
-pub(crate) use caller::{Caller, am_root, skip};
+pub(crate) use caller::{Caller, am_root, note_skipped, skip};
 pub(crate) use command::{Running, run};
-pub(crate) use lab::{Lab, processes_with};
+pub(crate) use lab::{Lab, mark, processes_with};
 pub(crate) use layout::Layout;
-pub(crate) use outcome::{Outcome, State, Step};
+pub(crate) use outcome::State;
 pub(crate) use project::Project;
 pub(crate) use rbuild_testkit::require;
-pub(crate) use tree::{Kind, Node, Tree};
+pub(crate) use tree::{Kind, Tree};
