@@ -94,3 +94,24 @@ impl Reporter {
         self.start.elapsed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EventVertex;
+
+    #[test]
+    fn a_listener_hears_events_until_the_last_reporter_is_gone() {
+        let (reporter, listener) = Reporter::heard();
+        let kind = EventKind::Started {
+            vertex: EventVertex(7),
+        };
+        reporter.send(kind.clone());
+        let heard = listener.next(Duration::from_secs(5));
+        assert!(matches!(heard, Heard::Event(event) if event.kind == kind));
+        assert!(matches!(listener.next(Duration::ZERO), Heard::Nothing));
+        drop(reporter);
+        let end = listener.next(Duration::from_secs(5));
+        assert!(matches!(end, Heard::End));
+    }
+}

@@ -589,6 +589,22 @@ fn the_root_can_be_read_only() {
     let mut spec = world.shell("echo x > /file");
     spec.root_access = Access::ReadOnly;
     assert!(run(&spec).stderr.contains("Read-only"));
+    let mut mounted = world.shell("cat /not/there; echo x > /not/here");
+    mounted.root_access = Access::ReadOnly;
+    mounted.mounts = vec![Mount {
+        target: "/not/there".into(),
+        source: Source::Data {
+            bytes: b"found".to_vec(),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        },
+        access: Access::ReadOnly,
+    }];
+    let output = run(&mounted);
+    assert_eq!(output.stdout, "found");
+    assert!(output.stderr.contains("Read-only"), "{}", output.stderr);
+    assert_eq!(world.changes(), Vec::<String>::new());
     spec.root = Root::Overlay {
         lowers: vec![world.lower.clone()],
         upper: None,
