@@ -38,6 +38,11 @@ const LISTING_BYTES: usize = 32 * 1024;
 /// [`LayerError::File`] when something cannot be read, [`LayerError::Changed`] when a file shrinks while
 /// it is hashed, [`LayerError::Entry`] when the overlay was mounted with redirects or metadata-only copies.
 pub fn index_upper(directory: BorrowedFd<'_>, flavor: OverlayFlavor) -> Result<ContentIndex> {
+    // A step that changed nothing should not wake a pool of threads. (Listing moves a descriptor's position: the walk
+    // opens its own.)
+    if list(open_directory(directory, b".", b"")?.as_fd(), b"")?.is_empty() {
+        return Ok(ContentIndex::default());
+    }
     let root = open_directory(directory, b".", b"")?;
     let walk = Walk {
         flavor,

@@ -20,6 +20,9 @@ use crate::owner::{self, OwnerError, ResolvedOwner};
 use crate::path;
 use crate::select::{Match, MatchKind, Placed};
 
+/// Fewer files than this are not worth another thread.
+const MIN_FILES_A_THREAD: usize = 16;
+
 /// The mode of directories that a copy has to make on its way, as BuildKit has it.
 pub(crate) const NEW_DIRECTORY_MODE: u32 = 0o755;
 
@@ -194,6 +197,7 @@ impl Copy<'_> {
         }
         files
             .par_iter()
+            .with_min_len(MIN_FILES_A_THREAD)
             .try_for_each(|placed| self.place_one(placed, owner))?;
         for (placed, shared) in links {
             let shared = Placed {

@@ -89,7 +89,7 @@ pub struct UpperWork<'a> {
 }
 
 /// Mounts `lowers` (topmost first) below an optional writable `upper` and returns the root of the
-/// merged tree, attached nowhere. Without `upper` the mount is read-only; with it, it is
+/// merged tree, attached nowhere. Without `upper` the mount is read-only and device nodes in it are dead; with it, it is
 /// `volatile`: closing it does not sync, and what a crash leaves behind must be thrown away. The
 /// pair may be mounted again after it was closed.
 /// The upper directory stays a plain difference: no redirects, no metadata-only copies, no index.
@@ -222,7 +222,7 @@ fn configure(
         refused(&format!("create{told}"))(error)
     })?;
     let attributes = if upper.is_none() {
-        MountAttrFlags::MOUNT_ATTR_RDONLY
+        MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV
     } else {
         MountAttrFlags::empty()
     };
