@@ -378,7 +378,7 @@ fn an_image_is_handed_to_the_docker_engine(#[values(Caller::Root, Caller::Ranges
     let engine = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
         let mut request = Vec::new();
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         while !request.ends_with(b"0\r\n\r\n") {
             match stream.read(&mut buffer).expect("a request") {
                 0 => break,
