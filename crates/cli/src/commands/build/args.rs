@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 /// What was typed after `rbuild build`.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "each is a flag, called as docker calls it"
+)]
 pub(crate) struct Args {
     /// Directory, git URL, tar URL, or `-` for a Dockerfile or a tar on standard input
     #[arg(value_name = "CONTEXT")]

@@ -63,7 +63,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
 /// What a build came to.
 enum Finished {
     /// Images, and where they went.
-    Built(Outcome),
+    Built(Box<Outcome>),
     /// Only something to read was asked for.
     Printed(ExitCode),
 }
@@ -96,7 +96,7 @@ fn build(
     if solution.executed > 0 {
         app.maintain_store();
     }
-    Ok(Finished::Built(outcome))
+    Ok(Finished::Built(Box::new(outcome)))
 }
 
 /// What the solver works with.

@@ -193,7 +193,7 @@ impl Spec {
             "type" => self.kind = value,
             "dest" => self.destination = Some(value),
             "name" => {
-                let names = value.split(',').map(|name| name.parse::<Reference>());
+                let names = value.split(',').map(str::parse::<Reference>);
                 self.names = Some(names.collect::<Result<_, _>>()?);
             }
             "push" => self.push = boolean(key, &value)?,
@@ -209,7 +209,7 @@ impl Spec {
                 });
             }
             "compression-level" => {
-                self.level = Some(value.parse().context("compression-level is a number")?)
+                self.level = Some(value.parse().context("compression-level is a number")?);
             }
             "force-compression" => self.force = boolean(key, &value)?,
             // What we always do.

@@ -44,7 +44,7 @@ pub(super) fn plan(
             Freshness::Known
         },
     };
-    let images = ResolvedAhead::new(&images, base_images(&dockerfile, &options), steps);
+    let images = ResolvedAhead::new(&images, &base_images(&dockerfile, &options), steps);
     rbuild_plan::plan(&inputs.source, &dockerfile, &options, &images)
         .map_err(|error| explain::plan(error, &inputs.source))
 }
@@ -88,7 +88,7 @@ struct ResolvedAhead<'a> {
 impl<'a> ResolvedAhead<'a> {
     fn new(
         images: &'a BaseImages<'a>,
-        wanted: Vec<rbuild_plan::BaseImage>,
+        wanted: &[rbuild_plan::BaseImage],
         steps: &'a InternalSteps,
     ) -> Self {
         let ahead = Self {
@@ -97,7 +97,7 @@ impl<'a> ResolvedAhead<'a> {
             answers: std::sync::Mutex::default(),
         };
         std::thread::scope(|scope| {
-            for image in &wanted {
+            for image in wanted {
                 let ask = || {
                     let answer = ahead.ask(&image.reference, &image.platform);
                     let key = (image.reference.clone(), image.platform.clone());
