@@ -306,13 +306,14 @@ mod tests {
         RegistryConfig::from_toml(text).expect("a configuration")
     }
 
-    fn urls(config: &RegistryConfig, registry: &str) -> Vec<String> {
+    fn urls(config: &RegistryConfig, registry: &str, repository: &str) -> Vec<String> {
         let agents = Agents::new(crate::ClientOptions::default());
         endpoints_of(config, registry)
             .iter()
+            .filter(|endpoint| endpoint.may_have(repository))
             .map(|endpoint| {
                 endpoint
-                    .url(&agents, "a/manifests/b")
+                    .url(&agents, &format!("{repository}/manifests/b"))
                     .expect("a URL")
                     .into()
             })
@@ -330,15 +331,26 @@ mod tests {
             "#,
         );
         assert_eq!(
-            urls(&config, "docker.io"),
+            urls(&config, "docker.io", "me/a"),
             [
+                "http://m.example.com:5000/v2/me/a/manifests/b?ns=docker.io",
+                "https://p.example.com/v2/hub/me/a/manifests/b?ns=docker.io",
+                "https://registry-1.docker.io/v2/me/a/manifests/b",
+            ]
+        );
+        // An official image may be at a mirror without `library/`; Docker Hub itself is asked under its name.
+        assert_eq!(
+            urls(&config, "docker.io", "library/a"),
+            [
+                "http://m.example.com:5000/v2/library/a/manifests/b?ns=docker.io",
+                "https://p.example.com/v2/hub/library/a/manifests/b?ns=docker.io",
                 "http://m.example.com:5000/v2/a/manifests/b?ns=docker.io",
                 "https://p.example.com/v2/hub/a/manifests/b?ns=docker.io",
-                "https://registry-1.docker.io/v2/a/manifests/b",
+                "https://registry-1.docker.io/v2/library/a/manifests/b",
             ]
         );
         assert_eq!(
-            urls(&config, "ghcr.io"),
+            urls(&config, "ghcr.io", "a"),
             ["https://ghcr.io/v2/a/manifests/b"]
         );
     }
