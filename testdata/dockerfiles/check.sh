@@ -14,8 +14,22 @@ shift 2
 
 work=$(mktemp -d)
 started=()
-trap 'for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || :; done; chmod -R u+rwX "$work" 2>/dev/null; rm -rf "$work"' EXIT
 export RBUILD_ROOT=${RBUILD_ROOT:-$work/root}
+
+# A normal user's store holds files of subordinate IDs, which rbuild can remove and rm cannot; what sweeps the store after
+# a build may still be at it.
+clean_up() {
+    local status=$? pid try
+    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || :; done
+    for try in 1 2 3 4 5; do
+        [ "$RBUILD_ROOT" != "$work/root" ] || "$rbuild" prune -a -f >/dev/null 2>&1 || :
+        if rm -rf "$work" 2>/dev/null; then exit "$status"; fi
+        sleep "$try"
+    done
+    echo "note: $work could not be removed" >&2
+    exit "$status"
+}
+trap clean_up EXIT
 
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
