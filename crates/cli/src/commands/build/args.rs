@@ -85,7 +85,7 @@ pub(crate) struct Args {
     /// Show nothing but the image ID
     #[arg(short, long)]
     pub(crate) quiet: bool,
-    /// How many steps run at once [default: the cores, at least 4]
+    /// How many steps run at once [default: the cores, at least 16]
     #[arg(short, long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
     /// Size of /dev/shm in RUN

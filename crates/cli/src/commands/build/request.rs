@@ -15,8 +15,8 @@ use super::args::Args;
 use super::outputs::Outputs;
 use crate::app::{App, Environment};
 
-/// Steps that run at once at least: most of their time they wait.
-const MIN_JOBS: usize = 4;
+/// Steps that run at once at least: most of their time they wait, and independent stages should take as long as the longest.
+const MIN_JOBS: usize = 16;
 
 /// A build that was asked for.
 pub(super) struct Request {
