@@ -240,6 +240,20 @@ impl Canvas {
         Ok(self.writer.file(path, attributes, content)?)
     }
 
+    /// Makes a file of these bytes at `path` from the same file of the layer's earlier version; `false` if there is none.
+    pub(crate) fn file_from_earlier(
+        &self,
+        path: &[u8],
+        attributes: &Attributes,
+        size: u64,
+        digest: &[u8; 32],
+    ) -> Result<bool, CanvasError> {
+        self.refuse_directory(path)?;
+        Ok(self
+            .writer
+            .file_from_earlier(path, attributes, size, digest)?)
+    }
+
     /// Makes a symbolic link.
     pub(crate) fn symlink(
         &self,

@@ -259,6 +259,12 @@ impl Copy<'_> {
         let target = self.real_place(placed)?;
         match &entry.kind {
             EntryKind::File { size, digest } => {
+                if self
+                    .canvas
+                    .file_from_earlier(&target, &attributes, *size, digest)?
+                {
+                    return Ok(());
+                }
                 let fail = |source| CopyError::Read {
                     path: String::from_utf8_lossy(&entry.path).into_owned(),
                     source,

@@ -212,7 +212,10 @@ impl FileStep<'_> {
             (Some(mount(self.step.fetcher, base)?), attributes)
         };
         let draft = build.store.draft(&attributes)?;
-        let writer = TreeWriter::new(draft.open_diff()?, OverlayFlavor::detect())?;
+        let writer = self.with_earlier(TreeWriter::new(
+            draft.open_diff()?,
+            OverlayFlavor::detect(),
+        )?)?;
         let canvas = Canvas::new(root, writer, mtime(build.now));
         for ((action, opened), matches) in self.operation.actions.iter().zip(opened).zip(selections)
         {
@@ -240,6 +243,14 @@ impl FileStep<'_> {
         }
         let index = canvas.finish()?;
         self.step.commit(draft, index)
+    }
+
+    /// Lets `writer` link the files that this step's last layer has too, so that a copy costs what has changed.
+    fn with_earlier(&self, writer: TreeWriter) -> Result<TreeWriter, StepError> {
+        let Some(layer) = self.step.earlier_layer()? else {
+            return Ok(writer);
+        };
+        Ok(writer.with_earlier(layer.open_diff()?, layer.index()?))
     }
 
     fn copy(

@@ -7,7 +7,7 @@ use rbuild_cache::Preimage;
 use rbuild_image::{ContentId, LayerId};
 use rbuild_layer::{ContentIndex, Mtime};
 use rbuild_plan::{CacheUse, Vertex, VertexId};
-use rbuild_store::{FastKey, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
+use rbuild_store::{FastKey, Layer, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
 
 use crate::build::Build;
 use crate::error::StepError;
@@ -175,6 +175,19 @@ impl Step<'_> {
             .unwrap_or_else(PoisonError::into_inner);
         pins.push(Arc::clone(&layer));
         Ok(layer.id())
+    }
+
+    /// The layer that this step of the same Dockerfile made last, if it is still there.
+    pub(crate) fn earlier_layer(&self) -> Result<Option<Arc<Layer>>, StepError> {
+        if self.cache_use() == CacheUse::Refused {
+            return Ok(None);
+        }
+        let store = &self.build.store;
+        let records = store.records_named(&self.build.scope, &self.vertex.name, 1)?;
+        match records.first().map(|record| record.layers.as_slice()) {
+            Some([layer]) => Ok(store.layer(layer)?),
+            _ => Ok(None),
+        }
     }
 
     /// The attributes that `/` has in `stack`, which a layer on top of it must repeat. They are those of the lowest

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod content;
+mod earlier;
 mod remove;
 mod resolve;
 mod tree;
@@ -27,6 +28,7 @@ use crate::index::entry::{EntryKind, Opacity};
 use crate::index::path::{join, split};
 use crate::marks::OPAQUE_VALUE;
 use attributes::Ownership;
+use earlier::Earlier;
 use tree::{Node, Origin, Tree};
 
 /// More entries than any layer has; a bound on what an archive can make us remember.
@@ -41,6 +43,7 @@ pub struct TreeWriter {
     flavor: OverlayFlavor,
     ownership: Ownership,
     tree: Mutex<Tree>,
+    earlier: Option<Earlier>,
 }
 
 impl TreeWriter {
@@ -54,6 +57,7 @@ impl TreeWriter {
             flavor,
             ownership: Ownership::detect(flavor)?,
             tree: Mutex::default(),
+            earlier: None,
         })
     }
 

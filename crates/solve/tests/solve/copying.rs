@@ -1,7 +1,7 @@
 //! COPY and ADD: where things go, and as what.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use rbuild_plan::{Mode, Owner, Unpack};
 
@@ -33,6 +33,10 @@ pub(crate) const ALL: &[Case] = &[
         archive_over_links,
     ),
     ("names_that_share_a_file_share_it_in_the_copy", hard_links),
+    (
+        "a_file_that_did_not_change_is_not_written_again_and_a_changed_one_leaves_the_last_layer_alone",
+        unchanged_files_are_linked,
+    ),
 ];
 
 /// `COPY source destination` over the directory `base`, from the directory `main`.
@@ -175,7 +179,7 @@ fn archive_attributes() -> Result {
     Lab::write(&lab.main("tree/bin/tool"), "tool")?;
     fs::set_permissions(
         lab.main("tree/bin/tool"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        PermissionsExt::from_mode(0o755),
     )?;
     archive(&lab)?;
     let top = copied(&lab, "/archive.tar", "/opt", |copy| {
@@ -219,5 +223,49 @@ fn hard_links() -> Result {
     let top = lab.top(&lab.solve(&steps.output(copy))??)?;
     let inode = |name: &str| fs::metadata(top.join(name)).map(|meta| meta.ino());
     assert_eq!(inode("x/a")?, inode("x/b")?);
+    Ok(())
+}
+
+fn unchanged_files_are_linked() -> Result {
+    let lab = Lab::new()?;
+    for name in ["same", "other-bytes", "other-mode", "other-time", "gone"] {
+        Lab::write(&lab.main(&format!("src/sub/{name}")), "before")?;
+    }
+    let first = copied(&lab, "/src", "/dst/", |_| {})?.join("dst/sub");
+    Lab::write(&lab.main("src/sub/other-bytes"), "after!")?;
+    fs::set_permissions(
+        lab.main("src/sub/other-mode"),
+        fs::Permissions::from_mode(0o600),
+    )?;
+    let time = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+    fs::File::options()
+        .write(true)
+        .open(lab.main("src/sub/other-time"))?
+        .set_modified(time)?;
+    fs::remove_file(lab.main("src/sub/gone"))?;
+    let before = fs::metadata(first.join("other-mode"))?;
+    let second = copied(&lab, "/src", "/dst/", |_| {})?.join("dst/sub");
+    assert_ne!(first, second);
+    let inode = |path: std::path::PathBuf| fs::metadata(path).map(|found| found.ino());
+    assert_eq!(inode(first.join("same"))?, inode(second.join("same"))?);
+    for name in ["other-bytes", "other-mode", "other-time"] {
+        assert_ne!(
+            inode(first.join(name))?,
+            inode(second.join(name))?,
+            "{name}"
+        );
+    }
+    assert_eq!(fs::read(first.join("other-bytes"))?, b"before");
+    assert_eq!(fs::read(second.join("other-bytes"))?, b"after!");
+    assert_eq!(
+        fs::metadata(first.join("other-mode"))?.mode(),
+        before.mode()
+    );
+    assert_eq!(
+        fs::metadata(second.join("other-mode"))?.mode() & 0o7777,
+        0o600
+    );
+    assert_eq!(fs::metadata(second.join("other-time"))?.modified()?, time);
+    assert!(!second.join("gone").exists());
     Ok(())
 }

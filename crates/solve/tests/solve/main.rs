@@ -18,11 +18,23 @@ use std::process::ExitCode;
 
 type Case = (&'static str, fn() -> lab::Result);
 
+/// The names that were asked for: what is neither a flag nor the value of one.
+fn filters(arguments: &[String]) -> Vec<&String> {
+    const WITH_VALUE: [&str; 2] = ["--format", "--test-threads"];
+    let before = std::iter::once("").chain(arguments.iter().map(String::as_str));
+    arguments
+        .iter()
+        .zip(before)
+        .filter(|(argument, before)| !argument.starts_with('-') && !WITH_VALUE.contains(before))
+        .map(|(argument, _)| argument)
+        .collect()
+}
+
 fn main() -> ExitCode {
     rbuild_sandbox::init_if_asked();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let filters: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
+    let filters = filters(&arguments);
     let all = [copying::ALL, caching::ALL, running::ALL].concat();
     let chosen = all.iter().filter(|(name, _)| {
         let named = |filter: &&String| {
