@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rbuild_dockerfile::Span;
+use rbuild_dockerfile::{Diagnostic, Span};
 use rbuild_image::{ImageConfig, Platform, Reference};
 
 use crate::build::{Build, Prefix};
+use crate::dispatch::POLICY_CODE;
 use crate::lint::rules;
 use crate::reach::{Base, Node, StageGraph};
 use crate::report::Report;
 use crate::stage::{StageState, Tree};
 use crate::{
     CacheUse, ContextSource, ImageSource, Images, NamedContext, Operation, Plan, PlanError,
-    ResolvedImage, Vertex, VertexId, config, near,
+    PolicyError, ResolvedImage, Vertex, VertexId, config, near,
 };
 
 /// Images that were resolved for this plan.
@@ -113,7 +114,14 @@ pub(crate) fn start(
         _ => platform,
     };
     let tree = match &node.base {
-        Base::Context(name, kind) => context_tree(name, kind, build, plan),
+        Base::Context(name, kind) => match context_tree(name, kind, build, plan) {
+            Ok(tree) => tree,
+            Err(refusal) => {
+                let refusal = refusal.to_string();
+                report.push(Diagnostic::error(POLICY_CODE, refusal, node.span));
+                Tree::Empty
+            }
+        },
         _ => Tree::Empty,
     };
     Ok(StageState::new(tree, config::empty(&platform), platform))
@@ -200,12 +208,18 @@ pub(crate) fn step_prefix(node: &Node<'_>, step: usize, prefix: Prefix, platform
     format!("[{platform}{label}{step:>width$}/{}] ", node.total)
 }
 
-fn context_tree(name: &str, kind: &NamedContext, build: &Build<'_>, plan: &mut Plan) -> Tree {
+fn context_tree(
+    name: &str,
+    kind: &NamedContext,
+    build: &Build<'_>,
+    plan: &mut Plan,
+) -> Result<Tree, PolicyError> {
     let operation = match kind {
         NamedContext::Git(source) => Operation::Git(source.clone()),
         NamedContext::Http(source) => Operation::Http(source.clone()),
         _ => Operation::Context(ContextSource::Named(name.to_owned())),
     };
+    let operation = build.options.policies.operation(operation)?;
     let is_directory = matches!(operation, Operation::Context(_));
     let id = add_internal(
         plan,
@@ -213,11 +227,11 @@ fn context_tree(name: &str, kind: &NamedContext, build: &Build<'_>, plan: &mut P
         operation,
         format!("[context {name}] load from client"),
     );
-    if is_directory {
+    Ok(if is_directory {
         Tree::Directory(id)
     } else {
         Tree::Layers(id)
-    }
+    })
 }
 
 /// A vertex that no stage owns and that is the same for all platforms.

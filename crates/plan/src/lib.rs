@@ -54,6 +54,7 @@ mod options;
 mod paths;
 mod planner;
 mod platform_args;
+mod policy;
 mod reach;
 mod report;
 mod stage;
@@ -68,3 +69,4 @@ pub use options::{
     DEFAULT_HOSTNAME, Entitlement, Ignored, MainContext, NamedContext, NoCache, PlanOptions, Scope,
 };
 pub use planner::{Planned, base_images, plan};
+pub use policy::{PolicyError, PolicySource, SourcePolicies};

@@ -132,7 +132,7 @@ impl Step<'_, '_, '_> {
             (Some(stage), from) => {
                 self.source_tree(stage, from.as_deref().unwrap_or_default(), word.span)?
             }
-            (None, _) => match self.context() {
+            (None, _) => match self.context(word.span)? {
                 Some(context) => context,
                 None => self.empty_tree(),
             },

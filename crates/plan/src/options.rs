@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rbuild_dockerfile::Diagnostic;
 use rbuild_image::Platform;
 
-use crate::{GitSource, HttpSource, NetworkMode};
+use crate::{GitSource, HttpSource, NetworkMode, SourcePolicies};
 
 /// Everything besides the file that decides what is built.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct PlanOptions {
     pub contexts: BTreeMap<String, NamedContext>,
     /// `--allow`
     pub entitlements: BTreeSet<Entitlement>,
+    /// What may be taken from where. Images are judged by who resolves them.
+    pub policies: SourcePolicies,
     /// The host name that steps see unless `BUILDKIT_SANDBOX_HOSTNAME` says otherwise.
     pub hostname: String,
     /// `--shm-size` in bytes.
@@ -68,6 +70,7 @@ impl Default for PlanOptions {
             no_cache: NoCache::None,
             contexts: BTreeMap::new(),
             entitlements: BTreeSet::new(),
+            policies: SourcePolicies::default(),
             hostname: DEFAULT_HOSTNAME.to_owned(),
             shm_size: None,
             ulimits: Vec::new(),

@@ -26,6 +26,9 @@ use crate::{
     platform_args, words,
 };
 
+/// The code of what a source policy refuses.
+pub(crate) const POLICY_CODE: &str = "source-policy";
+
 /// A mistake of the user, at its place.
 pub(crate) type Outcome<T> = Result<T, Diagnostic>;
 
@@ -211,9 +214,15 @@ impl Step<'_, '_, '_> {
         }
     }
 
-    /// A vertex that is the same whatever platform asks.
-    fn shared(&mut self, operation: Operation, name: String) -> VertexId {
-        add_internal(self.stage.plan, self.stage.build, operation, name)
+    /// What comes from elsewhere: the same whatever platform asks, if the source policies allow it.
+    fn fetched(&mut self, operation: Operation, name: String, span: Span) -> Outcome<VertexId> {
+        let build = self.stage.build;
+        let operation = build
+            .options
+            .policies
+            .operation(operation)
+            .map_err(|refusal| self.mistake(POLICY_CODE, refusal.to_string(), span))?;
+        Ok(add_internal(self.stage.plan, build, operation, name))
     }
 
     /// The stage's layers so far. A context's directory becomes a layer first.
@@ -252,13 +261,14 @@ impl Step<'_, '_, '_> {
     }
 
     pub(crate) fn empty_tree(&mut self) -> VertexId {
-        self.shared(Operation::Merge, "[internal] empty file system".to_owned())
+        let name = "[internal] empty file system".to_owned();
+        add_internal(self.stage.plan, self.stage.build, Operation::Merge, name)
     }
 
     /// The build context, if there is one.
-    pub(crate) fn context(&mut self) -> Option<VertexId> {
+    pub(crate) fn context(&mut self, span: Span) -> Outcome<Option<VertexId>> {
         let (operation, name) = match &self.stage.build.options.main_context {
-            MainContext::Absent => return None,
+            MainContext::Absent => return Ok(None),
             MainContext::Directory => (
                 Operation::Context(ContextSource::Main),
                 "[internal] load build context".to_owned(),
@@ -272,7 +282,7 @@ impl Step<'_, '_, '_> {
                 format!("[internal] load remote build context {}", source.url),
             ),
         };
-        Some(self.shared(operation, name))
+        self.fetched(operation, name, span).map(Some)
     }
 }
 

@@ -83,7 +83,7 @@ impl Step<'_, '_, '_> {
                 _ => source.checksum = Some(wanted.clone()),
             }
         }
-        let tree = self.shared(Operation::Git(source), shared.name.clone());
+        let tree = self.fetched(Operation::Git(source), shared.name.clone(), word.span)?;
         let copy = copy_action("/".to_owned(), shared, Owner::Ids { uid: 0, gid: 0 });
         push(actions, tree, copy);
         Ok(())
@@ -115,7 +115,7 @@ impl Step<'_, '_, '_> {
             checksum,
             file_name: file_name.clone(),
         });
-        let tree = self.shared(source, shared.name.clone());
+        let tree = self.fetched(source, shared.name.clone(), word.span)?;
         let unpack = match shared.unpack {
             Some(true) => Unpack::Archives,
             _ => Unpack::Never,
@@ -171,7 +171,7 @@ impl Step<'_, '_, '_> {
     /// The build context, or an empty tree where nothing of it is needed to exist.
     fn context_tree(&mut self, text: &str, word: &Word, shared: &Shared<'_>) -> Outcome<VertexId> {
         self.lint_ignored(text, word, shared);
-        if let Some(context) = self.context() {
+        if let Some(context) = self.context(word.span)? {
             return Ok(context);
         }
         debug_assert_eq!(self.stage.build.options.main_context, MainContext::Absent);
