@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use rbuild_dockerfile::{Diagnostic, Dockerfile, Escape, Instruction, InstructionKind};
+use rbuild_dockerfile::{ArgItem, Diagnostic, Dockerfile, Escape, Instruction, InstructionKind};
 use rbuild_image::{Platform, Reference};
 
 use crate::PlanOptions;
 use crate::env::Env;
 use crate::lint::rules;
+use crate::outline::{GlobalArgs, OutlineArg, description};
 use crate::platform_args::{BuildArgs, platform_args};
 use crate::words;
 
@@ -18,6 +19,8 @@ pub(crate) struct Globals {
     pub(crate) env: Env,
     /// Names that are declared, with or without a value.
     pub(crate) declared: BTreeSet<String>,
+    /// The same for people to read.
+    pub(crate) outline: GlobalArgs,
 }
 
 impl Globals {
@@ -36,33 +39,54 @@ impl Globals {
         );
         let mut declared: BTreeSet<String> = env.names().map(str::to_owned).collect();
         let mut mistakes = Vec::new();
-        for item in global_items(&dockerfile.global_args) {
+        let mut outline = GlobalArgs::default();
+        for (instruction, item) in global_items(&dockerfile.global_args) {
             let name = &item.name.value;
             declared.insert(name.clone());
+            let mut uses = Vec::new();
+            let mut own = None;
             if let Some(value) = build_args.get(name) {
-                env.set(name, value);
+                own = Some(value.clone());
             } else if let Some(default) = &item.default {
                 match words::expand(&default.value, dockerfile.directives.escape, &env) {
-                    Ok(expanded) => env.set(name, &expanded.text),
+                    Ok(expanded) => {
+                        own = Some(expanded.text);
+                        uses = expanded.used;
+                    }
                     Err(reason) => mistakes.push(words::mistake(&reason, default.span)),
                 }
             }
+            if let Some(value) = &own {
+                env.set(name, value);
+            }
+            let arg = OutlineArg {
+                name: name.clone(),
+                description: description(&instruction.comments, name),
+                value: own.unwrap_or_default(),
+                span: instruction.span,
+            };
+            outline.insert(arg, uses);
         }
         if mistakes.is_empty() {
-            Ok(Self { env, declared })
+            Ok(Self {
+                env,
+                declared,
+                outline,
+            })
         } else {
             Err(mistakes)
         }
     }
 }
 
-fn global_items(instructions: &[Instruction]) -> impl Iterator<Item = &rbuild_dockerfile::ArgItem> {
-    instructions
-        .iter()
-        .flat_map(|instruction| match &instruction.kind {
+fn global_items(instructions: &[Instruction]) -> impl Iterator<Item = (&Instruction, &ArgItem)> {
+    instructions.iter().flat_map(|instruction| {
+        let items = match &instruction.kind {
             InstructionKind::Arg(items) => items.as_slice(),
             _ => &[],
-        })
+        };
+        items.iter().map(move |item| (instruction, item))
+    })
 }
 
 /// `--target`, else the last stage's name; empty if it has none.

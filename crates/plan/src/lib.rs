@@ -51,6 +51,7 @@ mod mounts;
 mod near;
 mod operation;
 mod options;
+mod outline;
 mod paths;
 mod planner;
 mod platform_args;
@@ -58,15 +59,19 @@ mod policy;
 mod reach;
 mod report;
 mod stage;
+mod targets;
 mod words;
 
 pub use draw::{to_dot, to_json};
 pub use git_url::{GitUrl, GitUrlError, parse_git_url};
 pub use graph::{CacheUse, HISTORY_COMMENT, ImageOutput, Needed, Plan, Vertex, VertexId};
 pub use images::{BaseImage, Images, PlanError, ResolveError};
+pub use lint::{LINT_RULES, LintRule, lint_rule};
 pub use operation::*;
 pub use options::{
     DEFAULT_HOSTNAME, Entitlement, Ignored, MainContext, NamedContext, NoCache, PlanOptions, Scope,
 };
+pub use outline::{Outline, OutlineArg, OutlineNeed};
 pub use planner::{Planned, base_images, plan};
 pub use policy::{PolicyError, PolicySource, SourcePolicies};
+pub use targets::{Target, targets};

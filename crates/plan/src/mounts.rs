@@ -6,6 +6,7 @@ use rbuild_dockerfile::{
 };
 
 use crate::dispatch::{Outcome, Step};
+use crate::outline::OutlineNeed;
 use crate::reach::StageIndex;
 use crate::stage::{StageState, Tree};
 use crate::{
@@ -195,7 +196,9 @@ impl Step<'_, '_, '_> {
         state.is_some_and(|state| state.tree == Tree::Empty)
     }
 
-    fn secret(&self, secret: SecretMount, mounts: &mut Mounts) {
+    fn secret(&mut self, secret: SecretMount, mounts: &mut Mounts) {
+        let need = self.need(&secret.id, secret.requirement);
+        self.stage.state.captured.secret(need);
         let (target, file) = match (&secret.target, &secret.env) {
             (Some(target), _) => (self.in_cwd(target), SecretFile::Mounted),
             (None, Some(_)) => (default_secret(&secret.id), SecretFile::Absent),
@@ -212,7 +215,9 @@ impl Step<'_, '_, '_> {
         mounts.push(target, kind);
     }
 
-    fn agent(&self, ssh: SshMount, mounts: &mut Mounts) {
+    fn agent(&mut self, ssh: SshMount, mounts: &mut Mounts) {
+        let need = self.need(&ssh.id, ssh.requirement);
+        self.stage.state.captured.agent(need);
         let number = mounts.agents;
         mounts.agents += 1;
         let target = match ssh.target.filter(|target| !target.is_empty()) {
@@ -227,6 +232,14 @@ impl Step<'_, '_, '_> {
             mode: ssh.mode,
         };
         mounts.push(target, kind);
+    }
+
+    fn need(&self, id: &str, requirement: MountRequirement) -> OutlineNeed {
+        OutlineNeed {
+            name: id.to_owned(),
+            presence: presence(requirement),
+            span: self.origin,
+        }
     }
 
     /// A mount's absolute target. Nothing is mounted over the root.

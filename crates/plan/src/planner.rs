@@ -21,7 +21,8 @@ use crate::reach::{Base, Role, StageGraph, StageIndex, Triggers};
 use crate::report::Report;
 use crate::stage::{StageState, Tree};
 use crate::{
-    BaseImage, ImageOutput, Images, Plan, PlanError, PlanOptions, ResolvedImage, Scope, config,
+    BaseImage, ImageOutput, Images, Outline, Plan, PlanError, PlanOptions, ResolvedImage, Scope,
+    config, outline,
 };
 
 /// A plan and what should be said of the file.
@@ -35,6 +36,8 @@ pub struct Planned {
     pub unused_build_args: Vec<String>,
     /// `SOURCE_DATE_EPOCH`, in seconds, if it is given.
     pub source_date_epoch: Option<i64>,
+    /// What the target asks of whoever builds it, on the first platform.
+    pub outline: Outline,
 }
 
 /// Plans the build of `dockerfile`, which was parsed from `source`.
@@ -64,6 +67,7 @@ pub fn plan(
     let mut plan = Plan::default();
     let mut resolver = Resolver::new(images);
     let mut source_date_epoch = None;
+    let mut outline = None;
     for (place, target) in targets(options).iter().enumerate() {
         // All platforms share one file: the first one tells what there is to say of it.
         let warnings = report.warnings.len();
@@ -75,7 +79,7 @@ pub fn plan(
                         .extend(globals::lint_defaults(dockerfile, options, target));
                 }
                 source_date_epoch = epoch(&build, &mut report);
-                plan_platform(&build, &mut plan, &mut resolver, &mut report)?;
+                plan_platform(&build, &mut plan, &mut resolver, &mut report, &mut outline)?;
             }
             Err(mistakes) => report.errors.extend(mistakes),
         }
@@ -98,6 +102,7 @@ pub fn plan(
         warnings,
         unused_build_args: unused_build_args(dockerfile, options),
         source_date_epoch,
+        outline: outline.unwrap_or_default(),
     })
 }
 
@@ -195,6 +200,7 @@ fn plan_platform(
     plan: &mut Plan,
     resolver: &mut Resolver<'_>,
     report: &mut Report,
+    outline: &mut Option<Outline>,
 ) -> Result<(), PlanError> {
     let mut graph = StageGraph::new(build, report);
     if !report.errors.is_empty() {
@@ -225,6 +231,9 @@ fn plan_platform(
             continue;
         };
         if dispatch::has_instructions(node) {
+            for name in &node.used {
+                state.captured.global(name, &build.globals.outline);
+            }
             state.enter();
             state = Stage {
                 plan,
@@ -239,10 +248,28 @@ fn plan_platform(
         }
         done[index] = Some(state);
     }
+    outline.get_or_insert_with(|| outline_of(build, &graph, root, &done));
     if let Some(state) = done[root].take() {
         add_output(build, plan, state);
     }
     Ok(())
+}
+
+/// The outline of the target: its own stage and those below it come before what it copies from.
+fn outline_of(
+    build: &Build<'_>,
+    graph: &StageGraph<'_>,
+    root: StageIndex,
+    done: &[Option<StageState>],
+) -> Outline {
+    let comments = build.dockerfile.stages.get(root);
+    let comments = comments.map_or(&[][..], |stage| stage.comments.as_slice());
+    let name = graph.nodes[root].name.clone().unwrap_or_default();
+    let others = graph.reachable(root).into_iter().rev();
+    let stages = std::iter::once(root).chain(others);
+    let captured = stages.filter_map(|index| Some(&done[index].as_ref()?.captured));
+    let description = outline::description(comments, &name);
+    Outline::new(name, description, captured)
 }
 
 /// The states that no instruction changes: what is no stage is there from the start.

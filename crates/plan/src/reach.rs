@@ -134,8 +134,13 @@ impl<'a> StageGraph<'a> {
                 &expanded.undefined,
             ));
         }
+        let mut used = expanded.used;
         let platform = match &stage.from.platform {
-            Some(written) => Some(from_platform(written, stage, build, report)?),
+            Some(written) => {
+                let (platform, names) = from_platform(written, stage, build, report)?;
+                used.extend(names);
+                Some(platform)
+            }
             None => None,
         };
         let name = stage
@@ -162,6 +167,7 @@ impl<'a> StageGraph<'a> {
             label: name.clone().unwrap_or_else(|| format!("stage-{index}")),
             name: name.clone(),
             base: base_of,
+            used,
             base_text: expanded.text,
             platform,
             span: stage.span,
@@ -352,6 +358,7 @@ impl<'a> StageGraph<'a> {
             label: String::new(),
             name: None,
             base,
+            used: Vec::new(),
             base_text: text.clone(),
             platform: None,
             span: from.span,

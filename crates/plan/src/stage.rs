@@ -4,6 +4,7 @@ use rbuild_dockerfile::Span;
 use rbuild_image::{ImageConfig, Platform};
 
 use crate::env::Env;
+use crate::outline::Captured;
 use crate::{VertexId, config, paths};
 
 /// The files of a stage.
@@ -56,6 +57,8 @@ pub(crate) struct StageState {
     /// How many history entries came with the base image.
     pub(crate) base_history: usize,
     pub(crate) latest: Latest,
+    /// What it asks of whoever builds, and the stages below it.
+    pub(crate) captured: Captured,
     /// How many steps have been named.
     pub(crate) counter: usize,
 }
@@ -73,6 +76,7 @@ impl StageState {
             cwd: "/".to_owned(),
             workdir: Workdir::Inherited,
             latest: Latest::default(),
+            captured: Captured::default(),
             counter: 0,
         }
     }

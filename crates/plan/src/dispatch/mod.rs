@@ -109,7 +109,7 @@ pub(crate) struct Step<'t, 's, 'a> {
     pub(crate) stage: &'t mut Stage<'s, 'a>,
     pub(crate) command: &'t Command<'a>,
     /// Its place; the FROM's for an ONBUILD.
-    origin: Span,
+    pub(crate) origin: Span,
 }
 
 impl Step<'_, '_, '_> {

@@ -81,7 +81,7 @@ impl SourcePolicies {
     /// The image to use where `reference` is asked for.
     pub fn image(&self, reference: &Reference) -> Result<Reference, PolicyError> {
         let asked = PolicySource::image(reference);
-        as_image(&asked, self.evaluate(asked.clone())?)
+        as_image(&asked, &self.evaluate(asked.clone())?)
     }
 
     /// The image to use where `reference` was found to be `pinned`, the same name with a digest; none for that one.
@@ -95,7 +95,7 @@ impl SourcePolicies {
         if found == asked {
             return Ok(None);
         }
-        as_image(&asked, found).map(Some)
+        as_image(&asked, &found).map(Some)
     }
 
     /// The repository to use where `git` is asked for.
@@ -182,12 +182,12 @@ impl SourcePolicies {
     }
 }
 
-fn as_image(asked: &PolicySource, found: PolicySource) -> Result<Reference, PolicyError> {
+fn as_image(asked: &PolicySource, found: &PolicySource) -> Result<Reference, PolicyError> {
     let reference = found.identifier.strip_prefix(IMAGE).map(str::parse);
     match reference {
         Some(Ok(reference)) => Ok(reference),
-        Some(Err(error)) => Err(unsuitable(asked, &found, &format!("{error}"))),
-        None => Err(unsuitable(asked, &found, "which is no image")),
+        Some(Err(error)) => Err(unsuitable(asked, found, &error.to_string())),
+        None => Err(unsuitable(asked, found, "which is no image")),
     }
 }
 

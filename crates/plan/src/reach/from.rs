@@ -8,13 +8,13 @@ use crate::lint::rules;
 use crate::report::Report;
 use crate::{near, words};
 
-/// `FROM --platform=`, expanded and understood.
+/// `FROM --platform=`, expanded and understood, and the names that it expands.
 pub(super) fn from_platform(
     written: &Word,
     stage: &Stage,
     build: &Build<'_>,
     report: &mut Report,
-) -> Result<Platform, Diagnostic> {
+) -> Result<(Platform, Vec<String>), Diagnostic> {
     let expanded = words::expand(&written.value, build.escape, &build.globals.env)
         .map_err(|reason| words::mistake(&reason, written.span))?;
     report_undeclared(build, &expanded.undefined, written.span, report);
@@ -34,7 +34,7 @@ pub(super) fn from_platform(
     })?;
     let platform = platform.normalized();
     lint_platform(written, &expanded, &platform, stage, build, report);
-    Ok(platform)
+    Ok((platform, expanded.used))
 }
 
 fn lint_platform(

@@ -59,6 +59,8 @@ pub(crate) struct Node<'a> {
     /// The name after AS, in lower case.
     pub(crate) name: Option<String>,
     pub(crate) base: Base,
+    /// Global ARGs that FROM expands.
+    pub(crate) used: Vec<String>,
     /// The base as written, for messages and lookups.
     pub(crate) base_text: String,
     /// `--platform=`

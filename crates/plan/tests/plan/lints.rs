@@ -217,3 +217,12 @@ fn a_bad_check_option_is_an_error() {
     );
     assert!(matches!(error, Err(PlanError::Mistakes { .. })));
 }
+
+#[test]
+fn every_rule_has_a_description() {
+    assert_eq!(rbuild_plan::LINT_RULES.len(), 22);
+    for rule in rbuild_plan::LINT_RULES {
+        assert_eq!(rbuild_plan::lint_rule(rule.name), Some(*rule));
+        assert!(!rule.description.is_empty());
+    }
+}

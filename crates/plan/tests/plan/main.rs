@@ -6,6 +6,7 @@ mod copies;
 mod drawing;
 mod lints;
 mod onbuild;
+mod outlines;
 mod platforms;
 mod runs;
 mod stages;
