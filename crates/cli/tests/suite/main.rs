@@ -9,6 +9,7 @@ mod caching;
 mod copying;
 mod crash;
 mod distribution;
+mod engines;
 mod failures;
 mod language;
 mod parallel;

@@ -1,15 +1,12 @@
 //! What other programs read of what is written.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::support::{
-    Caller, Kind, Lab, Layout, Project, Running, Tree, note_skipped, require, run, skip,
-};
+use crate::support::{Caller, Kind, Lab, Layout, Project, Tree, note_skipped, require, run, skip};
 
 const DOCKERFILE: &str = "\
 FROM busybox AS make
@@ -364,49 +361,4 @@ fn several_outputs_and_result_files_agree() {
     assert_eq!(meta["image.name"], "docker.io/library/app:latest");
     let quiet = lab.build(&project, &["-q"]);
     assert_eq!(quiet.stdout.trim(), id.trim());
-}
-
-#[rstest]
-fn an_image_is_handed_to_the_docker_engine(#[values(Caller::Root, Caller::Ranges)] caller: Caller) {
-    let Some(lab) = Lab::new(caller) else { return };
-    let path = lab.path("home/docker.sock");
-    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
-    if let Some(user) = caller.user() {
-        std::os::unix::fs::chown(&path, Some(user), Some(user)).expect("root may");
-    }
-    // The engine's side of one request, its end marked by the last chunk.
-    let engine = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a client");
-        let mut request = Vec::new();
-        let mut buffer = vec![0; 65536];
-        while !request.ends_with(b"0\r\n\r\n") {
-            match stream.read(&mut buffer).expect("a request") {
-                0 => break,
-                count => request.extend_from_slice(&buffer[..count]),
-            }
-        }
-        let answer = "{\"stream\":\"Loaded image: app:v1\\n\"}\n";
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
-        write!(
-            stream,
-            "{head}\r\nContent-Length: {}\r\n\r\n{answer}",
-            answer.len()
-        )
-        .expect("an answer");
-        request
-    });
-    let project = project(&lab);
-    let mut command = lab.build_command(&["-t", "app:v1", "--load"]);
-    command
-        .env("DOCKER_HOST", format!("unix://{}", path.display()))
-        .arg(&project.dir);
-    Running::start(&mut command).wait().success();
-    let request = engine.join().expect("an engine");
-    let text = String::from_utf8_lossy(&request);
-    assert!(
-        text.starts_with("POST ") && text.contains("/images/load"),
-        "{}",
-        &text[..300]
-    );
-    assert!(text.contains("manifest.json") && text.contains("app:v1"));
 }

@@ -14,7 +14,7 @@ pub(crate) use caller::{Caller, am_root, note_skipped, skip};
 pub(crate) use command::{Running, run};
 pub(crate) use lab::{Lab, mark, processes_with};
 pub(crate) use layout::Layout;
-pub(crate) use outcome::State;
+pub(crate) use outcome::{Outcome, State};
 pub(crate) use project::Project;
 pub(crate) use rbuild_testkit::require;
 pub(crate) use tree::{Kind, Tree};
