@@ -1,12 +1,11 @@
 //! Pushes images: layers side by side, each only if the registry lacks it, then config, manifest, index.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::num::NonZeroUsize;
 
 use rbuild_image::{Descriptor, Digest, LayerId, Reference, media_type};
 use rbuild_plan::ImageOrigin;
-use rbuild_registry::{BlobState, BlobUpload, MountOutcome};
+use rbuild_registry::{BlobState, BlobUpload, MountOutcome, transfer_all};
 
 use crate::assemble::{
     BuiltImage, BuiltLayer, Document, config_document, index_document, manifest_document,
@@ -16,7 +15,7 @@ use crate::error::ExportError;
 use crate::local_store::Exported;
 
 /// Blobs that are pushed at the same time.
-const PARALLEL_PUSHES: usize = 4;
+const PARALLEL_PUSHES: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
 
 /// What a push tells as it goes.
 pub trait PushProgress: Sync {
@@ -86,29 +85,10 @@ fn push_layers(
     let mut jobs: Vec<(&BuiltLayer, &Descriptor)> = image.layers.iter().zip(descriptors).collect();
     jobs.sort_by_key(|(_, descriptor)| descriptor.digest().to_string());
     jobs.dedup_by_key(|(_, descriptor)| descriptor.digest().to_string());
-    let next = AtomicUsize::new(0);
-    let failure = Mutex::new(None);
-    let worker = || {
-        while let Some((layer, descriptor)) = jobs.get(next.fetch_add(1, Ordering::SeqCst)) {
-            if let Err(error) = push_layer(blobs, layer, descriptor, name, progress) {
-                next.store(jobs.len(), Ordering::SeqCst);
-                failure
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .get_or_insert(error);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..jobs.len().min(PARALLEL_PUSHES) {
-            scope.spawn(worker);
-        }
-        worker();
-    });
-    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None => Ok(()),
-    }
+    transfer_all(&jobs, PARALLEL_PUSHES, |(layer, descriptor)| {
+        push_layer(blobs, layer, descriptor, name, progress)
+    })?;
+    Ok(())
 }
 
 fn push_layer(

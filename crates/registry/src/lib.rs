@@ -25,6 +25,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod at_once;
 mod blob;
 mod client;
 mod config;
@@ -39,6 +40,7 @@ mod resolve;
 mod transport;
 mod upload;
 
+pub use at_once::transfer_all;
 pub use blob::BlobReader;
 pub use client::Client;
 pub use config::{HostConfig, Keypair, RegistryConfig};

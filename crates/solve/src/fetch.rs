@@ -7,13 +7,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rbuild_image::{Compression, Descriptor, DiffId, Digest, LayerId, LayerMediaType, Reference};
 use rbuild_layer::{ContentIndex, TreeWriter, decompress, extract};
 use rbuild_plan::{ImageOrigin, Operation, Plan, ResolvedImage, VertexId};
 use rbuild_progress::{EventKind, Outcome, StatusState};
+use rbuild_registry::transfer_all;
 use rbuild_store::{BlobWriter, Layer, RootAttributes};
 use rbuild_sys::OverlayFlavor;
 
@@ -23,7 +24,7 @@ use crate::report::{event_vertex, now_done, now_started};
 use crate::tree::{Stack, Tree};
 
 /// Layers of one image that are fetched at the same time.
-const PARALLEL_FETCHES: usize = 6;
+const PARALLEL_FETCHES: NonZeroUsize = NonZeroUsize::new(6).expect("not zero");
 /// Bytes between two reports of a download's progress.
 const REPORT_EVERY_BYTES: u64 = 256 << 10;
 
@@ -139,36 +140,9 @@ impl<'a> Fetcher<'a> {
         stack: &Stack,
         missing: &[usize],
     ) -> Result<Vec<(usize, Arc<Layer>)>, StepError> {
-        let next = AtomicUsize::new(0);
-        let fetched = Mutex::new(Vec::new());
-        let failure = Mutex::new(None);
-        let worker = || {
-            while let Some(&position) = missing.get(next.fetch_add(1, Ordering::SeqCst)) {
-                match self.fetch_layer(stack.layers()[position]) {
-                    Ok(layer) => fetched
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push((position, layer)),
-                    Err(error) => {
-                        next.store(missing.len(), Ordering::SeqCst);
-                        failure
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .get_or_insert(error);
-                    }
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..missing.len().min(PARALLEL_FETCHES) {
-                scope.spawn(worker);
-            }
-            worker();
-        });
-        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(fetched.into_inner().unwrap_or_else(PoisonError::into_inner)),
-        }
+        transfer_all(missing, PARALLEL_FETCHES, |&position| {
+            Ok((position, self.fetch_layer(stack.layers()[position])?))
+        })
     }
 
     /// One layer. Another process that fetches it already is waited for.

@@ -177,10 +177,7 @@ fn archive(lab: &Lab) -> Result {
 fn archive_attributes() -> Result {
     let lab = Lab::new()?;
     Lab::write(&lab.main("tree/bin/tool"), "tool")?;
-    fs::set_permissions(
-        lab.main("tree/bin/tool"),
-        PermissionsExt::from_mode(0o755),
-    )?;
+    fs::set_permissions(lab.main("tree/bin/tool"), PermissionsExt::from_mode(0o755))?;
     archive(&lab)?;
     let top = copied(&lab, "/archive.tar", "/opt", |copy| {
         copy.unpack = Unpack::Archives;

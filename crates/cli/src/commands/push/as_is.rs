@@ -1,12 +1,12 @@
 //! Pushes the very documents and blobs of an image: what was pulled keeps its digest.
 
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use rbuild_image::{Descriptor, Digest, Distribution, LayerMediaType, ManifestKind, Reference};
-use rbuild_registry::{BlobArrival, BlobUpload};
+use rbuild_registry::{BlobArrival, BlobUpload, transfer_all};
 use rbuild_solve::Cancel;
 use rbuild_store::StoredImage;
 
@@ -16,7 +16,7 @@ use crate::commands::fetch::{registry_failure, short};
 use crate::render::{Board, Mark};
 
 /// Blobs that are pushed at the same time.
-const PARALLEL_PUSHES: usize = 4;
+const PARALLEL_PUSHES: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
 
 /// Pushes blobs, then images, then what the name stands for; gives the last.
 pub(super) fn push(
@@ -140,29 +140,8 @@ impl Pushing<'_> {
                 self.say(layer, "Preparing", Mark::Moving);
             }
         }
-        let next = AtomicUsize::new(0);
-        let failure = Mutex::new(None);
-        let worker = || {
-            while let Some(layer) = jobs.get(next.fetch_add(1, Ordering::SeqCst)) {
-                if let Err(error) = self.layer(layer) {
-                    next.store(jobs.len(), Ordering::SeqCst);
-                    failure
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .get_or_insert(error);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..jobs.len().min(PARALLEL_PUSHES) {
-                scope.spawn(worker);
-            }
-            worker();
-        });
-        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        transfer_all(&jobs, PARALLEL_PUSHES, |layer| self.layer(layer))?;
+        Ok(())
     }
 
     fn layer(&self, layer: &Descriptor) -> anyhow::Result<()> {
