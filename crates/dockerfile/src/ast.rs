@@ -28,6 +28,17 @@ pub struct Directives {
     pub escape: Escape,
     /// `# check=`.
     pub check: Option<Word>,
+    /// `# check=` right above instructions, in the order of the file.
+    pub local_checks: Vec<LocalCheck>,
+}
+
+/// A `# check=` comment for one instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalCheck {
+    /// The instruction, without its heredoc bodies.
+    pub instruction: Span,
+    /// What stands behind the equals sign.
+    pub value: Word,
 }
 
 /// The character that continues lines and escapes in words.

@@ -34,6 +34,15 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\u{0C}' | '\r')
 }
 
+/// The value of a comment `check=…`, given without its marker.
+pub(crate) fn check_comment(comment: &Word) -> Option<Word> {
+    let directive = Directive::parse(&comment.value, "", comment.span.start)?;
+    directive
+        .name
+        .eq_ignore_ascii_case("check")
+        .then_some(directive.value)
+}
+
 /// Whether the directives are still going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -98,11 +107,8 @@ impl Reader {
         };
         if repeated {
             let message = format!("only one {name} parser directive can be used");
-            sink.push(Diagnostic::error(
-                "repeated-directive",
-                message,
-                line.span(),
-            ));
+            let mistake = Diagnostic::error("repeated-directive", message, line.span());
+            sink.push(mistake.within(line.span()).in_lines());
         }
         true
     }
@@ -118,7 +124,9 @@ impl Reader {
             "`" => self.directives.escape = Escape::Backtick,
             other => {
                 let message = format!("invalid escape token '{other}' does not match ` or \\");
-                sink.push(Diagnostic::error("invalid-escape", message, value.span));
+                let mistake = Diagnostic::error("invalid-escape", message, value.span);
+                let help = "write `# escape=\\` or ``# escape=` ``";
+                sink.push(mistake.with_help(help).within(value.span).in_lines());
             }
         }
     }

@@ -92,9 +92,8 @@ pub(crate) fn read_bodies(
         let Some(written) = read_body(&word, lines, span, sink) else {
             let message = "unterminated heredoc";
             let help = format!("no line after this one is `{}` and nothing else", word.name);
-            sink.push(
-                Diagnostic::error("unterminated-heredoc", message, name.span).with_help(help),
-            );
+            let mistake = Diagnostic::error("unterminated-heredoc", message, name.span);
+            sink.push(mistake.with_help(help).in_lines());
             break;
         };
         heredocs.push(word.with_body(name, written));

@@ -46,7 +46,7 @@ mod suggest;
 mod words;
 
 pub use ast::*;
-pub use diagnostic::{Diagnostic, Severity};
+pub use diagnostic::{Diagnostic, Pass, Severity};
 pub use directives::detect_syntax;
 pub use expand::{
     ExpandError, Expanded, ExpandedWords, Variables, expand, expand_raw, expand_words,

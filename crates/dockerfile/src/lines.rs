@@ -68,7 +68,8 @@ impl<'a> Lines<'a> {
         if line.raw.strip_suffix('\n').unwrap_or(line.raw).len() > MAX_LINE_BYTES {
             let message =
                 format!("dockerfile line greater than max allowed size of {MAX_LINE_BYTES}");
-            sink.push(Diagnostic::error("line-too-long", message, line.span()));
+            let mistake = Diagnostic::error("line-too-long", message, line.span());
+            sink.push(mistake.within(line.span()).in_lines());
         }
         Some(line)
     }
@@ -138,7 +139,10 @@ fn empty_continuation(text: &str, empty: Line<'_>, instruction: Span) -> Diagnos
             "the line {lines} lines above is empty; remove it, or make it a comment with `#`"
         ),
     };
-    Diagnostic::warning("NoEmptyContinuation", "Empty continuation line", span).with_help(help)
+    Diagnostic::warning("NoEmptyContinuation", "Empty continuation line", span)
+        .with_help(help)
+        .within(span)
+        .in_lines()
 }
 
 #[cfg(test)]

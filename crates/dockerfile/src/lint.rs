@@ -1,31 +1,60 @@
 //! Lint rules that the tree alone decides. Names and texts are those that BuildKit's users know.
 
 use crate::sink::Sink;
-use crate::{
-    Diagnostic, Dockerfile, InstructionKind, KeyValueForm, KeyValues, Source, Stage, Word,
-};
+use crate::{Diagnostic, Dockerfile, Instruction, InstructionKind, Span, Stage, Word};
 
-/// The warnings of `dockerfile`, in the order of the file: `StageNameCasing`, `FromAsCasing`,
-/// `ConsistentInstructionCasing`, `MaintainerDeprecated`, `LegacyKeyValueFormat`. (`NoEmptyContinuation` comes from
-/// [`parse`](crate::parse()), as the tree does not show empty lines.) At most 1,000 of them.
-pub fn lint(_source: &Source, dockerfile: &Dockerfile) -> Vec<Diagnostic> {
+/// The warnings that the tree as a whole decides, in the order of the file: `ConsistentInstructionCasing`. At most 1,000
+/// of them.
+pub fn lint(dockerfile: &Dockerfile) -> Vec<Diagnostic> {
     let mut sink = Sink::default();
     let majority = Casing::of_majority(dockerfile);
     for stage in &dockerfile.stages {
-        sink.extend(stage_name_casing(stage));
-        sink.extend(from_as_casing(stage));
-        sink.extend(consistent_casing(&stage.keyword, majority));
+        sink.extend(consistent_casing(&stage.keyword, stage.span, majority));
         for instruction in &stage.instructions {
-            sink.extend(consistent_casing(&instruction.keyword, majority));
-            sink.extend(match &instruction.kind {
-                InstructionKind::Maintainer(_) => Some(maintainer(&instruction.keyword)),
-                InstructionKind::Env(pairs) => legacy("ENV", &instruction.keyword, pairs),
-                InstructionKind::Label(pairs) => legacy("LABEL", &instruction.keyword, pairs),
-                _ => None,
-            });
+            let span = instruction.span;
+            sink.extend(consistent_casing(&instruction.keyword, span, majority));
         }
     }
     sink.into_diagnostics()
+}
+
+/// The warnings on a FROM.
+pub(crate) fn stage(stage: &Stage, sink: &mut Sink) {
+    sink.extend(stage_name_casing(stage));
+    sink.extend(from_as_casing(stage));
+    if let Some(name) = &stage.from.name {
+        let lower = name.value.to_lowercase();
+        sink.extend(description("FROM", &[&lower], &stage.comments));
+    }
+}
+
+/// The warnings on any other instruction.
+pub(crate) fn instruction(instruction: &Instruction, sink: &mut Sink) {
+    match &instruction.kind {
+        InstructionKind::Maintainer(_) => sink.push(maintainer(&instruction.keyword)),
+        InstructionKind::Arg(items) => {
+            let names: Vec<_> = items.iter().map(|item| item.name.value.as_str()).collect();
+            sink.extend(description("ARG", &names, &instruction.comments));
+        }
+        _ => {}
+    }
+}
+
+/// A comment right above a definition should describe it: `# name text`.
+fn description(keyword: &str, names: &[&str], comments: &[Word]) -> Option<Diagnostic> {
+    let comment = comments.last()?;
+    let first = comment.value.split(' ').next().unwrap_or_default();
+    if names.contains(&first) {
+        return None;
+    }
+    let name = match names {
+        [name] => name,
+        _ => "<arg_key>",
+    };
+    let message =
+        format!("Comment for {keyword} should follow the format: `# {name} <description>`");
+    let warning = Diagnostic::warning("InvalidDefinitionDescription", message, comment.span);
+    Some(warning.with_help("if it describes nothing, put a line with `#` alone below it"))
 }
 
 /// How a keyword is written.
@@ -87,7 +116,7 @@ impl Casing {
     }
 }
 
-fn consistent_casing(keyword: &Word, majority: Casing) -> Option<Diagnostic> {
+fn consistent_casing(keyword: &Word, instruction: Span, majority: Casing) -> Option<Diagnostic> {
     let correct = majority.apply(&keyword.value);
     (correct != keyword.value).then(|| {
         let message = format!(
@@ -97,6 +126,7 @@ fn consistent_casing(keyword: &Word, majority: Casing) -> Option<Diagnostic> {
         );
         Diagnostic::warning("ConsistentInstructionCasing", message, keyword.span)
             .with_patch(correct)
+            .within(instruction)
     })
 }
 
@@ -126,21 +156,4 @@ fn maintainer(keyword: &Word) -> Diagnostic {
     let message = "Maintainer instruction is deprecated in favor of using label";
     Diagnostic::warning("MaintainerDeprecated", message, keyword.span)
         .with_help("write `LABEL org.opencontainers.image.authors=…`")
-}
-
-fn legacy(name: &str, keyword: &Word, pairs: &KeyValues) -> Option<Diagnostic> {
-    let (KeyValueForm::Legacy, Some((key, value))) = (pairs.form, pairs.pairs.first()) else {
-        return None;
-    };
-    let message = format!(
-        "\"{name} key=value\" should be used instead of legacy \"{name} key value\" format"
-    );
-    let span = keyword.span.to(value.span);
-    let warning = Diagnostic::warning("LegacyKeyValueFormat", message, span);
-    let is_plain = !value.value.contains([' ', '\t', '"', '\'', '\\', '`']);
-    Some(if is_plain {
-        warning.with_patch(format!("{} {}={}", keyword.value, key.value, value.value))
-    } else {
-        warning
-    })
 }

@@ -6,8 +6,8 @@ use crate::lines::Lines;
 use crate::sink::Sink;
 use crate::statement::Statement;
 use crate::{
-    Diagnostic, Directives, Dockerfile, From, Instruction, InstructionKind, Source, Span, Stage,
-    Word, heredoc, instructions, json, suggest,
+    Diagnostic, Directives, Dockerfile, From, Instruction, InstructionKind, LocalCheck, Source,
+    Span, Stage, Word, directives, heredoc, instructions, json, lint, suggest,
 };
 
 /// A file after parsing.
@@ -15,17 +15,22 @@ use crate::{
 pub struct Parsed {
     /// The tree; none if there is an error among the diagnostics.
     pub dockerfile: Option<Dockerfile>,
+    /// What the file says of how it is to be read, be there a tree or not.
+    pub directives: Directives,
     /// Everything that was found, by its place in the file.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Parses a Dockerfile. All its errors are collected (up to 200), and the warnings of the parser; for other
-/// warnings see [`lint`](crate::lint()).
+/// Parses a Dockerfile. All its errors are collected (up to 200), and the warnings that one instruction alone decides:
+/// `NoEmptyContinuation`, `StageNameCasing`, `FromAsCasing`, `MaintainerDeprecated`, `InvalidDefinitionDescription`.
+/// For other warnings see [`lint`](crate::lint()).
 pub fn parse(source: &Source) -> Parsed {
     let mut sink = Sink::default();
-    let dockerfile = parse_file(source, &mut sink).filter(|_| !sink.has_errors());
+    let mut directives = Directives::default();
+    let dockerfile = parse_file(source, &mut directives, &mut sink);
     Parsed {
-        dockerfile,
+        dockerfile: dockerfile.filter(|_| !sink.has_errors()),
+        directives,
         diagnostics: sink.into_diagnostics(),
     }
 }
@@ -61,7 +66,7 @@ pub fn parse_onbuild(trigger: &str) -> Result<Instruction, Vec<Diagnostic>> {
     }
 }
 
-fn parse_file(source: &Source, sink: &mut Sink) -> Option<Dockerfile> {
+fn parse_file(source: &Source, directives: &mut Directives, sink: &mut Sink) -> Option<Dockerfile> {
     let text = source.text.as_str();
     let start = Span::new(0, 0);
     if u32::try_from(text.len()).is_err() {
@@ -81,6 +86,7 @@ fn parse_file(source: &Source, sink: &mut Sink) -> Option<Dockerfile> {
         return None;
     }
     let body = Body::read(text, sink);
+    directives.clone_from(&body.directives);
     if body.items.is_empty() {
         if !sink.has_errors() {
             sink.push(Diagnostic::error(
@@ -114,6 +120,7 @@ impl Body {
         let mut lines = Lines::new(text);
         let mut items = Vec::new();
         let mut comments = Vec::new();
+        let mut checks = Vec::new();
         let mut previous = None;
         while let Some(line) = lines.next(sink) {
             let is_directive = directives.read(line, sink);
@@ -133,16 +140,18 @@ impl Body {
                 span,
                 previous,
             };
+            checks.extend(local_check(&context));
             items.extend(read_item(statement, context, &mut lines, sink));
             previous = Some(span);
             if sink.is_full() {
                 break;
             }
         }
-        Self {
-            directives: directives.finish(),
-            items,
-        }
+        let directives = Directives {
+            local_checks: checks,
+            ..directives.finish()
+        };
+        Self { directives, items }
     }
 
     fn into_dockerfile(self, sink: &mut Sink) -> Option<Dockerfile> {
@@ -221,6 +230,18 @@ fn keep_comment(line: crate::lines::Line<'_>, comments: &mut Vec<Word>) {
     ));
 }
 
+/// A `# check=` above an instruction; of several, the first.
+fn local_check(context: &Context) -> Option<LocalCheck> {
+    let value = context
+        .comments
+        .iter()
+        .find_map(directives::check_comment)?;
+    Some(LocalCheck {
+        instruction: context.span,
+        value,
+    })
+}
+
 /// What stands around a statement.
 struct Context {
     comments: Vec<Word>,
@@ -241,28 +262,34 @@ fn read_item(
         mut span,
         previous,
     } = context;
-    let Some(keyword) = Keyword::find(statement.keyword_text()) else {
-        let unknown = unknown_instruction(&statement, previous);
-        // What is meant for the shell is not to be read as instructions, whatever the keyword should have been.
-        if suggested(&statement).is_some_and(Keyword::takes_heredocs) {
-            heredoc::read_bodies(&statement, lines, &mut span, &mut Sink::default());
-        }
-        sink.push(unknown);
-        return None;
-    };
-    if has_heredocs(&statement, keyword) {
+    let mark = sink.mark();
+    let keyword = Keyword::find(statement.keyword_text());
+    if keyword.is_some_and(|keyword| has_heredocs(&statement, keyword)) {
         statement.heredocs = heredoc::read_bodies(&statement, lines, &mut span, sink);
     }
-    if keyword == Keyword::From {
-        return Some(match instructions::from(&statement, sink) {
+    let item = match keyword {
+        None => {
+            // What is meant for the shell is not to be read as instructions, whatever the keyword should have been.
+            if suggested(&statement).is_some_and(Keyword::takes_heredocs) {
+                heredoc::read_bodies(&statement, lines, &mut span, &mut Sink::default());
+            }
+            sink.push(unknown_instruction(&statement, previous));
+            None
+        }
+        Some(Keyword::From) => Some(match instructions::from(&statement, sink) {
             Some(from) => Item::From(stage(&statement, from, comments, span)),
             None => Item::BrokenFrom,
-        });
+        }),
+        Some(keyword) => instructions::parse(keyword, &mut statement, sink)
+            .map(|kind| Item::Instruction(instruction(&statement, kind, comments, span))),
+    };
+    match &item {
+        Some(Item::From(stage)) => lint::stage(stage, sink),
+        Some(Item::Instruction(instruction)) => lint::instruction(instruction, sink),
+        Some(Item::BrokenFrom) | None => {}
     }
-    let kind = instructions::parse(keyword, &mut statement, sink)?;
-    Some(Item::Instruction(instruction(
-        &statement, kind, comments, span,
-    )))
+    sink.within(mark, span);
+    item
 }
 
 /// Whether a statement's words may be heredocs; those of an ONBUILD are its payload's.

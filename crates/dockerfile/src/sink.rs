@@ -1,6 +1,6 @@
 //! Where a parse leaves its findings.
 
-use crate::{Diagnostic, Severity};
+use crate::{Diagnostic, Pass, Severity, Span};
 
 /// After so many errors a parse ends: nobody reads more, and a hostile file could have one on each of its lines.
 pub(crate) const MAX_ERRORS: usize = 200;
@@ -36,6 +36,21 @@ impl Sink {
         }
     }
 
+    /// A mark behind what was found so far.
+    pub(crate) fn mark(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// What was found since `mark` is part of the instruction at `span`.
+    pub(crate) fn within(&mut self, mark: usize, span: Span) {
+        for diagnostic in &mut self.diagnostics[mark..] {
+            diagnostic.instruction.get_or_insert(span);
+            if diagnostic.pass == Pass::Plan {
+                diagnostic.pass = Pass::Instructions;
+            }
+        }
+    }
+
     /// Whether an error was found.
     pub(crate) fn has_errors(&self) -> bool {
         self.errors > 0
@@ -48,7 +63,27 @@ impl Sink {
 
     /// The findings, by their place in the file.
     pub(crate) fn into_diagnostics(mut self) -> Vec<Diagnostic> {
+        self.drop_late_warnings();
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
         self.diagnostics
+    }
+
+    /// Leaves out warnings that BuildKit does not come to: it ends at the first error of each pass.
+    fn drop_late_warnings(&mut self) {
+        let errors = || {
+            let all = self.diagnostics.iter();
+            all.filter(|one| one.severity == Severity::Error)
+        };
+        if errors().any(|error| error.pass == Pass::Lines) {
+            self.diagnostics
+                .retain(|one| one.severity == Severity::Error);
+            return;
+        }
+        let Some(first) = errors().map(|error| error.span).min() else {
+            return;
+        };
+        self.diagnostics.retain(|one| {
+            one.severity == Severity::Error || one.pass == Pass::Lines || one.span < first
+        });
     }
 }

@@ -92,7 +92,7 @@ fn the_first_word_decides_how_pairs_are_written(
 #[case("ENV A", "ENV must have two arguments")]
 #[case(
     "ENV A=b c",
-    "syntax error - can't find = in \"c\". Must be of the form: name=value"
+    "Syntax error - can't find = in \"c\". Must be of the form: name=value"
 )]
 #[case("ENV =b", "ENV names can not be blank")]
 #[case("LABEL", "LABEL requires at least one argument")]
@@ -118,22 +118,22 @@ fn the_first_word_decides_how_pairs_are_written(
 #[case("SHELL []", "SHELL requires at least one argument")]
 #[case("SHELL /bin/sh", "SHELL requires the arguments to be in JSON form")]
 #[case("HEALTHCHECK", "HEALTHCHECK requires at least one argument")]
-#[case("HEALTHCHECK CMD", "missing command after HEALTHCHECK CMD")]
+#[case("HEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD")]
 #[case("HEALTHCHECK NONE x", "HEALTHCHECK NONE takes no arguments")]
-#[case("HEALTHCHECK x", "unknown type \"X\" in HEALTHCHECK (try CMD)")]
+#[case("HEALTHCHECK x", "Unknown type \"X\" in HEALTHCHECK (try CMD)")]
 #[case(
     "HEALTHCHECK --interval=5 CMD x",
     "time: missing unit in duration \"5\""
 )]
 #[case(
     "HEALTHCHECK --interval=1us CMD x",
-    "interval \"interval\" cannot be less than 1ms"
+    "Interval \"interval\" cannot be less than 1ms"
 )]
 #[case("HEALTHCHECK --retries=-1 CMD x", "--retries cannot be negative (-1)")]
 #[case("ONBUILD", "ONBUILD requires at least one argument")]
 #[case(
     "ONBUILD ONBUILD RUN a",
-    "chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"
+    "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"
 )]
 #[case("ONBUILD FROM a", "FROM isn't allowed as an ONBUILD trigger")]
 #[case(

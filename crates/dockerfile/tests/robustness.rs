@@ -22,7 +22,7 @@ fn parses_in_time(text: String) {
         index.lines(found.span);
     }
     if let Some(dockerfile) = &parsed.dockerfile {
-        lint(&source, dockerfile);
+        lint(dockerfile);
     }
     assert!(start.elapsed() < PATIENCE, "it took {:?}", start.elapsed());
 }
@@ -140,7 +140,7 @@ fn check_text(text: &str) {
     }
     if let Some(dockerfile) = &parsed.dockerfile {
         check_tree(&source, dockerfile);
-        for found in lint(&source, dockerfile) {
+        for found in lint(dockerfile) {
             check_span(&source, found.span);
         }
     }

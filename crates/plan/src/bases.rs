@@ -53,6 +53,7 @@ impl<'i> Resolver<'i> {
                 span,
                 suggestion: near::nearest(reference, graph.labels().chain(COMMON_IMAGES))
                     .map(str::to_owned),
+                warnings: Vec::new(),
                 source,
             }),
         }
@@ -165,12 +166,15 @@ fn lint_platform(node: &Node<'_>, config: &ImageConfig, wanted: &Platform, repor
     let actual = config::platform_of(config);
     let wanted = wanted.normalized();
     if actual.os != wanted.os || actual.architecture != wanted.architecture {
-        report.push(rules::base_image_platform(
-            &node.base_text,
-            &wanted.to_string(),
-            &actual.to_string(),
-            node.span,
-        ));
+        report.push(
+            rules::base_image_platform(
+                &node.base_text,
+                &wanted.to_string(),
+                &actual.to_string(),
+                node.span,
+            )
+            .within(node.span),
+        );
     }
 }
 

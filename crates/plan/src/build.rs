@@ -4,6 +4,7 @@ use rbuild_dockerfile::{Dockerfile, Escape};
 use rbuild_image::Platform;
 
 use crate::globals::Globals;
+use crate::lint::Checks;
 use crate::platform_args::BuildArgs;
 use crate::{NoCache, PlanOptions};
 
@@ -13,6 +14,7 @@ pub(crate) struct Build<'a> {
     pub(crate) options: &'a PlanOptions,
     pub(crate) dockerfile: &'a Dockerfile,
     pub(crate) args: &'a BuildArgs,
+    pub(crate) checks: &'a Checks,
     pub(crate) globals: Globals,
     /// The platform that is built for.
     pub(crate) target: Platform,

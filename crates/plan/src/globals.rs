@@ -9,7 +9,7 @@ use crate::PlanOptions;
 use crate::env::Env;
 use crate::lint::rules;
 use crate::outline::{GlobalArgs, OutlineArg, description};
-use crate::platform_args::{BuildArgs, platform_args};
+use crate::platform_args::{BuildArgs, PLATFORM_ARGS, platform_args};
 use crate::words;
 
 /// The file's global scope for one target platform.
@@ -53,7 +53,10 @@ impl Globals {
                         own = Some(expanded.text);
                         uses = expanded.used;
                     }
-                    Err(reason) => mistakes.push(words::mistake(&reason, default.span)),
+                    Err(reason) => {
+                        let mistake = words::mistake(&reason, default.span);
+                        mistakes.push(mistake.within(instruction.span));
+                    }
                 }
             }
             if let Some(value) = &own {
@@ -100,24 +103,38 @@ fn target_name(dockerfile: &Dockerfile, options: &PlanOptions) -> String {
     })
 }
 
-/// Bases that only build args make good names (`InvalidDefaultArgInFrom`).
+/// Bases that only build args make good names (`InvalidDefaultArgInFrom`). Build args for platforms count all the same;
+/// a base that cannot be expanded ends the search, as the error that it is will be told anyway.
 pub(crate) fn lint_defaults(
     dockerfile: &Dockerfile,
     options: &PlanOptions,
     target: &Platform,
+    build_args: &BuildArgs,
 ) -> Vec<Diagnostic> {
-    let Ok(globals) = Globals::evaluate(dockerfile, options, target, &BuildArgs::new()) else {
+    let is_platform = |name: &str| PLATFORM_ARGS.contains(&name);
+    let platforms: BuildArgs = build_args
+        .iter()
+        .filter(|(name, _)| is_platform(name) && !declares(dockerfile, name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let Ok(globals) = Globals::evaluate(dockerfile, options, target, &platforms) else {
         return Vec::new();
     };
     let escape: Escape = dockerfile.directives.escape;
-    dockerfile
-        .stages
-        .iter()
-        .filter_map(|stage| {
-            let base = &stage.from.base;
-            let expanded = words::expand(&base.value, escape, &globals.env).ok()?;
-            let is_name = expanded.text.parse::<Reference>().is_ok();
-            (!is_name).then(|| rules::invalid_default_arg_in_from(&base.value, base.span))
-        })
-        .collect()
+    let mut found = Vec::new();
+    for stage in &dockerfile.stages {
+        let base = &stage.from.base;
+        let Ok(expanded) = words::expand(&base.value, escape, &globals.env) else {
+            break;
+        };
+        if expanded.text.parse::<Reference>().is_err() {
+            let warning = rules::invalid_default_arg_in_from(&base.value, base.span);
+            found.push(warning.within(stage.span));
+        }
+    }
+    found
+}
+
+fn declares(dockerfile: &Dockerfile, name: &str) -> bool {
+    global_items(&dockerfile.global_args).any(|(_, item)| item.name.value == name)
 }

@@ -68,9 +68,21 @@ pub enum PlanError {
         span: Span,
         /// A stage or common image with a similar name.
         suggestion: Option<String>,
+        /// The warnings that were found before.
+        warnings: Vec<Diagnostic>,
         /// What went wrong.
         source: ResolveError,
     },
+}
+
+impl PlanError {
+    /// With the warnings that were found before it, if it has none itself.
+    pub(crate) fn with_warnings(mut self, found: Vec<Diagnostic>) -> Self {
+        if let Self::Resolve { warnings, .. } = &mut self {
+            *warnings = found;
+        }
+        self
+    }
 }
 
 fn first_message(diagnostics: &[Diagnostic]) -> &str {

@@ -66,10 +66,11 @@ pub use draw::{to_dot, to_json};
 pub use git_url::{GitUrl, GitUrlError, parse_git_url};
 pub use graph::{CacheUse, HISTORY_COMMENT, ImageOutput, Needed, Plan, Vertex, VertexId};
 pub use images::{BaseImage, Images, PlanError, ResolveError};
-pub use lint::{LINT_RULES, LintRule, lint_rule};
+pub use lint::{LINT_RULES, LintRule, lint_rule, syntax_warnings};
 pub use operation::*;
 pub use options::{
-    DEFAULT_HOSTNAME, Entitlement, Ignored, MainContext, NamedContext, NoCache, PlanOptions, Scope,
+    DEFAULT_HOSTNAME, Entitlement, IgnoreEffect, IgnorePattern, Ignored, MainContext, NamedContext,
+    NoCache, PlanOptions, Scope,
 };
 pub use outline::{Outline, OutlineArg, OutlineNeed};
 pub use planner::{Planned, base_images, plan};

@@ -155,24 +155,71 @@ pub enum NamedContext {
     Target(String),
 }
 
-/// Says what `.dockerignore` does to a path; the path is relative, without `./`; `.` is the context itself.
+/// What `.dockerignore` leaves out of the build context.
 #[derive(Clone)]
-pub struct Ignored(Arc<dyn Fn(&str) -> bool + Send + Sync>);
+pub struct Ignored {
+    patterns: Vec<IgnorePattern>,
+    is_ignored: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// A line of `.dockerignore`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnorePattern {
+    /// The pattern, cleaned, without `!`.
+    pub text: String,
+    /// What becomes of what it matches.
+    pub effect: IgnoreEffect,
+}
+
+impl IgnorePattern {
+    /// A pattern and its effect.
+    pub fn new(text: impl Into<String>, effect: IgnoreEffect) -> Self {
+        let text = text.into();
+        Self { text, effect }
+    }
+}
+
+/// What a line of `.dockerignore` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoreEffect {
+    /// Leaves files out.
+    Hides,
+    /// `!`: takes files in again.
+    Shows,
+}
 
 impl Ignored {
-    /// A predicate: whether the path is left out of the context.
-    pub fn new(is_ignored: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(is_ignored))
+    /// The patterns in their order, and what they come to: whether a path (relative, without `./`) is left out.
+    pub fn new(
+        patterns: Vec<IgnorePattern>,
+        is_ignored: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            patterns,
+            is_ignored: Arc::new(is_ignored),
+        }
     }
 
     /// Whether `path` is left out of the context.
     pub fn is_ignored(&self, path: &str) -> bool {
-        (self.0)(path)
+        (self.is_ignored)(path)
+    }
+
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &IgnorePattern> {
+        self.patterns.iter()
+    }
+
+    /// Whether one pattern is for everything there is.
+    pub(crate) fn hides_everything(&self) -> bool {
+        self.patterns().any(|pattern| {
+            pattern.effect == IgnoreEffect::Hides
+                && ["*", "**", "**/*"].contains(&pattern.text.as_str())
+        })
     }
 }
 
 impl fmt::Debug for Ignored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ignored(..)")
+        f.debug_tuple("Ignored").field(&self.patterns).finish()
     }
 }

@@ -60,7 +60,7 @@ pub fn plan(
     report
         .warnings
         .extend(options.syntax_warnings.iter().cloned());
-    let checks = Checks::of(dockerfile, &build_args).unwrap_or_else(|mistake| {
+    let checks = Checks::of(&dockerfile.directives, &build_args).unwrap_or_else(|mistake| {
         report.push(mistake);
         Checks::none()
     });
@@ -71,15 +71,19 @@ pub fn plan(
     for (place, target) in targets(options).iter().enumerate() {
         // All platforms share one file: the first one tells what there is to say of it.
         let warnings = report.warnings.len();
-        match build_for(dockerfile, options, &build_args, target) {
+        match build_for(dockerfile, options, &build_args, &checks, target) {
             Ok(build) => {
                 if place == 0 {
-                    report
-                        .warnings
-                        .extend(globals::lint_defaults(dockerfile, options, target));
+                    report.warnings.extend(globals::lint_defaults(
+                        dockerfile,
+                        options,
+                        target,
+                        &build_args,
+                    ));
                 }
                 source_date_epoch = epoch(&build, &mut report);
-                plan_platform(&build, &mut plan, &mut resolver, &mut report, &mut outline)?;
+                plan_platform(&build, &mut plan, &mut resolver, &mut report, &mut outline)
+                    .map_err(|error| error.with_warnings(checks.filter(report.warnings.clone())))?;
             }
             Err(mistakes) => report.errors.extend(mistakes),
         }
@@ -110,9 +114,10 @@ pub fn plan(
 /// among them. Mistakes are left for [`plan`] to report.
 pub fn base_images(dockerfile: &Dockerfile, options: &PlanOptions) -> Vec<BaseImage> {
     let build_args: BuildArgs = options.build_args.iter().cloned().collect();
+    let checks = Checks::none();
     let mut found = BTreeSet::new();
     for target in targets(options) {
-        let Ok(build) = build_for(dockerfile, options, &build_args, &target) else {
+        let Ok(build) = build_for(dockerfile, options, &build_args, &checks, &target) else {
             continue;
         };
         let graph = StageGraph::new(&build, &mut Report::default());
@@ -157,6 +162,7 @@ fn build_for<'a>(
     dockerfile: &'a Dockerfile,
     options: &'a PlanOptions,
     build_args: &'a BuildArgs,
+    checks: &'a Checks,
     target: &Platform,
 ) -> Result<Build<'a>, Vec<Diagnostic>> {
     let is_several = options.platforms.len() > 1
@@ -167,6 +173,7 @@ fn build_for<'a>(
         options,
         dockerfile,
         args: build_args,
+        checks,
         globals: Globals::evaluate(dockerfile, options, target, build_args)?,
         target: target.clone(),
         target_origin: if options.platforms.is_empty() {

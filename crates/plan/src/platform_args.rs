@@ -9,6 +9,21 @@ use crate::env::Env;
 /// Build args by name; of equal names the last given counts.
 pub(crate) type BuildArgs = HashMap<String, String>;
 
+/// Their names.
+pub(crate) const PLATFORM_ARGS: [&str; 11] = [
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDOSVERSION",
+    "BUILDARCH",
+    "BUILDVARIANT",
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETOSVERSION",
+    "TARGETARCH",
+    "TARGETVARIANT",
+    "TARGETSTAGE",
+];
+
 /// `BUILDPLATFORM`, `TARGETARCH` and the like, as a stage sees them once it declares them.
 pub(crate) fn platform_args(
     build: &Platform,
@@ -23,20 +38,20 @@ pub(crate) fn platform_args(
     };
     let (build_name, target_name) = (build.to_string(), target.to_string());
     let values = [
-        ("BUILDPLATFORM", build_name.as_str()),
-        ("BUILDOS", &build.os),
-        ("BUILDOSVERSION", &build.os_version),
-        ("BUILDARCH", &build.architecture),
-        ("BUILDVARIANT", &build.variant),
-        ("TARGETPLATFORM", &target_name),
-        ("TARGETOS", &target.os),
-        ("TARGETOSVERSION", &target.os_version),
-        ("TARGETARCH", &target.architecture),
-        ("TARGETVARIANT", &target.variant),
-        ("TARGETSTAGE", stage),
+        build_name.as_str(),
+        &build.os,
+        &build.os_version,
+        &build.architecture,
+        &build.variant,
+        &target_name,
+        &target.os,
+        &target.os_version,
+        &target.architecture,
+        &target.variant,
+        stage,
     ];
     let mut env = Env::default();
-    for (name, value) in values {
+    for (name, value) in PLATFORM_ARGS.into_iter().zip(values) {
         let value = build_args.get(name).map_or(value, String::as_str);
         env.set(name, value);
     }

@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use rbuild_dockerfile::{Diagnostic, Instruction, InstructionKind, Span, Stage, Word};
 use rbuild_image::{Platform, Reference};
 
-use from::{from_platform, report_undeclared, undeclared_help};
+use from::{from_platform, invalid_reference, report_undeclared, undeclared_help};
 pub(crate) use node::{Base, Command, Node, Role, StageIndex, Trigger, Triggers};
 
 use crate::build::Build;
@@ -40,9 +40,12 @@ impl<'a> StageGraph<'a> {
     pub(crate) fn new(build: &Build<'a>, report: &mut Report) -> Self {
         let mut graph = Self::default();
         for stage in &build.dockerfile.stages {
-            graph.lint_name(stage, report);
-            if let Err(mistake) = graph.add_stage(stage, build, report) {
-                report.push(mistake);
+            let added = report.within(stage.span, |report| {
+                graph.lint_name(stage, report);
+                let added = graph.add_stage(stage, build, report);
+                added.map_err(|mistake| report.push(mistake))
+            });
+            if added.is_err() {
                 return graph;
             }
         }
@@ -203,8 +206,7 @@ impl<'a> StageGraph<'a> {
         match text.parse::<Reference>() {
             Ok(_) => Ok(Base::Image(text.to_owned())),
             Err(reason) => {
-                let message = format!("invalid base image or stage name {text:?}: {reason}");
-                let mistake = Diagnostic::error("invalid-reference", message, span);
+                let mistake = invalid_reference(text, &reason, span);
                 let lower = text.to_lowercase();
                 Err(if self.by_name.contains_key(&lower) {
                     mistake
@@ -246,7 +248,7 @@ impl<'a> StageGraph<'a> {
             }
             match self.command(index, Cow::Borrowed(instruction), Trigger::Written, build) {
                 Ok(command) => self.nodes[index].commands.push(command),
-                Err(mistake) => report.push(mistake),
+                Err(mistake) => report.push(mistake.within(instruction.span)),
             }
         }
     }
@@ -267,7 +269,7 @@ impl<'a> StageGraph<'a> {
             });
             match command {
                 Ok(command) => commands.push(command),
-                Err(mistake) => report.push(Diagnostic { span, ..mistake }),
+                Err(mistake) => report.push(Diagnostic { span, ..mistake }.within(span)),
             }
         }
         let node = &mut self.nodes[index];

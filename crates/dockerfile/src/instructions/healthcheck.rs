@@ -44,7 +44,7 @@ pub(super) fn parse(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Optio
         }
         unknown => {
             let message = format!(
-                "unknown type \"{}\" in HEALTHCHECK (try CMD)",
+                "Unknown type \"{}\" in HEALTHCHECK (try CMD)",
                 unknown.escape_debug()
             );
             sink.push(Diagnostic::error(
@@ -78,7 +78,7 @@ fn check(statement: &Statement<'_, '_>, sink: &mut Sink) -> Option<Healthcheck> 
         statement.error(
             sink,
             "missing-argument",
-            "missing command after HEALTHCHECK CMD",
+            "Missing command after HEALTHCHECK CMD",
         );
         return None;
     }
@@ -96,7 +96,7 @@ fn nanoseconds(name: &str, word: &Word, sink: &mut Sink) -> Option<i64> {
     match duration::parse(&word.value) {
         Ok(nanoseconds) if nanoseconds == 0 || nanoseconds >= MIN_NANOSECONDS => Some(nanoseconds),
         Ok(_) => {
-            let message = format!("interval \"{name}\" cannot be less than 1ms");
+            let message = format!("Interval \"{name}\" cannot be less than 1ms");
             sink.push(Diagnostic::error("invalid-duration", message, word.span));
             None
         }

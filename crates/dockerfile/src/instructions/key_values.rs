@@ -41,7 +41,9 @@ fn legacy(keyword: Keyword, statement: &Statement<'_, '_>, sink: &mut Sink) -> O
         let message = format!("{} must have two arguments", keyword.name());
         let help = format!("write `{} {text}=value`", keyword.name());
         sink.push(
-            Diagnostic::error("missing-argument", message, statement.args_span()).with_help(help),
+            Diagnostic::error("missing-argument", message, statement.args_span())
+                .with_help(help)
+                .in_lines(),
         );
         return None;
     };
@@ -63,11 +65,12 @@ fn pair(
     let text = &statement.text()[word.clone()];
     let Some(equals) = text.find('=') else {
         let message = format!(
-            "syntax error - can't find = in \"{}\". Must be of the form: name=value",
+            "Syntax error - can't find = in \"{}\". Must be of the form: name=value",
             text.escape_debug()
         );
         let diagnostic = Diagnostic::error("missing-equals", message, statement.line.span(word));
-        sink.push(diagnostic.with_help("a value with blanks in it needs quotes"));
+        let help = "a value with blanks in it needs quotes";
+        sink.push(diagnostic.with_help(help).in_lines());
         return None;
     };
     if equals == 0 {

@@ -126,7 +126,8 @@ fn json_form(
             let span = statement.line.span(base + range.start..base + range.end);
             sink.push(
                 Diagnostic::error("json-not-strings", message, span)
-                    .with_help("put it in double quotes"),
+                    .with_help("put it in double quotes")
+                    .in_lines(),
             );
             Err(NotStrings)
         }

@@ -30,7 +30,7 @@ pub(super) fn parse(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Optio
     match keyword {
         Keyword::Onbuild => {
             sink.push(forbidden(
-                "chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned(),
+                "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned(),
             ));
             return None;
         }

@@ -2,13 +2,28 @@
 
 use std::fmt::Write as _;
 
-use rbuild_dockerfile::{KeyValues, Span};
+use rbuild_dockerfile::{KeyValueForm, KeyValues, Span};
 
 use super::{Layer, Outcome, Step};
 use crate::env;
 use crate::lint::{is_secret_name, rules};
 
 impl Step<'_, '_, '_> {
+    /// Warns of `ENV k v`.
+    fn warn_legacy(&mut self, pairs: &KeyValues) {
+        let (KeyValueForm::Legacy, [(key, value)]) = (pairs.form, pairs.pairs.as_slice()) else {
+            return;
+        };
+        let keyword = &self.command.instruction.keyword;
+        let span = keyword.span.to(value.span);
+        let mut warning = rules::legacy_key_value(&keyword.value, span);
+        if !value.value.contains([' ', '\t', '"', '\'', '\\', '`']) {
+            warning =
+                warning.with_patch(format!("{} {}={}", keyword.value, key.value, value.value));
+        }
+        self.warn(warning);
+    }
+
     /// All pairs are expanded before the first takes effect: `ENV A=1 B=$A` sees the A from before.
     pub(super) fn env(&mut self, pairs: &KeyValues) -> Outcome<()> {
         let pairs = self.pairs(pairs)?;
@@ -38,6 +53,7 @@ impl Step<'_, '_, '_> {
     }
 
     fn pairs(&mut self, pairs: &KeyValues) -> Outcome<Vec<(String, String, Span)>> {
+        self.warn_legacy(pairs);
         let expanded = pairs
             .pairs
             .iter()

@@ -30,7 +30,7 @@ impl Step<'_, '_, '_> {
                     self.warn(rules::expose_invalid_format(text, word.span));
                 }
                 if port.protocol != port.protocol.to_lowercase() {
-                    self.warn(rules::expose_proto_casing(&port.protocol, word.span));
+                    self.warn(rules::expose_proto_casing(text, word.span));
                 }
                 let protocol = port.protocol.to_lowercase();
                 exposed.extend(port.ports.map(|number| format!("{number}/{protocol}")));

@@ -9,7 +9,7 @@ use crate::go;
 impl Step<'_, '_, '_> {
     pub(super) fn healthcheck(&mut self, written: &Written) {
         let earlier = self.state().latest.healthcheck;
-        self.warn_repeated("HEALTHCHECK", earlier);
+        self.warn_repeated(earlier);
         self.state().latest.healthcheck = Some(self.origin);
         let check = from_written(written);
         self.commit(format!("HEALTHCHECK {}", printed(&check)), Layer::None);

@@ -57,7 +57,8 @@ impl<'s, 'a> Stage<'s, 'a> {
         let graph = self.graph;
         for command in &graph.nodes[self.index].commands {
             if let Err(mistake) = self.dispatch(command) {
-                self.report.push(mistake);
+                let place = self.span_of(command);
+                self.report.push(mistake.within(place));
             }
         }
         self.state
@@ -136,7 +137,8 @@ impl Step<'_, '_, '_> {
 
     fn warn(&mut self, warning: Diagnostic) {
         let span = self.place(warning.span);
-        self.stage.report.push(Diagnostic { span, ..warning });
+        let warning = Diagnostic { span, ..warning };
+        self.stage.report.push(warning.within(self.origin));
     }
 
     /// `word` with variables put in and quotes taken off.

@@ -1,9 +1,10 @@
 //! `# check=skip=A,B|all;error=true;experimental=X|all`: which lints count, for the file and for one instruction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, Span, Word};
+use rbuild_dockerfile::{Diagnostic, Directives, Severity, Span};
 
+use crate::PlanOptions;
 use crate::lint::rules;
 use crate::platform_args::BuildArgs;
 
@@ -45,8 +46,8 @@ enum Violations {
 #[derive(Debug)]
 pub(crate) struct Checks {
     file: Config,
-    /// Configs from comments, and the part of the file that each is for.
-    local: Vec<(Span, Config)>,
+    /// Configs from comments, by where the instruction that each is for begins.
+    local: BTreeMap<u32, Config>,
 }
 
 impl Checks {
@@ -54,38 +55,34 @@ impl Checks {
     pub(crate) fn none() -> Self {
         Self {
             file: Config::default(),
-            local: Vec::new(),
+            local: BTreeMap::new(),
         }
     }
 
-    /// Reads the directive, the build arg and the comments above instructions.
-    pub(crate) fn of(dockerfile: &Dockerfile, build_args: &BuildArgs) -> Result<Self, Diagnostic> {
-        let file = match (build_args.get(CHECK_ARG), &dockerfile.directives.check) {
-            (Some(text), _) => Config::parse(text).map_err(|reason| {
-                Diagnostic::error(
-                    "invalid-check",
-                    format!("{CHECK_ARG}: {reason}"),
-                    Span::default(),
-                )
-            })?,
-            (None, Some(directive)) => Config::parse(&directive.value)
-                .map_err(|reason| Diagnostic::error("invalid-check", reason, directive.span))?,
+    /// Reads the directive, the build arg and the comments above instructions. Of these comments, what is not
+    /// understood is just a comment.
+    pub(crate) fn of(directives: &Directives, build_args: &BuildArgs) -> Result<Self, Diagnostic> {
+        let file = match (build_args.get(CHECK_ARG), &directives.check) {
+            (Some(text), _) => Config::parse(text)
+                .map_err(|reason| invalid(&format!("{CHECK_ARG}: {reason}"), Span::default()))?,
+            (None, Some(directive)) => Config::parse(first_word(&directive.value))
+                .map_err(|reason| invalid(&reason, directive.span).within(directive.span))?,
             (None, None) => Config::default(),
         };
-        let mut local = Vec::new();
-        let mut note = |comments: &[Word], span| {
-            local.extend(config_of(comments).map(|config| (span, config)));
-        };
-        for instruction in &dockerfile.global_args {
-            note(&instruction.comments, instruction.span);
-        }
-        for stage in &dockerfile.stages {
-            note(&stage.comments, stage.span);
-            for instruction in &stage.instructions {
-                note(&instruction.comments, instruction.span);
-            }
-        }
-        Ok(Self { file, local })
+        let local = directives.local_checks.iter().filter_map(|check| {
+            let config = Config::parse(first_word(&check.value.value)).ok()?;
+            Some((check.instruction.start, config))
+        });
+        Ok(Self {
+            file,
+            local: local.collect(),
+        })
+    }
+
+    /// Whether a comment above the instruction at `span` turns `rule` off.
+    pub(crate) fn skips_at(&self, span: Span, rule: &str) -> bool {
+        let local = self.local.get(&span.start);
+        local.is_some_and(|config| config.skip.holds(rule))
     }
 
     /// The warnings that count, in the order of the file, each once.
@@ -123,32 +120,39 @@ impl Checks {
         if warning.severity == Severity::Error {
             return true;
         }
-        let configs = || {
-            let local = self
-                .local
-                .iter()
-                .filter(|(span, _)| {
-                    span.start <= warning.span.start && warning.span.start < span.end
-                })
-                .map(|(_, config)| config);
-            std::iter::once(&self.file).chain(local)
-        };
-        let is_skipped = configs().any(|config| config.skip.holds(warning.code));
-        let is_on = !rules::EXPERIMENTAL.contains(&warning.code)
-            || configs().any(|config| config.experimental.holds(warning.code));
-        is_on && !is_skipped
+        let is_local = !rules::WHOLE_FILE.contains(&warning.code);
+        let place = warning.instruction.unwrap_or(warning.span);
+        let local = self.local.get(&place.start).filter(|_| is_local);
+        let mut configs = std::iter::once(&self.file).chain(local);
+        if rules::EXPERIMENTAL.contains(&warning.code) {
+            configs.any(|config| config.experimental.holds(warning.code))
+        } else {
+            !configs.any(|config| config.skip.holds(warning.code))
+        }
     }
 }
 
-/// The config that comments above an instruction ask for. What is not understood is just a comment.
-fn config_of(comments: &[Word]) -> Option<Config> {
-    comments
-        .iter()
-        .filter_map(|comment| {
-            let (key, value) = comment.value.trim().split_once('=')?;
-            key.trim().eq_ignore_ascii_case("check").then_some(value)
-        })
-        .find_map(|text| Config::parse(text).ok())
+/// What BuildKit takes of a directive's value: a blank ends it.
+fn first_word(value: &str) -> &str {
+    value.split(' ').next().unwrap_or_default()
+}
+
+fn invalid(reason: &str, span: Span) -> Diagnostic {
+    let message = format!("failed to parse check options: {reason}");
+    let help = "`skip=RULE,RULE`, `error=true` and `experimental=RULE`, with `;` between them";
+    Diagnostic::error("invalid-check", message, span).with_help(help)
+}
+
+/// Those of the parser's `warnings` that count after `# check=` and the build arg that replaces it: what there is to say of
+/// a file that does not parse. ([`plan`](crate::plan()) tells those of other files.)
+pub fn syntax_warnings(
+    directives: &Directives,
+    options: &PlanOptions,
+    warnings: Vec<Diagnostic>,
+) -> Vec<Diagnostic> {
+    let build_args: BuildArgs = options.build_args.iter().cloned().collect();
+    Checks::of(directives, &build_args)
+        .map_or_else(|_| Vec::new(), |checks| checks.filter(warnings))
 }
 
 impl Config {
@@ -194,7 +198,7 @@ fn violations(value: &str, part: &str) -> Result<Violations, String> {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(Violations::Fail),
         "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(Violations::Warn),
         _ => Err(format!(
-            "invalid check option {part:?}: error is true or false"
+            "failed to parse check option {part:?}: strconv.ParseBool: parsing {value:?}: invalid syntax"
         )),
     }
 }

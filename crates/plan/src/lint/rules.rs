@@ -5,6 +5,18 @@ use rbuild_dockerfile::{Diagnostic, Span};
 /// Rules that are off unless `experimental=` names them.
 pub(crate) const EXPERIMENTAL: [&str; 1] = ["InvalidDefinitionDescription"];
 
+/// Rules that only the file's own directive turns off, not a comment above the instruction: they look at more than it.
+/// (Of several instructions, the last one's comment decides: see `warn_repeated`.)
+pub(crate) const WHOLE_FILE: [&str; 7] = [
+    "ConsistentInstructionCasing",
+    "DuplicateStageName",
+    "InvalidBaseImagePlatform",
+    "InvalidDefaultArgInFrom",
+    "MultipleInstructionsDisallowed",
+    "NoEmptyContinuation",
+    "ReservedStageName",
+];
+
 fn meant(suggestion: Option<&str>, sigil: &str) -> String {
     suggestion.map_or_else(String::new, |name| {
         format!(" (did you mean {sigil}{name}?)")
@@ -93,9 +105,16 @@ pub(crate) fn secret_in_arg_or_env(instruction: &str, name: &str, span: Span) ->
     Diagnostic::warning("SecretsUsedInArgOrEnv", message, span)
 }
 
-pub(crate) fn expose_proto_casing(protocol: &str, span: Span) -> Diagnostic {
-    let message =
-        format!("Defined protocol '{protocol}' in EXPOSE instruction should be lowercase");
+/// `keyword` as it is written.
+pub(crate) fn legacy_key_value(keyword: &str, span: Span) -> Diagnostic {
+    let message = format!(
+        "\"{keyword} key=value\" should be used instead of legacy \"{keyword} key value\" format"
+    );
+    Diagnostic::warning("LegacyKeyValueFormat", message, span)
+}
+
+pub(crate) fn expose_proto_casing(port: &str, span: Span) -> Diagnostic {
+    let message = format!("Defined protocol '{port}' in EXPOSE instruction should be lowercase");
     Diagnostic::warning("ExposeProtoCasing", message, span)
 }
 

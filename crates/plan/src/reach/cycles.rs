@@ -15,7 +15,8 @@ impl StageGraph<'_> {
                     "circular dependency detected on stage: {}",
                     self.nodes[index].label
                 );
-                report.push(Diagnostic::error("circular-dependency", message, span));
+                let mistake = Diagnostic::error("circular-dependency", message, span);
+                report.push(mistake.within(span));
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! FROM's words: what they expand to, and what there is to say of them.
 
 use rbuild_dockerfile::{Diagnostic, Expanded, Severity, Span, Stage, Word};
-use rbuild_image::Platform;
+use rbuild_image::{ImageError, Platform};
 
 use crate::build::Build;
 use crate::lint::rules;
@@ -26,15 +26,32 @@ pub(super) fn from_platform(
         let message = format!("empty platform value from expression {}", written.value);
         return Err(fail(message));
     }
-    let platform: Platform = expanded.text.parse().map_err(|reason| {
+    let platform: Platform = expanded.text.parse().map_err(|_| {
+        let reason = platform_reason(&expanded.text);
         fail(format!(
-            "failed to parse platform {}: {reason}",
+            "failed to parse platform {}: {reason}: invalid argument",
             written.value
         ))
     })?;
     let platform = platform.normalized();
     lint_platform(written, &expanded, &platform, stage, build, report);
     Ok((platform, expanded.used))
+}
+
+/// Why `text` is no platform, in the words that people know.
+fn platform_reason(text: &str) -> String {
+    let is_component = |part: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        !part.is_empty() && part.chars().all(allowed)
+    };
+    let parts: Vec<&str> = text.split('/').collect();
+    match parts.iter().find(|part| !is_component(part)) {
+        Some(part) => format!(
+            "{part:?} is an invalid component of {text:?}: platform specifier component must match \"^[A-Za-z0-9_.-]+$\""
+        ),
+        None if parts.len() == 1 => format!("{text:?}: unknown operating system or architecture"),
+        None => format!("{text:?}: cannot parse platform specifier"),
+    }
 }
 
 fn lint_platform(
@@ -95,5 +112,26 @@ pub(super) fn undeclared_help(
     match suggestion {
         Some(name) => mistake.with_help(format!("did you mean {name}?")),
         None => mistake,
+    }
+}
+
+/// What is no name of an image, in the words of those who wrote the grammar; ours are the help.
+pub(super) fn invalid_reference(text: &str, reason: &ImageError, span: Span) -> Diagnostic {
+    let name = text.split(['@', ':']).next().unwrap_or_default();
+    let path = if name.contains('/') {
+        name.to_owned()
+    } else {
+        format!("library/{name}")
+    };
+    let detail = if path.chars().any(|c| c.is_ascii_uppercase()) {
+        format!(": repository name ({path}) must be lowercase")
+    } else {
+        String::new()
+    };
+    let message = format!("failed to parse stage name {text:?}: invalid reference format{detail}");
+    let mistake = Diagnostic::error("invalid-reference", message, span);
+    match reason {
+        ImageError::Reference { reason, .. } => mistake.with_help(*reason),
+        _ => mistake,
     }
 }

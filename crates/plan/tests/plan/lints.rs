@@ -1,7 +1,7 @@
 //! Lints: what they find, and how the file turns them off.
 
 use rbuild_dockerfile::{Source, parse};
-use rbuild_plan::{Ignored, PlanError, PlanOptions, Scope};
+use rbuild_plan::{IgnoreEffect, IgnorePattern, Ignored, PlanError, PlanOptions, Scope};
 use rstest::rstest;
 
 use crate::common::{Shelf, args, lints, planned, planned_with, try_plan};
@@ -65,7 +65,7 @@ use crate::common::{Shelf, args, lints, planned, planned_with, try_plan};
 #[case(
     "FROM debian\nEXPOSE 80/TCP\n",
     "ExposeProtoCasing",
-    "Defined protocol 'TCP' in EXPOSE instruction should be lowercase"
+    "Defined protocol '80/TCP' in EXPOSE instruction should be lowercase"
 )]
 #[case(
     "FROM debian\nEXPOSE 127.0.0.1:80:80\n",
@@ -162,7 +162,7 @@ fn warnings_of_the_parser_are_filtered_with_ours() {
     let parsed = parse(&source);
     let dockerfile = parsed.dockerfile.expect("it parses");
     let mut syntax_warnings = parsed.diagnostics;
-    syntax_warnings.extend(rbuild_dockerfile::lint(&source, &dockerfile));
+    syntax_warnings.extend(rbuild_dockerfile::lint(&dockerfile));
     let options = PlanOptions {
         syntax_warnings,
         ..PlanOptions::default()
@@ -190,7 +190,10 @@ fn all_stages_are_looked_at_when_checking() {
 #[test]
 fn a_copy_of_an_ignored_file_is_warned_of() {
     let options = PlanOptions {
-        ignored: Some(Ignored::new(|path| path == "secret.txt")),
+        ignored: Some(Ignored::new(
+            vec![IgnorePattern::new("secret.txt", IgnoreEffect::Hides)],
+            |path| path == "secret.txt",
+        )),
         ..PlanOptions::default()
     };
     let planned = planned_with(

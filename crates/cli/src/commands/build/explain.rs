@@ -30,16 +30,16 @@ pub(super) fn mistakes(source: &Source, errors: &[Diagnostic]) -> anyhow::Error 
     .into()
 }
 
+/// What is wrong, in the words that people search for, then what to do and where.
 fn sentence(source: &Source, diagnostic: &Diagnostic) -> String {
-    let help = diagnostic
-        .help
-        .as_ref()
-        .map_or_else(String::new, |help| format!(" ({help})"));
-    format!(
-        "{}: {}{help}",
-        position(source, diagnostic.span),
-        diagnostic.message
-    )
+    let mut text = diagnostic.headline(source);
+    if let (None, Some(help)) = (diagnostic.suggestion(), &diagnostic.help) {
+        let _ = write!(text, " ({help})");
+    }
+    if diagnostic.span != Span::default() {
+        let _ = write!(text, " at {}", position(source, diagnostic.span));
+    }
+    text
 }
 
 /// Why there is no plan.
@@ -58,6 +58,7 @@ pub(super) fn plan(error: PlanError, source: &Source) -> anyhow::Error {
             span,
             suggestion,
             source: cause,
+            ..
         } => {
             let mut message = format!(
                 "failed to solve: {}: failed to resolve image {reference} for {platform}: {}",

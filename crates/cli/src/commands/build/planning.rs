@@ -2,8 +2,10 @@
 
 use rbuild_dockerfile::{Severity, lint, parse};
 use rbuild_plan::{
-    Ignored, Images, Plan, PlanOptions, Planned, ResolveError, ResolvedImage, Scope, base_images,
+    IgnoreEffect, IgnorePattern, Ignored, Images, Plan, PlanError, PlanOptions, Planned,
+    ResolveError, ResolvedImage, Scope, base_images, syntax_warnings,
 };
+use rbuild_source::IgnoreRules;
 
 use super::contexts::Inputs;
 use super::explain;
@@ -20,21 +22,23 @@ pub(super) fn plan(
     steps: &InternalSteps,
 ) -> anyhow::Result<Planned> {
     let parsed = parse(&inputs.source);
+    let mut options = options(app, request, inputs);
     let Some(dockerfile) = parsed.dockerfile else {
-        let errors = parsed
+        let (errors, warnings) = parsed
             .diagnostics
             .into_iter()
-            .filter(|d| d.severity == Severity::Error);
-        return Err(explain::mistakes(
+            .partition(|found| found.severity == Severity::Error);
+        let diagnostics: Vec<_> = std::iter::once::<Vec<_>>(errors)
+            .chain([syntax_warnings(&parsed.directives, &options, warnings)])
+            .flatten()
+            .collect();
+        return Err(explain::plan(
+            PlanError::Mistakes { diagnostics },
             &inputs.source,
-            &errors.collect::<Vec<_>>(),
         ));
     };
-    let mut options = options(app, request, inputs);
     options.syntax_warnings = parsed.diagnostics;
-    options
-        .syntax_warnings
-        .extend(lint(&inputs.source, &dockerfile));
+    options.syntax_warnings.extend(lint(&dockerfile));
     let images = BaseImages {
         store: app.store()?,
         registry: app.registry(),
@@ -50,9 +54,7 @@ pub(super) fn plan(
 }
 
 fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
-    let ignored = inputs
-        .ignore_rules()
-        .map(|rules| Ignored::new(move |path: &str| rules.ignores(path.as_bytes())));
+    let ignored = inputs.ignore_rules().map(ignored);
     PlanOptions {
         target: request.target.clone(),
         scope: match (request.action, &request.target) {
@@ -74,6 +76,21 @@ fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
         ignored,
         ..PlanOptions::default()
     }
+}
+
+/// What the rules come to, for those who only look at paths.
+fn ignored(rules: IgnoreRules) -> Ignored {
+    let patterns = rules.patterns().map(|(text, is_exception)| {
+        let effect = if is_exception {
+            IgnoreEffect::Shows
+        } else {
+            IgnoreEffect::Hides
+        };
+        IgnorePattern::new(String::from_utf8_lossy(text), effect)
+    });
+    Ignored::new(patterns.collect(), move |path: &str| {
+        rules.ignores(path.as_bytes())
+    })
 }
 
 type Answer = Result<std::sync::Arc<ResolvedImage>, ResolveError>;

@@ -6,7 +6,7 @@ use rbuild_image::Digest;
 use super::{Actions, Shared, Verb};
 use crate::dispatch::{Outcome, Step};
 use crate::git_url::{GitUrl, parse_git_url};
-use crate::lint::rules;
+use crate::lint::{hidden_source, rules};
 use crate::{
     CopyAction, FileAction, GitDirectory, HttpSource, MainContext, Mode, Operation, Owner, Parents,
     Unpack, VertexId, Wildcard, paths,
@@ -188,17 +188,12 @@ impl Step<'_, '_, '_> {
         let Some(ignored) = &self.stage.build.options.ignored else {
             return;
         };
-        let clean = paths::clamp(text);
-        let relative = match clean.trim_start_matches('/') {
-            "" => ".",
-            relative => relative,
-        };
-        if ignored.is_ignored(relative) {
+        if let Some(source) = hidden_source(text, ignored) {
             let verb = match shared.verb {
                 Verb::Copy => "Copy",
                 Verb::Add => "Add",
             };
-            let warning = rules::copy_ignored_file(verb, relative, word.span);
+            let warning = rules::copy_ignored_file(verb, &source, word.span);
             self.warn(warning);
         }
     }
