@@ -185,13 +185,11 @@ pub enum Healthcheck {
     },
 }
 
-/// ONBUILD: the payload is parsed now for its errors, and again as text when it fires.
+/// ONBUILD: the payload is parsed when it fires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Onbuild {
     /// The payload's text, as it goes into the image config.
     pub expression: String,
-    /// The payload.
-    pub instruction: Box<Instruction>,
 }
 
 /// RUN.

@@ -314,7 +314,7 @@ fn stage(statement: &Statement<'_, '_>, from: From, comments: Vec<Word>, span: S
 }
 
 /// Puts an instruction together.
-pub(crate) fn instruction(
+fn instruction(
     statement: &Statement<'_, '_>,
     kind: InstructionKind,
     comments: Vec<Word>,
@@ -336,10 +336,7 @@ fn suggested(statement: &Statement<'_, '_>) -> Option<Keyword> {
 }
 
 /// The error for a keyword that does not exist.
-pub(crate) fn unknown_instruction(
-    statement: &Statement<'_, '_>,
-    previous: Option<Span>,
-) -> Diagnostic {
+fn unknown_instruction(statement: &Statement<'_, '_>, previous: Option<Span>) -> Diagnostic {
     let keyword = statement.word(statement.keyword.clone());
     let message = format!("unknown instruction: {}", keyword.value);
     let unknown = Diagnostic::error("unknown-instruction", message, keyword.span);

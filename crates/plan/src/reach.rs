@@ -320,7 +320,7 @@ impl<'a> StageGraph<'a> {
         let plain = words::expand(&from.value, build.escape, &Env::default())
             .is_ok_and(|expanded| expanded.text == from.value);
         if !plain {
-            let message = "variable expansion is not supported for --from";
+            let message = "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround";
             return Err(
                 Diagnostic::error("expanded-from", message, from.span).with_help(
                     "define a stage with FROM, which can use a global ARG, and name that stage",

@@ -5,10 +5,10 @@ use crate::flags::Flags;
 use crate::keyword::Keyword;
 use crate::sink::Sink;
 use crate::statement::Statement;
-use crate::{Diagnostic, Onbuild, heredoc, parser};
+use crate::{Diagnostic, Onbuild, Pass, heredoc};
 
-/// Parses ONBUILD and its payload. (BuildKit looks at the payload's flags and arguments when it fires; here its
-/// mistakes are told to the one who makes them.)
+/// Parses ONBUILD. What the payload's words mean is looked at when it fires, as its image may be built by another builder
+/// than the one that uses it: here it only has to be readable, and of a kind that can fire.
 pub(super) fn parse(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Option<Onbuild> {
     Flags::parse(statement, NO_FLAGS, sink);
     if statement.args.is_empty() {
@@ -23,18 +23,15 @@ pub(super) fn parse(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Optio
             payload.line.span(payload.keyword.clone()),
         )
     };
-    let Some(keyword) = Keyword::find(payload.keyword_text()) else {
-        sink.push(parser::unknown_instruction(&payload, None));
-        return None;
-    };
+    let keyword = Keyword::find(payload.keyword_text());
     match keyword {
-        Keyword::Onbuild => {
+        Some(Keyword::Onbuild) => {
             sink.push(forbidden(
                 "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned(),
             ));
             return None;
         }
-        Keyword::From | Keyword::Maintainer => {
+        Some(keyword @ (Keyword::From | Keyword::Maintainer)) => {
             sink.push(forbidden(format!(
                 "{} isn't allowed as an ONBUILD trigger",
                 keyword.name()
@@ -45,16 +42,16 @@ pub(super) fn parse(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Optio
     }
 
     let expression = heredoc::reassemble(trigger_text(statement), &statement.heredocs);
-    payload.heredocs = std::mem::take(&mut statement.heredocs);
-    let end = payload.heredocs.last().map(|last| last.body.span);
-    let kind = super::parse(keyword, &mut payload, sink)?;
-    let line = payload.line.span(payload.range.clone());
-    let span = end.map_or(line, |end| line.to(end));
-    let instruction = parser::instruction(&payload, kind, Vec::new(), span);
-    Some(Onbuild {
-        expression,
-        instruction: Box::new(instruction),
-    })
+    if let Some(keyword) = keyword {
+        payload.heredocs = std::mem::take(&mut statement.heredocs);
+        let mut found = Sink::default();
+        super::parse(keyword, &mut payload, &mut found);
+        let unreadable = found.into_diagnostics().into_iter();
+        for mistake in unreadable.filter(|mistake| mistake.pass == Pass::Lines) {
+            sink.push(mistake);
+        }
+    }
+    Some(Onbuild { expression })
 }
 
 /// Everything behind the keyword, the blanks at the line's end included.

@@ -31,14 +31,14 @@ pub(super) fn parse(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Optio
     let network = flags.value_or_empty("network");
     check(
         network.as_ref(),
-        "network mode",
+        |mode| format!("invalid network mode {mode}"),
         &["default", "none", "host"],
         sink,
     );
     let security = flags.value_or_empty("security");
     check(
         security.as_ref(),
-        "security mode",
+        |mode| format!("security {mode} is not valid"),
         &["sandbox", "insecure"],
         sink,
     );
@@ -55,11 +55,16 @@ pub(super) fn parse(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Optio
     })
 }
 
-fn check(word: Option<&Word>, what: &str, modes: &'static [&'static str], sink: &mut Sink) {
+fn check(
+    word: Option<&Word>,
+    refusal: impl Fn(&str) -> String,
+    modes: &'static [&'static str],
+    sink: &mut Sink,
+) {
     let Some(word) = word.filter(|word| !modes.contains(&word.value.as_str())) else {
         return;
     };
-    let message = format!("{what} \"{}\" is not supported", word.value.escape_debug());
+    let message = refusal(&format!("{:?}", word.value));
     let diagnostic = Diagnostic::error("invalid-mode", message, word.span);
     sink.push(match suggest(&word.value, modes.iter().copied()) {
         Some(meant) => diagnostic

@@ -32,14 +32,6 @@ const ADD_FLAGS: Known = &[
 pub(super) fn copy(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Option<Copy> {
     let mut flags = Flags::parse(statement, COPY_FLAGS, sink);
     let from = flags.value("from");
-    if let Some(from) = from.as_ref().filter(|from| has_variable(&from.value)) {
-        let message = "'from' doesn't support variable expansion, define alias stage instead";
-        let help = format!(
-            "put `FROM {} AS name` with the variable above, and `--from=name` here",
-            from.value
-        );
-        sink.push(Diagnostic::error("expanded-from", message, from.span).with_help(help));
-    }
     let parents = flags.bool("parents");
     let transfer = transfer("COPY", flags, statement, sink)?;
     Some(Copy {
@@ -62,11 +54,6 @@ pub(super) fn add(statement: &mut Statement<'_, '_>, sink: &mut Sink) -> Option<
         keep_git_dir,
         unpack,
     })
-}
-
-/// `$` with something behind it.
-fn has_variable(text: &str) -> bool {
-    text.trim_end_matches('$').contains('$') || text.contains("$$")
 }
 
 fn transfer(

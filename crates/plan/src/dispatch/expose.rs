@@ -65,11 +65,11 @@ fn parse(text: &str) -> Result<Port, String> {
     let address = fields.next().unwrap_or_default();
     let (container, protocol) = container.split_once('/').unwrap_or((container, ""));
     if container.is_empty() {
-        return Err(format!("no port specified: {text}"));
+        return Err(format!("invalid port: {text:?}: no port specified"));
     }
     let protocol = if protocol.is_empty() { "tcp" } else { protocol };
     if !["tcp", "udp", "sctp"].contains(&protocol.to_lowercase().as_str()) {
-        return Err(format!("invalid proto: {protocol}"));
+        return Err(format!("invalid port: {text:?}: invalid proto: {protocol}"));
     }
     let bare = address
         .strip_prefix('[')
@@ -111,8 +111,9 @@ fn check_host_range(
 /// `80` or `80-82`.
 fn range(text: &str) -> Option<RangeInclusive<u16>> {
     let number = |digits: &str| {
-        let is_plain = digits.bytes().all(|digit| digit.is_ascii_digit());
-        is_plain.then(|| digits.parse::<u16>().ok()).flatten()
+        let unsigned = digits.strip_prefix('+').unwrap_or(digits);
+        let is_plain = unsigned.bytes().all(|digit| digit.is_ascii_digit());
+        is_plain.then(|| unsigned.parse::<u16>().ok()).flatten()
     };
     let (first, last) = match text.split_once('-') {
         Some((first, last)) => (number(first)?, number(last)?),
@@ -133,6 +134,8 @@ mod tests {
             ("127.0.0.1:80:81", 81, 81),
             ("[2001:4860:0:2001::68]::333", 333, 333),
             ("::1:80:80", 80, 80),
+            ("+80", 80, 80),
+            ("80-80/UDP", 80, 80),
             ("::::80", 80, 80),
             ("1234-1235:3333-3334/tcp", 3333, 3334),
         ] {
@@ -150,6 +153,9 @@ mod tests {
             "a",
             "70000",
             "80-",
+            "1-2-3",
+            "-1",
+            "8 0",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -367,23 +367,39 @@ fn upper_keyword(text: &str) -> String {
     }
 }
 
-/// `--chown=` and `USER`: numbers as they are (the group of a lone number is that number), names for later.
-fn owner(text: &str) -> Owner {
+/// `--chown=` and `USER`: numbers as they are (the group of a lone number is that number), root is 0 whatever the image
+/// says, other names for later.
+fn owner(text: &str) -> Result<Owner, String> {
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, (!group.is_empty()).then_some(group)),
         None => (text, None),
     };
-    let uid = if user.is_empty() {
-        Some(0)
-    } else {
-        user.parse().ok()
+    let uid = match user {
+        "" => Ok(Some(0)),
+        user => id(user),
     };
+    let uid = uid?;
     let gid = match group {
-        Some(group) => group.parse().ok(),
+        Some(group) => id(group)?,
         None => uid,
     };
-    match (uid, gid) {
+    Ok(match (uid, gid) {
         (Some(uid), Some(gid)) => Owner::Ids { uid, gid },
         _ => Owner::Named(text.to_owned()),
+    })
+}
+
+/// The number that `text` is, or that everybody knows for it.
+fn id(text: &str) -> Result<Option<u32>, String> {
+    match text.parse() {
+        Ok(UNCHANGED) => Err(format!(
+            "invalid owner {text}: the largest ID is {}",
+            UNCHANGED - 1
+        )),
+        Ok(id) => Ok(Some(id)),
+        Err(_) => Ok((text == "root").then_some(0)),
     }
 }
+
+/// What `chown` takes for "leave it as it is".
+const UNCHANGED: u32 = u32::MAX;

@@ -118,11 +118,18 @@ impl Step<'_, '_, '_> {
             ),
             _ => None,
         };
+        let chown = match &transfer.chown {
+            Some(word) if !chown_text.is_empty() => Some(
+                owner(&chown_text)
+                    .map_err(|reason| self.mistake("invalid-owner", reason, word.span))?,
+            ),
+            _ => None,
+        };
         let destination = self.expand(&transfer.destination)?;
         Ok(Shared {
             verb,
             destination,
-            chown: (!chown_text.is_empty()).then(|| owner(&chown_text)),
+            chown,
             chown_text,
             chmod,
             chmod_text,

@@ -25,14 +25,14 @@ impl Step<'_, '_, '_> {
         let layer = if cwd == "/" {
             Layer::None
         } else {
-            self.make_directory(&cwd);
+            self.make_directory(&cwd, word)?;
             Layer::Made
         };
         self.commit(format!("WORKDIR {cwd}"), layer);
         Ok(())
     }
 
-    fn make_directory(&mut self, path: &str) {
+    fn make_directory(&mut self, path: &str, word: &Word) -> Outcome<()> {
         let title = self.title();
         let name = self.step_name(&title);
         let base = self.layers();
@@ -40,7 +40,7 @@ impl Step<'_, '_, '_> {
         let owner = if user.is_empty() {
             Owner::Ids { uid: 0, gid: 0 }
         } else {
-            owner(user)
+            owner(user).map_err(|reason| self.mistake("invalid-owner", reason, word.span))?
         };
         let operation = Operation::File(FileOperation {
             base: base.map(|_| Input(0)),
@@ -54,5 +54,6 @@ impl Step<'_, '_, '_> {
         let inputs: Vec<_> = base.into_iter().collect();
         let id = self.stage.plan.add(vertex, &inputs);
         self.state().tree = Tree::Layers(id);
+        Ok(())
     }
 }

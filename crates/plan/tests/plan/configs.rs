@@ -149,7 +149,7 @@ fn exposed_ports_are_sorted_split_and_counted_out() {
     );
     assert_eq!(
         mistake("FROM debian\nEXPOSE 80/icmp\n"),
-        "invalid proto: icmp"
+        "invalid port: \"80/icmp\": invalid proto: icmp"
     );
 }
 
