@@ -6,6 +6,7 @@ use rbuild_dockerfile::{Diagnostic, Dockerfile, InstructionKind, Span};
 
 use crate::PlanOptions;
 use crate::build::Build;
+use crate::near;
 use crate::platform_args::is_proxy;
 use crate::report::Report;
 
@@ -27,8 +28,20 @@ pub(crate) fn epoch(build: &Build<'_>, report: &mut Report) -> Option<i64> {
     seconds
 }
 
-/// Build args that no ARG declares and that mean nothing by themselves.
-pub(crate) fn unused_build_args(dockerfile: &Dockerfile, options: &PlanOptions) -> Vec<String> {
+/// A build arg that no ARG declares and that means nothing by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusedBuildArg {
+    /// Its name.
+    pub name: String,
+    /// The ARG that was probably meant.
+    pub suggestion: Option<String>,
+}
+
+/// The build args that come to nothing.
+pub(crate) fn unused_build_args(
+    dockerfile: &Dockerfile,
+    options: &PlanOptions,
+) -> Vec<UnusedBuildArg> {
     let mut declared = BTreeSet::new();
     let stages = dockerfile
         .stages
@@ -54,11 +67,11 @@ pub(crate) fn unused_build_args(dockerfile: &Dockerfile, options: &PlanOptions) 
             .contains(&name)
             || name == "SOURCE_DATE_EPOCH"
     };
-    let names: BTreeSet<&String> = options
-        .build_args
-        .iter()
-        .map(|(name, _)| name)
-        .filter(|name| !is_known(name))
-        .collect();
-    names.into_iter().cloned().collect()
+    let given = options.build_args.iter().map(|(name, _)| name);
+    let unknown: BTreeSet<&String> = given.filter(|name| !is_known(name)).collect();
+    let unused = unknown.into_iter().map(|name| UnusedBuildArg {
+        name: name.clone(),
+        suggestion: near::nearest(name, declared.iter().copied()).map(str::to_owned),
+    });
+    unused.collect()
 }

@@ -54,7 +54,7 @@ impl Globals {
                         uses = expanded.used;
                     }
                     Err(reason) => {
-                        let mistake = words::mistake(&reason, default.span);
+                        let mistake = words::mistake(&reason, &default.value, default.span);
                         mistakes.push(mistake.within(instruction.span));
                     }
                 }

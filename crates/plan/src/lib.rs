@@ -73,6 +73,6 @@ pub use options::{
     NoCache, PlanOptions, Scope,
 };
 pub use outline::{Outline, OutlineArg, OutlineNeed};
-pub use planner::{Planned, base_images, plan};
+pub use planner::{Planned, UnusedBuildArg, base_images, plan};
 pub use policy::{PolicyError, PolicySource, SourcePolicies};
 pub use targets::{Target, targets};

@@ -13,6 +13,7 @@ use rbuild_image::Platform;
 use crate::bases::{self, Resolver};
 use crate::build::{Build, Prefix, TargetOrigin};
 use crate::dispatch::{self, Stage};
+pub use crate::given::UnusedBuildArg;
 use crate::given::{epoch, unused_build_args};
 use crate::globals::{self, Globals};
 use crate::lint::Checks;
@@ -33,7 +34,7 @@ pub struct Planned {
     /// Lints that count after `# check=`, the parser's among them, in the order of the file.
     pub warnings: Vec<Diagnostic>,
     /// Build args that nothing declares.
-    pub unused_build_args: Vec<String>,
+    pub unused_build_args: Vec<UnusedBuildArg>,
     /// `SOURCE_DATE_EPOCH`, in seconds, if it is given.
     pub source_date_epoch: Option<i64>,
     /// What the target asks of whoever builds it, on the first platform.

@@ -127,7 +127,7 @@ impl<'a> StageGraph<'a> {
     ) -> Result<(), Diagnostic> {
         let base = &stage.from.base;
         let expanded = words::expand(&base.value, build.escape, &build.globals.env)
-            .map_err(|reason| words::mistake(&reason, base.span))?;
+            .map_err(|reason| words::mistake(&reason, &base.value, base.span))?;
         report_undeclared(build, &expanded.undefined, base.span, report);
         if expanded.text.is_empty() {
             let message = format!("base name ({}) should not be blank", base.value);

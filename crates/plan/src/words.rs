@@ -30,10 +30,15 @@ fn is_plain(text: &str, escape: Escape) -> bool {
     !text.bytes().any(is_special)
 }
 
-/// The diagnostic for a word that cannot be expanded.
-pub(crate) fn mistake(reason: &ExpandError, span: Span) -> Diagnostic {
-    Diagnostic::error("expansion", reason.to_string(), span)
+/// The diagnostic for `text` that cannot be expanded.
+pub(crate) fn mistake(reason: &ExpandError, text: &str, span: Span) -> Diagnostic {
+    let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
+    let message = format!("failed to process {shown:?}: {reason}");
+    Diagnostic::error("expansion", message, span)
 }
+
+/// So much of a text is shown in a message.
+const MAX_SHOWN_CHARS: usize = 1000;
 
 /// An ONBUILD's instruction. Its own spans point into the trigger's text, so mistakes stand at `span`.
 pub(crate) fn trigger(expression: &str, span: Span) -> Result<Instruction, Diagnostic> {

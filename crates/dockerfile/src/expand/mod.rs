@@ -6,6 +6,7 @@
 mod glob;
 mod lexer;
 mod split;
+mod substitution;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;

@@ -22,7 +22,7 @@ impl Step<'_, '_, '_> {
                 self.stage.build.escape,
                 &self.stage.state.env,
             )
-            .map_err(|reason| words::mistake(&reason, self.place(word.span)))?;
+            .map_err(|reason| words::mistake(&reason, &word.value, self.place(word.span)))?;
             for text in &expanded.words {
                 let port = parse(text)
                     .map_err(|reason| self.mistake("invalid-port", reason, word.span))?;

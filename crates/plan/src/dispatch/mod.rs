@@ -148,7 +148,7 @@ impl Step<'_, '_, '_> {
 
     fn expand_text(&mut self, text: &str, span: Span) -> Outcome<String> {
         let expanded = words::expand(text, self.stage.build.escape, &self.stage.state.env)
-            .map_err(|reason| words::mistake(&reason, self.place(span)))?;
+            .map_err(|reason| words::mistake(&reason, text, self.place(span)))?;
         self.warn_undefined(&expanded.undefined, span);
         Ok(expanded.text)
     }

@@ -189,7 +189,9 @@ impl Step<'_, '_, '_> {
             Expansion::Expanded => {
                 let body = &heredoc.body;
                 let expanded = rbuild_dockerfile::expand_raw(&body.value, &self.stage.state.env)
-                    .map_err(|reason| words::mistake(&reason, self.place(body.span)))?;
+                    .map_err(|reason| {
+                        words::mistake(&reason, &body.value, self.place(body.span))
+                    })?;
                 self.warn_undefined(&expanded.undefined, body.span);
                 expanded.text
             }

@@ -16,7 +16,7 @@ pub(super) fn from_platform(
     report: &mut Report,
 ) -> Result<(Platform, Vec<String>), Diagnostic> {
     let expanded = words::expand(&written.value, build.escape, &build.globals.env)
-        .map_err(|reason| words::mistake(&reason, written.span))?;
+        .map_err(|reason| words::mistake(&reason, &written.value, written.span))?;
     report_undeclared(build, &expanded.undefined, written.span, report);
     let fail = |message: String| {
         let mistake = Diagnostic::error("invalid-platform", message, written.span);

@@ -1,9 +1,9 @@
 //! What instructions do to the image's config.
 
-use rbuild_plan::PlanOptions;
+use rbuild_plan::{FileAction, Owner, PlanOptions};
 use serde_json::json;
 
-use crate::common::{Shelf, config, history, mistake, planned, planned_with, try_plan};
+use crate::common::{Shelf, actions, config, history, mistake, planned, planned_with, try_plan};
 
 fn plan_on(edit: impl FnOnce(&mut rbuild_image::ImageConfig), text: &str) -> rbuild_plan::Planned {
     let mut shelf = Shelf::standard();
@@ -233,5 +233,16 @@ fn an_env_of_the_base_is_replaced_in_its_place() {
     assert_eq!(
         config(&planned).config.env.as_deref(),
         Some(["PATH=/x:/bin".to_owned(), "A=1".to_owned()].as_slice())
+    );
+}
+
+#[test]
+fn root_needs_no_look_up_and_the_largest_number_is_no_owner() {
+    let planned = planned("FROM scratch\nCOPY --chown=root:root a /\nCOPY --chown=root b /\n");
+    let is_root = |action: &&FileAction| matches!(action, FileAction::Copy(copy) if copy.owner == Owner::Ids { uid: 0, gid: 0 });
+    assert!(actions(&planned.plan).iter().all(is_root));
+    assert_eq!(
+        mistake("FROM scratch\nCOPY --chown=0:4294967295 a /\n"),
+        "invalid owner 4294967295: the largest ID is 4294967294"
     );
 }

@@ -388,15 +388,3 @@ fn workdir_root_makes_nothing() {
     assert!(files(&planned.plan).is_empty());
     assert_eq!(history(&planned), ["- WORKDIR /"]);
 }
-
-#[test]
-fn root_needs_no_look_up_and_the_largest_number_is_no_owner() {
-    let planned = planned("FROM scratch\nCOPY --chown=root:root a /\nCOPY --chown=root b /\n");
-    let is_root =
-        |action: &&FileAction| matches!(action, FileAction::Copy(copy) if copy.owner == ROOT);
-    assert!(actions(&planned.plan).iter().all(is_root));
-    assert_eq!(
-        mistake("FROM scratch\nCOPY --chown=0:4294967295 a /\n"),
-        "invalid owner 4294967295: the largest ID is 4294967294"
-    );
-}

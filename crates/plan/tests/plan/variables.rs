@@ -226,7 +226,12 @@ fn build_args_that_nothing_declares_are_told() {
         ("BUILDKIT_SYNTAX", "x"),
     ]);
     let planned = planned_with("FROM debian\nARG GOOD\n", &options);
-    assert_eq!(planned.unused_build_args, ["TYPO"]);
+    let names: Vec<_> = planned
+        .unused_build_args
+        .iter()
+        .map(|arg| arg.name.as_str())
+        .collect();
+    assert_eq!(names, ["TYPO"]);
 }
 
 #[test]
@@ -243,4 +248,13 @@ fn the_epoch_is_a_number() {
         &Shelf::standard(),
     );
     assert!(error.is_err());
+}
+
+#[test]
+fn a_build_arg_that_is_almost_declared_is_told_what_was_meant() {
+    let planned = planned_with("FROM debian\nARG VERSION=1\n", &args(&[("VERSOIN", "2")]));
+    let [unused] = planned.unused_build_args.as_slice() else {
+        panic!("{:?}", planned.unused_build_args)
+    };
+    assert_eq!(unused.suggestion.as_deref(), Some("VERSION"));
 }

@@ -128,8 +128,12 @@ pub(super) fn announce_warnings(reporter: &Reporter, source: &Source, planned: &
         );
         reporter.send(EventKind::Warning { message });
     }
-    for name in &planned.unused_build_args {
-        let message = format!("--build-arg {name}: no ARG of the Dockerfile declares it");
+    for unused in &planned.unused_build_args {
+        let name = &unused.name;
+        let mut message = format!("--build-arg {name}: no ARG of the Dockerfile declares it");
+        if let Some(meant) = &unused.suggestion {
+            let _ = write!(message, " (did you mean {meant}?)");
+        }
         reporter.send(EventKind::Warning { message });
     }
 }
