@@ -1,5 +1,7 @@
 //! What one platform's build works with throughout.
 
+use std::cell::Cell;
+
 use rbuild_dockerfile::{Dockerfile, Escape};
 use rbuild_image::Platform;
 
@@ -15,6 +17,8 @@ pub(crate) struct Build<'a> {
     pub(crate) dockerfile: &'a Dockerfile,
     pub(crate) args: &'a BuildArgs,
     pub(crate) checks: &'a Checks,
+    /// Bytes that variables have added so far.
+    pub(crate) growth: Cell<usize>,
     pub(crate) globals: Globals,
     /// The platform that is built for.
     pub(crate) target: Platform,

@@ -5,6 +5,7 @@
 //!                     more) → instructions of what the target needs, in the order of the file → output
 //! ```
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, InstructionKind, Source};
@@ -175,6 +176,7 @@ fn build_for<'a>(
         dockerfile,
         args: build_args,
         checks,
+        growth: Cell::new(0),
         globals: Globals::evaluate(dockerfile, options, target, build_args)?,
         target: target.clone(),
         target_origin: if options.platforms.is_empty() {

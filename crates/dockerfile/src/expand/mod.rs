@@ -21,7 +21,7 @@ pub(crate) use split::SplitWord;
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// What an expansion may add to its text: `ENV A=$A$A$A…` must not grow without end.
-pub(crate) const MAX_GROWTH_BYTES: usize = 16 << 20;
+pub(crate) const MAX_GROWTH_BYTES: usize = 1 << 20;
 
 /// Longest pattern of `${name#pattern}` and its like, in characters.
 pub(crate) const MAX_PATTERN_CHARS: usize = 4096;

@@ -6,12 +6,14 @@ mod env;
 mod expose;
 mod healthcheck;
 mod metadata;
+mod naming;
 mod owner;
 mod run;
 mod stopsignal;
 mod transfer;
 mod workdir;
 
+use naming::{platform_label, upper_keyword};
 use owner::owner;
 use rbuild_dockerfile::{Diagnostic, InstructionKind, Span, Word};
 use rbuild_image::Platform;
@@ -46,6 +48,15 @@ pub(crate) struct Stage<'s, 'a> {
     pub(crate) state: StageState,
 }
 
+/// After so many mistakes planning ends: nobody reads more.
+const MAX_ERRORS: usize = 200;
+
+/// After so many warnings, undefined variables are told without what was probably meant: to look for it takes time.
+const MAX_SUGGESTIONS: usize = 100;
+
+/// What variables may add to a file in all: `ENV A=$A$A` on each of its lines must not fill the memory.
+const MAX_GROWTH_BYTES: usize = 64 << 20;
+
 /// Whether an instruction makes a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layer {
@@ -61,6 +72,9 @@ impl<'s, 'a> Stage<'s, 'a> {
             if let Err(mistake) = self.dispatch(command) {
                 let place = self.span_of(command);
                 self.report.push(mistake.within(place));
+            }
+            if self.report.errors.len() >= MAX_ERRORS {
+                break;
             }
         }
         self.state
@@ -152,7 +166,22 @@ impl Step<'_, '_, '_> {
         let expanded = words::expand(text, self.stage.build.escape, &self.stage.state.env)
             .map_err(|reason| words::mistake(&reason, text, self.place(span)))?;
         self.warn_undefined(&expanded.undefined, span);
+        self.spend(expanded.text.len().saturating_sub(text.len()), span)?;
         Ok(expanded.text)
+    }
+
+    /// Counts what variables have added to the file.
+    fn spend(&self, bytes: usize, span: Span) -> Outcome<()> {
+        let spent = self.stage.build.growth.get() + bytes;
+        self.stage.build.growth.set(spent);
+        if spent <= MAX_GROWTH_BYTES {
+            return Ok(());
+        }
+        let message = format!(
+            "variables make the file grow by more than {} MiB",
+            MAX_GROWTH_BYTES >> 20
+        );
+        Err(self.mistake("expansion", message, span))
     }
 
     pub(crate) fn warn_undefined(&mut self, names: &[String], span: Span) {
@@ -161,7 +190,11 @@ impl Step<'_, '_, '_> {
             if state.declares(name) || platform_args::NEVER_ENV.contains(&name.as_str()) {
                 continue;
             }
-            let suggestion = near::nearest(name, state.env.names()).map(str::to_owned);
+            let suggestion = if self.stage.report.warnings.len() < MAX_SUGGESTIONS {
+                near::nearest(name, state.env.names()).map(str::to_owned)
+            } else {
+                None
+            };
             let warning = rules::undefined_var(name, suggestion.as_deref(), span);
             self.warn(warning);
         }
@@ -324,47 +357,4 @@ pub(crate) fn layer_of_directory(
 /// Whether a node's instructions are taken in.
 pub(crate) fn has_instructions(node: &Node<'_>) -> bool {
     node.role == Role::Stage
-}
-
-/// `linux/amd64->arm64` in a stage that runs on one platform and compiles for another.
-fn platform_label(state: &StageState) -> String {
-    let own = &state.platform;
-    let env = &state.env;
-    let target = match env.get("TARGETPLATFORM").and_then(|text| text.parse().ok()) {
-        Some(target) => Some(target),
-        None => ["TARGETOS", "TARGETARCH", "TARGETVARIANT"]
-            .iter()
-            .any(|name| env.get(name).is_some())
-            .then(|| Platform {
-                os: env.get("TARGETOS").unwrap_or(&own.os).to_owned(),
-                architecture: env
-                    .get("TARGETARCH")
-                    .unwrap_or(&own.architecture)
-                    .to_owned(),
-                variant: env.get("TARGETVARIANT").unwrap_or_default().to_owned(),
-                os_version: String::new(),
-            }),
-    };
-    let Some(target) = target.map(|target: Platform| target.normalized()) else {
-        return own.to_string();
-    };
-    if target.os != own.os {
-        return format!("{own}->{target}");
-    }
-    if target.architecture == own.architecture {
-        return own.to_string();
-    }
-    let variant = if target.variant.is_empty() {
-        String::new()
-    } else {
-        format!("/{}", target.variant)
-    };
-    format!("{own}->{}{variant}", target.architecture)
-}
-
-fn upper_keyword(text: &str) -> String {
-    match text.split_once(' ') {
-        Some((keyword, rest)) => format!("{} {rest}", keyword.to_uppercase()),
-        None => text.to_uppercase(),
-    }
 }

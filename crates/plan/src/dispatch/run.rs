@@ -210,7 +210,7 @@ impl Step<'_, '_, '_> {
                 env.get(name)
             }
         });
-        let title = super::upper_keyword(&title) + summary;
+        let title = super::naming::upper_keyword(&title) + summary;
         self.step_name(&title)
     }
 

@@ -1,5 +1,6 @@
 //! What the plan promises, by topic: each test is named after a promise.
 
+mod bounds;
 mod checks;
 mod common;
 mod configs;
