@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use rbuild_image::{
     Descriptor, DiffId, Digest, ImageConfig, LayerId, Platform, canonical_json, media_type,
 };
+use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageOutput, Operation, Plan, ResolvedImage};
 use rbuild_store::Store;
 use serde::Serialize;
@@ -24,6 +25,8 @@ pub struct BuiltImage {
     pub config: ImageConfig,
     /// Its layers, bottom first.
     pub layers: Vec<BuiltLayer>,
+    /// What its manifest says of the times in new layers.
+    pub note: TimesNote,
 }
 
 /// A layer of a [`BuiltImage`].
@@ -33,17 +36,42 @@ pub struct BuiltLayer {
     pub id: LayerId,
     /// The digest of its tar.
     pub diff_id: DiffId,
+    /// The times that its files have in that tar.
+    pub times: FileTimes,
     /// For a layer of a base image: that image, and the layer's blob there.
     pub base: Option<(Arc<ResolvedImage>, Descriptor)>,
 }
 
-/// Who the image's new history entries and its creation are dated by.
+/// What dates an image and its files. Seconds are those since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dating {
-    /// The layers' own times.
-    Layers,
-    /// `SOURCE_DATE_EPOCH`: all that is new has this time, in seconds after 1970.
-    Clamped(i64),
+pub struct Dating {
+    /// `SOURCE_DATE_EPOCH`: when all that is new was created; absent: when the layers were made.
+    pub created: Option<i64>,
+    /// Nothing that is new was created later.
+    pub latest: Option<i64>,
+    /// The times of the files of new layers.
+    pub files: FileTimes,
+    /// What the manifest says of these layers, as `rewrite-timestamp=true` has it.
+    pub note: TimesNote,
+}
+
+impl Dating {
+    /// Everything is as old as it is.
+    pub const NONE: Self = Self {
+        created: None,
+        latest: None,
+        files: FileTimes::Own,
+        note: TimesNote::None,
+    };
+}
+
+/// Whether a manifest tells that the times of a layer's files were changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimesNote {
+    /// It does not.
+    None,
+    /// It has an annotation with this time.
+    Annotation(i64),
 }
 
 /// Puts together the image of `output`, whose layers are `layers`, bottom first.
@@ -57,44 +85,80 @@ pub fn assemble(
     let bases = base_layers(plan);
     let times = layers
         .iter()
-        .map(|id| layer_time(store, id, dating))
+        .map(|id| layer_time(store, id, &dating))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let layers = layers
         .iter()
-        .map(|id| built_layer(store, id, &bases))
+        .map(|id| built_layer(store, id, dating.files, &bases))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let mut config = output.config.clone();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
-    let base_time = match dating {
-        Dating::Layers => BaseTime::Inherited,
-        Dating::Clamped(epoch) => BaseTime::Replaced(rfc3339(from_epoch(epoch))),
+    let base_time = match dating.created {
+        None => BaseTime::Inherited,
+        Some(_) => BaseTime::Replaced(rfc3339(dating.date(SystemTime::UNIX_EPOCH))),
     };
     history::complete(&mut config.history, output.base_history, &times, base_time);
     config.created = config
         .history
         .iter()
         .rev()
-        .find_map(|entry| entry.created.clone());
+        .find_map(|entry| entry.created.clone())
+        .map(|created| dating.bound(created));
     Ok(BuiltImage {
         platform: output.platform.clone(),
         config,
         layers,
+        note: dating.note,
     })
+}
+
+impl Dating {
+    /// When something was created that was made at `made`.
+    fn date(&self, made: SystemTime) -> SystemTime {
+        let created = self.created.map_or(made, from_epoch);
+        match self.latest {
+            Some(latest) => created.min(from_epoch(latest)),
+            None => created,
+        }
+    }
+
+    /// `created`, which may be a base image's, or what nothing is later than.
+    fn bound(&self, created: String) -> String {
+        let Some(latest) = self.created.into_iter().chain(self.latest).min() else {
+            return created;
+        };
+        let is_later = created
+            .parse::<Timestamp>()
+            .is_ok_and(|created| SystemTime::from(created) > from_epoch(latest));
+        if is_later {
+            rfc3339(from_epoch(latest))
+        } else {
+            created
+        }
+    }
 }
 
 fn built_layer(
     store: &Store,
     id: &LayerId,
+    files: FileTimes,
     bases: &HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>,
 ) -> Result<BuiltLayer, ExportError> {
-    let (id, diff_id) = match id {
+    let (id, diff_id, times) = match id {
         // A layer of a base image that was built here is in the store under the name of its contents.
-        LayerId::Pulled(diff_id) => (store.layer_by_diff_id(diff_id)?.unwrap_or(*id), *diff_id),
-        LayerId::Made(_) => (*id, store.diff_id(id)?.ok_or(ExportError::Layer(*id))?.0),
+        LayerId::Pulled(diff_id) => {
+            let (id, times) = store.layer_tar(diff_id)?.unwrap_or((*id, FileTimes::Own));
+            (id, *diff_id, times)
+        }
+        LayerId::Made(_) => {
+            let known = store.diff_id(id, files)?.ok_or(ExportError::Layer(*id))?;
+            (*id, known.0, files)
+        }
     };
     Ok(BuiltLayer {
         id,
         diff_id,
+        times,
         base: bases.get(&diff_id).cloned(),
     })
 }
@@ -113,17 +177,22 @@ fn base_layers(plan: &Plan) -> HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>
 }
 
 /// The time of a layer that this build made; a base image's layers are dated by its own history.
-fn layer_time(store: &Store, id: &LayerId, dating: Dating) -> Result<Option<String>, ExportError> {
-    let time = match (id, dating) {
-        (LayerId::Pulled(_), _) => None,
-        (LayerId::Made(_), Dating::Layers) => store.layer_created(id)?,
-        (LayerId::Made(_), Dating::Clamped(epoch)) => Some(from_epoch(epoch)),
+fn layer_time(store: &Store, id: &LayerId, dating: &Dating) -> Result<Option<String>, ExportError> {
+    let time = match id {
+        LayerId::Pulled(_) => None,
+        LayerId::Made(_) => store.layer_created(id)?,
     };
-    Ok(time.map(rfc3339))
+    Ok(time.map(|made| rfc3339(dating.date(made))))
 }
 
 fn from_epoch(seconds: i64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds.max(0) as u64)
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    let time = if seconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    };
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// `2026-08-20T10:00:00.123Z`

@@ -18,7 +18,7 @@ use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_registry::Client;
 use rbuild_store::Store;
 
-use crate::assemble::{BuiltImage, BuiltLayer};
+use crate::assemble::{BuiltImage, BuiltLayer, TimesNote};
 use crate::error::ExportError;
 
 /// How the layers that we made are to travel.
@@ -71,7 +71,13 @@ impl Blobs<'_> {
         image
             .layers
             .par_iter()
-            .map(|layer| self.prepare_layer(layer, form))
+            .map(|layer| {
+                let descriptor = self.prepare_layer(layer, form)?;
+                Ok(match (image.note, &layer.base) {
+                    (TimesNote::Annotation(epoch), None) => annotated(descriptor, epoch),
+                    _ => descriptor,
+                })
+            })
             .collect()
     }
 
@@ -98,7 +104,7 @@ impl Blobs<'_> {
 
     /// The descriptor of the uncompressed tar: its digest is the diffID, so nothing has to be written.
     fn plain_tar(&self, layer: &BuiltLayer) -> Result<Descriptor, ExportError> {
-        let Some((_, size)) = self.store.diff_id(&layer.id)? else {
+        let Some((_, size)) = self.store.diff_id(&layer.id, layer.times)? else {
             return Err(ExportError::Layer(layer.id));
         };
         Ok(Descriptor::new(
@@ -157,9 +163,10 @@ impl Blobs<'_> {
             io::copy(&mut tar, &mut sink).map_err(ExportError::Archive)?;
             return Ok(());
         }
-        let layer = self.store.layer(id)?.ok_or(ExportError::Layer(*id))?;
-        let directory = layer.open_diff()?;
-        Ok(write_tar(directory.as_fd(), layer.index()?.as_ref(), sink)?)
+        let files = self.store.layer(id)?.ok_or(ExportError::Layer(*id))?;
+        let directory = files.open_diff()?;
+        let index = files.dated_index(layer.times)?;
+        Ok(write_tar(directory.as_fd(), &index, sink)?)
     }
 
     /// The bytes of a layer's blob: from the store, from where its image came, or written now from its files.
@@ -211,6 +218,15 @@ impl Blobs<'_> {
 /// layer travels in the form of the others.
 fn is_unwritten(layer: &BuiltLayer, descriptor: &Descriptor) -> Result<bool, ImageError> {
     Ok(matches!(layer.id, LayerId::Made(_)) && digest_of(descriptor)? == layer.diff_id.0)
+}
+
+/// `descriptor`, telling that no file in it is later than `epoch`, as `BuildKit` tells it.
+fn annotated(mut descriptor: Descriptor, epoch: i64) -> Descriptor {
+    const REWRITTEN: &str = "buildkit/rewritten-timestamp";
+    let mut annotations = descriptor.annotations().clone().unwrap_or_default();
+    annotations.insert(REWRITTEN.to_owned(), epoch.to_string());
+    descriptor.set_annotations(Some(annotations));
+    descriptor
 }
 
 /// `descriptor` under OCI's name for its media type: our manifests are OCI's, whatever the base image's were.

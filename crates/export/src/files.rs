@@ -8,7 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rbuild_image::LayerId;
-use rbuild_layer::{Attributes, ContentIndex, EntryKind, FileContent, TreeWriter, write_tar};
+use rbuild_layer::{
+    Attributes, ContentIndex, EntryKind, FileContent, FileTimes, TreeWriter, write_tar,
+};
 use rbuild_store::Store;
 use rbuild_sys::{OverlayFlavor, mount_overlay};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -24,7 +26,7 @@ struct MergedFiles {
 }
 
 impl MergedFiles {
-    fn open(store: &Store, image: &BuiltImage) -> Result<Self, ExportError> {
+    fn open(store: &Store, image: &BuiltImage, times: FileTimes) -> Result<Self, ExportError> {
         let find = |id: &LayerId| store.layer(id)?.ok_or(ExportError::Layer(*id));
         let layers = image
             .layers
@@ -39,37 +41,39 @@ impl MergedFiles {
         let lowers: Vec<PathBuf> = layers.iter().rev().map(|layer| layer.diff_path()).collect();
         Ok(Self {
             root: mount_overlay(&lowers, None, OverlayFlavor::detect())?,
-            index: ContentIndex::merge(&bottom_first),
+            index: ContentIndex::merge(&bottom_first).dated(times, None),
         })
     }
 }
 
-/// Writes the files of `image` as a tar stream.
+/// Writes the files of `image`, dated so, as a tar stream.
 pub fn write_files_tar(
     store: &Store,
     image: &BuiltImage,
+    times: FileTimes,
     sink: impl Write,
 ) -> Result<(), ExportError> {
     if image.layers.is_empty() {
         let empty = fs::File::open("/").map_err(ExportError::file("open", "/"))?;
         return Ok(write_tar(empty.as_fd(), &ContentIndex::default(), sink)?);
     }
-    let files = MergedFiles::open(store, image)?;
+    let files = MergedFiles::open(store, image, times)?;
     Ok(write_tar(files.root.as_fd(), &files.index, sink)?)
 }
 
-/// Copies the files of `image` into `destination`, over what is there; they belong to the caller. Device nodes are left
+/// Copies the files of `image`, dated so, into `destination`, over what is there; they belong to the caller. Device nodes are left
 /// out. Everything is written beside first, so a failure on the way leaves the destination as it was.
 pub fn write_files(
     store: &Store,
     image: &BuiltImage,
+    times: FileTimes,
     destination: &Path,
 ) -> Result<(), ExportError> {
     fs::create_dir_all(destination).map_err(ExportError::file("create", destination))?;
     if image.layers.is_empty() {
         return Ok(());
     }
-    let files = MergedFiles::open(store, image)?;
+    let files = MergedFiles::open(store, image, times)?;
     let staging = Staging::new(destination)?;
     let index = write_tree(&files, staging.open()?)?;
     move_over(&index, &staging.open()?, &open_directory(destination)?)

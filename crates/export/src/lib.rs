@@ -21,7 +21,7 @@ mod layout;
 mod local_store;
 mod push;
 
-pub use assemble::{BuiltImage, BuiltLayer, Dating, Document, assemble};
+pub use assemble::{BuiltImage, BuiltLayer, Dating, Document, TimesNote, assemble};
 pub use blobs::{BaseForm, Blobs, LayerForm};
 pub use engine::load;
 pub use error::ExportError;

@@ -6,9 +6,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use rbuild_export::{BuiltImage, BuiltLayer, write_files};
+use rbuild_export::{BuiltImage, BuiltLayer, TimesNote, write_files};
 use rbuild_image::{DiffId, Digest, ImageConfig, LayerId, Platform};
-use rbuild_layer::{OverlayFlavor, index_upper};
+use rbuild_layer::{FileTimes, OverlayFlavor, index_upper};
 use rbuild_store::{RootAttributes, Store};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -26,8 +26,10 @@ fn image(store: &Store, fill: impl FnOnce(&Path) -> std::io::Result<()>) -> Resu
         layers: vec![BuiltLayer {
             id,
             diff_id: DiffId(Digest::sha256_of(b"")),
+            times: FileTimes::Own,
             base: None,
         }],
+        note: TimesNote::None,
     })
 }
 
@@ -49,7 +51,7 @@ fn files_are_written_over_those_of_the_last_build() -> Result {
     fs::write(out.join("bin/app"), "old")?;
     fs::write(out.join("bin/mine"), "kept")?;
     for _ in 0..2 {
-        write_files(&store, &image, &out)?;
+        write_files(&store, &image, FileTimes::Own, &out)?;
         assert_eq!(fs::read_to_string(out.join("bin/app"))?, "new");
         assert_eq!(fs::read_to_string(out.join("bin/mine"))?, "kept");
         assert_eq!(fs::read_link(out.join("bin/link"))?, Path::new("app"));
@@ -70,7 +72,25 @@ fn a_link_in_the_destination_is_not_followed() -> Result {
     fs::create_dir_all(&out)?;
     fs::create_dir_all(&outside)?;
     symlink(&outside, out.join("bin"))?;
-    assert!(write_files(&store, &image, &out).is_err());
+    assert!(write_files(&store, &image, FileTimes::Own, &out).is_err());
     assert_eq!(fs::read_dir(&outside)?.count(), 0);
+    Ok(())
+}
+
+#[test]
+fn under_an_epoch_all_files_have_its_time() -> Result {
+    const EPOCH: i64 = 1_700_000_000;
+    let room = tempfile::tempdir()?;
+    let store = Store::open(&room.path().join("store"))?;
+    let image = image(&store, sample)?;
+    let out = room.path().join("out");
+    write_files(&store, &image, FileTimes::Fixed(EPOCH), &out)?;
+    for name in ["bin", "bin/app", "bin/link"] {
+        assert_eq!(
+            fs::symlink_metadata(out.join(name))?.mtime(),
+            EPOCH,
+            "{name}"
+        );
+    }
     Ok(())
 }

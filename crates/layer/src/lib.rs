@@ -51,10 +51,10 @@ pub use compress::{
 pub use error::{LayerError, Result};
 pub use extract::{Extracted, extract};
 pub use hash::hash_file;
-pub use index::ContentIndex;
 pub use index::entry::{Entry, EntryKind, Mtime, Opacity};
 pub use index::identity::{AttributeMask, Counted};
 pub use index::path::compare_paths;
+pub use index::{ContentIndex, FileTimes};
 pub use rbuild_sys::OverlayFlavor;
 pub use tar::write::{tar_digest, write_tar};
 pub use tree_writer::{Attributes, FileContent, TreeWriter};

@@ -2,7 +2,9 @@
 
 mod support;
 
-use rbuild_layer::{AttributeMask, ContentIndex, Counted, Entry, EntryKind, LayerError, Mtime};
+use rbuild_layer::{
+    AttributeMask, ContentIndex, Counted, Entry, EntryKind, FileTimes, LayerError, Mtime,
+};
 use support::{Test, directory, entry, file, hardlink, layer, opaque, paths};
 
 fn sample() -> ContentIndex {
@@ -278,19 +280,27 @@ fn a_hard_link_outlives_its_first_name() {
 }
 
 #[test]
-fn clamping_changes_late_times_only() {
-    let mut early = file("a", "");
-    early.mtime.seconds = 10;
-    let mut late = file("b", "");
-    late.mtime.seconds = 30;
-    let clamped = layer([early, late]).clamp_times(Mtime {
-        seconds: 20,
+fn a_layer_that_is_dated_anew_keeps_no_time_of_its_making() {
+    let at = |seconds| Mtime {
+        seconds,
         nanoseconds: 0,
-    });
-    let seconds: Vec<i64> = clamped
-        .entries()
-        .iter()
-        .map(|entry| entry.mtime.seconds)
-        .collect();
-    assert_eq!(seconds, [10, 20]);
+    };
+    let mut early = file("a", "");
+    early.mtime = at(10);
+    let mut made = file("b", "");
+    made.mtime = at(20);
+    let mut late = file("c", "");
+    late.mtime = at(50);
+    let index = layer([early, made, late]);
+    let seconds = |times, made_since| -> Vec<i64> {
+        let dated = index.dated(times, made_since);
+        assert_eq!(dated.content_id(), index.content_id());
+        let entries = dated.entries().iter();
+        entries.map(|entry| entry.mtime.seconds).collect()
+    };
+    assert_eq!(seconds(FileTimes::Own, None), [10, 20, 50]);
+    assert_eq!(seconds(FileTimes::Fixed(30), None), [30, 30, 30]);
+    assert_eq!(seconds(FileTimes::Bounded(30), None), [10, 20, 30]);
+    // The step ran at 20, so a clean build under this epoch would have made `b` after it.
+    assert_eq!(seconds(FileTimes::Bounded(30), Some(at(20))), [10, 30, 30]);
 }

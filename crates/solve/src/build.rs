@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use rbuild_layer::FileTimes;
 use rbuild_plan::ContextSource;
 use rbuild_progress::Reporter;
 use rbuild_registry::Client;
@@ -40,8 +41,9 @@ pub struct Build {
     pub jobs: NonZeroUsize,
     /// The time that new files without a time of their own get.
     pub now: SystemTime,
-    /// `SOURCE_DATE_EPOCH`: no file of a new layer is younger than this many seconds after 1970.
-    pub source_date_epoch: Option<i64>,
+    /// How the outputs date the files of new layers: the layers' diffIDs are computed for each of these. No step's key
+    /// and no layer depends on it.
+    pub file_times: Vec<FileTimes>,
     /// Where events go.
     pub reporter: Reporter,
     /// How it is stopped.

@@ -3,6 +3,7 @@
 //! The next step waits for a layer's contents, not for its digest; only the image's config needs that.
 
 use std::collections::HashSet;
+use std::os::fd::AsFd as _;
 use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -72,16 +73,16 @@ impl<'a> DiffIds<'a> {
 
     fn digest(&self, id: &LayerId) -> Result<(), StepError> {
         let store = &self.build.store;
-        if store.diff_id(id)?.is_some() {
-            return Ok(());
+        for &times in &self.build.file_times {
+            if store.diff_id(id, times)?.is_some() {
+                continue;
+            }
+            let layer = store.layer(id)?.ok_or(StepError::LostLayer(*id))?;
+            let directory = layer.open_diff()?;
+            let index = layer.dated_index(times)?;
+            let (diff_id, size) = tar_digest(directory.as_fd(), &index)?;
+            store.set_diff_id(id, times, &diff_id, size)?;
         }
-        let layer = store.layer(id)?.ok_or(StepError::LostLayer(*id))?;
-        let directory = layer.open_diff()?;
-        let (diff_id, size) = tar_digest(
-            std::os::fd::AsFd::as_fd(&directory),
-            layer.index()?.as_ref(),
-        )?;
-        store.set_diff_id(id, &diff_id, size)?;
         Ok(())
     }
 }

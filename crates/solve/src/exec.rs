@@ -108,8 +108,7 @@ impl ExecStep<'_> {
 
     fn preimage(&self, base: &Stack, contents: &[MountContent]) -> Preimage {
         let platform = &self.step.vertex.platform;
-        let preimage = exec_preimage(self.exec, platform, base.chain(), contents);
-        self.step.dated(preimage)
+        exec_preimage(self.exec, platform, base.chain(), contents)
     }
 
     fn make(&self, base: &Stack) -> Result<LayerId, StepError> {

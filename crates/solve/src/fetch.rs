@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rbuild_image::{Compression, Descriptor, DiffId, Digest, LayerId, LayerMediaType, Reference};
-use rbuild_layer::{ContentIndex, TreeWriter, decompress, extract};
+use rbuild_layer::{ContentIndex, FileTimes, TreeWriter, decompress, extract};
 use rbuild_plan::{ImageOrigin, Operation, Plan, ResolvedImage, VertexId};
 use rbuild_progress::{EventKind, Outcome, StatusState};
 use rbuild_registry::transfer_all;
@@ -196,7 +196,7 @@ impl<'a> Fetcher<'a> {
         }
         let id = LayerId::Pulled(diff_id);
         let layer = store.commit_layer(draft, extracted.index, id)?;
-        store.set_diff_id(&id, &diff_id, extracted.size)?;
+        store.set_diff_id(&id, FileTimes::Own, &diff_id, extracted.size)?;
         let kind = origin.descriptor().media_type().to_string();
         let compression =
             LayerMediaType::parse(&kind).map_or(Compression::Gzip, |kind| kind.compression);

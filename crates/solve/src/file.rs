@@ -120,8 +120,7 @@ impl FileStep<'_> {
     }
 
     fn preimage(&self, contents: &[SourceContent]) -> Preimage {
-        let preimage = file_preimage(self.operation, self.base_chain(), contents);
-        self.step.dated(preimage)
+        file_preimage(self.operation, self.base_chain(), contents)
     }
 
     /// The tree of each copy action.

@@ -73,7 +73,6 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
             plan::GitTimes::Commit => "commit",
         },
     );
-    let preimage = step.dated(preimage);
     let keys = Keys {
         key: preimage.key(),
         preimage,
@@ -128,7 +127,6 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
     preimage.push("content", file.digest().to_string());
     preimage.push("name", &source.file_name);
     preimage.push("time", file.mtime().seconds.to_string());
-    let preimage = step.dated(preimage);
     let keys = Keys {
         key: preimage.key(),
         preimage,

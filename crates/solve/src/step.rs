@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use rbuild_cache::Preimage;
-use rbuild_image::{ContentId, LayerId};
-use rbuild_layer::{ContentIndex, Mtime};
+use rbuild_image::LayerId;
+use rbuild_layer::ContentIndex;
 use rbuild_plan::{CacheUse, Vertex, VertexId};
 use rbuild_store::{FastKey, Layer, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
 
@@ -140,33 +140,13 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// `preimage` with `SOURCE_DATE_EPOCH`, where it is set: a layer that was made without it, or with another one,
-    /// has other times and so another tar.
-    pub(crate) fn dated(&self, mut preimage: Preimage) -> Preimage {
-        if let Some(seconds) = self.build.source_date_epoch {
-            preimage.push("source date epoch", seconds.to_string());
-        }
-        preimage
-    }
-
     /// Makes `draft` a layer, or adopts the layer of the same contents that is there.
     pub(crate) fn commit(
         &self,
         draft: LayerDraft,
         index: ContentIndex,
     ) -> Result<LayerId, StepError> {
-        let (id, index) = match self.build.source_date_epoch {
-            Some(seconds) => {
-                let nanoseconds = 0;
-                let latest = Mtime {
-                    seconds,
-                    nanoseconds,
-                };
-                (dated_id(&index, seconds), index.clamp_times(latest))
-            }
-            None => (index.content_id(), index),
-        };
-        let id = LayerId::Made(id);
+        let id = LayerId::Made(index.content_id());
         let layer = self.build.store.commit_layer(draft, index, id)?;
         let mut pins = self
             .build
@@ -199,16 +179,4 @@ impl Step<'_> {
             None => Ok(RootAttributes::default()),
         }
     }
-}
-
-/// The name of a layer whose times `SOURCE_DATE_EPOCH` bounds. Contents are named without their times, so it must not
-/// be that of a layer of the same contents and any times.
-fn dated_id(index: &ContentIndex, seconds: i64) -> ContentId {
-    /// Opens the encoding; carries the version. A change loses the layers that were made under an epoch.
-    const DOMAIN: &[u8] = b"rbuild dated layer 1\n";
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(DOMAIN);
-    hasher.update(&index.content_id().0);
-    hasher.update(&seconds.to_le_bytes());
-    ContentId(hasher.finalize().into())
 }

@@ -39,13 +39,13 @@ pub(crate) enum Removal {
 /// True of a row of `layers` that nothing refers to.
 const UNNEEDED_LAYER: &str = "NOT EXISTS (SELECT 1 FROM record_layers WHERE layer = layers.id)
     AND NOT EXISTS (SELECT 1 FROM container_layers WHERE layer = layers.id)
-    AND NOT EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layers.diff_id)";
+    AND NOT EXISTS (SELECT 1 FROM layer_tars JOIN image_layers USING (diff_id) WHERE layer_tars.layer = layers.id)";
 
 /// True of a row of `blobs` that nothing refers to and that was not used since `?1`.
 const UNNEEDED_BLOB: &str = "last_used < ?1
     AND NOT EXISTS (SELECT 1 FROM image_blobs WHERE image_blobs.digest = blobs.digest)
     AND NOT EXISTS (SELECT 1 FROM layer_blobs WHERE layer_blobs.digest = blobs.digest AND (
-        EXISTS (SELECT 1 FROM layers WHERE layers.diff_id = layer_blobs.diff_id)
+        EXISTS (SELECT 1 FROM layer_tars WHERE layer_tars.diff_id = layer_blobs.diff_id)
         OR EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layer_blobs.diff_id)))";
 
 impl Store {
@@ -130,7 +130,7 @@ impl Store {
         self.db().write("forget blobs of layers that are gone", |db| {
             db.prepare_cached(
                 "DELETE FROM layer_blobs WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.digest = layer_blobs.digest)
-                 AND NOT EXISTS (SELECT 1 FROM layers WHERE layers.diff_id = layer_blobs.diff_id)
+                 AND NOT EXISTS (SELECT 1 FROM layer_tars WHERE layer_tars.diff_id = layer_blobs.diff_id)
                  AND NOT EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layer_blobs.diff_id)",
             )?
             .execute([])?;

@@ -73,6 +73,8 @@ impl RootAttributes {
 pub struct LayerDraft {
     store: Store,
     directory: PathBuf,
+    /// When it was begun, in milliseconds after 1970: what is written to it now is not older.
+    begun: i64,
     // Keeps the lease, and with it the directory, until the draft is gone.
     _lease: Arc<Lease>,
 }
@@ -114,6 +116,7 @@ impl Store {
         let draft = LayerDraft {
             store: self.clone(),
             directory,
+            begun: self.now_millis(),
             _lease: lease,
         };
         make(&draft.directory)?;
@@ -148,8 +151,8 @@ impl Store {
         if let Some(known) = self.put_in_place(&source, &directory, &id)? {
             return Ok(known);
         }
-        self.insert_layer(&id, bytes)?;
-        let layer = Layer::new(id, directory, bytes, pin);
+        self.insert_layer(&id, bytes, draft.begun)?;
+        let layer = Layer::new(id, directory, bytes, Some(draft.begun), pin);
         layer.keep_index(index);
         drop(draft); // what is left of it goes
         Ok(self.register(layer))

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
 use rbuild_image::{DiffId, Digest, LayerId};
-use rbuild_layer::ContentIndex;
+use rbuild_layer::{ContentIndex, FileTimes, Mtime};
 use rbuild_sys::OverlayFlavor;
 use rusqlite::{OptionalExtension, params};
 
@@ -34,6 +34,8 @@ pub struct Layer {
     id: LayerId,
     directory: PathBuf,
     bytes: u64,
+    /// When the step began that made it, in milliseconds after 1970.
+    begun: Option<i64>,
     index: OnceLock<Arc<ContentIndex>>,
     loading: Mutex<()>,
     /// The open, share-locked `layers/<id>`.
@@ -41,11 +43,18 @@ pub struct Layer {
 }
 
 impl Layer {
-    pub(crate) fn new(id: LayerId, directory: PathBuf, bytes: u64, pin: OwnedFd) -> Self {
+    pub(crate) fn new(
+        id: LayerId,
+        directory: PathBuf,
+        bytes: u64,
+        begun: Option<i64>,
+        pin: OwnedFd,
+    ) -> Self {
         Self {
             id,
             directory,
             bytes,
+            begun,
             index: OnceLock::new(),
             loading: Mutex::new(()),
             _pin: pin,
@@ -85,6 +94,15 @@ impl Layer {
         Ok(Arc::clone(self.index.get_or_init(|| index)))
     }
 
+    /// [`Self::index`] with other times.
+    pub fn dated_index(&self, times: FileTimes) -> Result<Arc<ContentIndex>> {
+        let index = self.index()?;
+        Ok(match times {
+            FileTimes::Own => index,
+            times => Arc::new(index.dated(times, self.begun.map(made_since))),
+        })
+    }
+
     /// Keeps an index that was just written, so that nobody reads it again.
     pub(crate) fn keep_index(&self, index: Arc<ContentIndex>) {
         let _ = self.index.set(index);
@@ -96,6 +114,36 @@ impl fmt::Debug for Layer {
         f.debug_struct("Layer")
             .field("id", &self.id)
             .finish_non_exhaustive()
+    }
+}
+
+/// The oldest time that a step can have given to a file that it made: the kernel's clock for files lags behind by a tick.
+fn made_since(begun_millis: i64) -> Mtime {
+    /// A tick of the slowest clock that kernels are built with.
+    const TICK_MILLIS: i64 = 10;
+    let millis = begun_millis - TICK_MILLIS;
+    Mtime {
+        seconds: millis.div_euclid(1000),
+        nanoseconds: millis.rem_euclid(1000) as u32 * 1_000_000,
+    }
+}
+
+/// `times` as columns.
+fn times_columns(times: FileTimes) -> (i64, i64) {
+    match times {
+        FileTimes::Own => (0, 0),
+        FileTimes::Fixed(seconds) => (1, seconds),
+        FileTimes::Bounded(seconds) => (2, seconds),
+    }
+}
+
+/// What [`times_columns`] made.
+fn times_of((kind, epoch): (i64, i64)) -> Option<FileTimes> {
+    match kind {
+        0 => Some(FileTimes::Own),
+        1 => Some(FileTimes::Fixed(epoch)),
+        2 => Some(FileTimes::Bounded(epoch)),
+        _ => None,
     }
 }
 
@@ -116,6 +164,7 @@ pub(crate) fn read_index(id: LayerId, directory: &Path) -> Result<ContentIndex> 
 /// What the row of a layer says of its files.
 struct LayerRow {
     bytes: u64,
+    begun: Option<i64>,
     boot: String,
     synced: bool,
 }
@@ -156,7 +205,7 @@ impl Store {
             self.remove_layer(id, Removal::Always)?;
             return Ok(None);
         }
-        let layer = Layer::new(*id, directory, row.bytes, pin);
+        let layer = Layer::new(*id, directory, row.bytes, row.begun, pin);
         Ok(Some(self.register(layer)))
     }
 
@@ -172,34 +221,49 @@ impl Store {
         })
     }
 
-    /// The diffID of a layer and the size of its uncompressed tar in bytes, once somebody has computed them.
-    pub fn diff_id(&self, id: &LayerId) -> Result<Option<(DiffId, u64)>> {
+    /// The diffID of a layer and the size of its uncompressed tar in bytes, its files dated as `times` says, once somebody
+    /// has computed them.
+    pub fn diff_id(&self, id: &LayerId, times: FileTimes) -> Result<Option<(DiffId, u64)>> {
+        let (kind, epoch) = times_columns(times);
         self.db().read("read a layer's diffID", |db| {
             let found = db
                 .prepare_cached(
-                    "SELECT diff_id, tar_bytes FROM layers WHERE id = ?1 AND diff_id IS NOT NULL
-                     UNION ALL SELECT diff_id, tar_bytes FROM layers WHERE diff_id = ?2 LIMIT 1",
+                    "SELECT diff_id, tar_bytes FROM layer_tars WHERE layer = ?1 AND kind = ?2 AND epoch = ?3
+                     UNION ALL SELECT diff_id, tar_bytes FROM layer_tars WHERE diff_id = ?4 LIMIT 1",
                 )?
-                .query_row(params![id.to_string(), own_diff_id(id)], |row| {
-                    Ok((DiffId(digest_column(row, 0)?), row.get::<_, i64>(1)? as u64))
-                })
+                .query_row(
+                    params![id.to_string(), kind, epoch, own_diff_id(id)],
+                    |row| Ok((DiffId(digest_column(row, 0)?), row.get::<_, i64>(1)? as u64)),
+                )
                 .optional()?;
             Ok(found)
         })
     }
 
-    /// Remembers a layer's diffID and the size of its uncompressed tar in bytes.
+    /// Remembers the diffID of a layer whose files are dated as `times` says, and the size of its uncompressed tar in bytes.
     ///
     /// Fails with [`StoreError::MissingLayer`] if the layer is not in the store.
-    pub fn set_diff_id(&self, id: &LayerId, diff_id: &DiffId, tar_bytes: u64) -> Result<()> {
+    pub fn set_diff_id(
+        &self,
+        id: &LayerId,
+        times: FileTimes,
+        diff_id: &DiffId,
+        tar_bytes: u64,
+    ) -> Result<()> {
+        let name = id.to_string();
+        let (digest, bytes) = (diff_id.0.as_bytes(), tar_bytes as i64);
         self.db().write("remember a layer's diffID", |db| {
-            let changed = db
-                .prepare_cached("UPDATE layers SET diff_id = ?2, tar_bytes = ?3 WHERE id = ?1")?
-                .execute(params![
-                    id.to_string(),
-                    diff_id.0.as_bytes(),
-                    tar_bytes as i64
-                ])?;
+            let changed = match times_columns(times) {
+                (0, _) => db
+                    .prepare_cached("UPDATE layers SET diff_id = ?2, tar_bytes = ?3 WHERE id = ?1")?
+                    .execute(params![name, digest, bytes])?,
+                (kind, epoch) => db
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO dated_layers (layer, kind, epoch, diff_id, tar_bytes)
+                         SELECT id, ?2, ?3, ?4, ?5 FROM layers WHERE id = ?1",
+                    )?
+                    .execute(params![name, kind, epoch, digest, bytes])?,
+            };
             if changed == 0 {
                 return Err(StoreError::MissingLayer { id: *id }.into());
             }
@@ -209,15 +273,26 @@ impl Store {
 
     /// A layer in the store whose tar has this diffID, whether it was pulled or made here.
     pub fn layer_by_diff_id(&self, diff_id: &DiffId) -> Result<Option<LayerId>> {
+        Ok(self.layer_tar(diff_id)?.map(|(id, _)| id))
+    }
+
+    /// The layer in the store whose tar has this diffID when its files are dated so.
+    pub fn layer_tar(&self, diff_id: &DiffId) -> Result<Option<(LayerId, FileTimes)>> {
         let pulled = LayerId::Pulled(*diff_id);
         self.db().read("find a layer by its diffID", |db| {
-            let ids: Vec<String> = db
-                .prepare_cached("SELECT id FROM layers WHERE diff_id = ?1 OR id = ?2 ORDER BY id")?
+            let rows: Vec<(String, (i64, i64))> = db
+                .prepare_cached(
+                    "SELECT layer, kind, epoch FROM layer_tars WHERE diff_id = ?1
+                     UNION SELECT id, 0, 0 FROM layers WHERE id = ?2 ORDER BY 2, 3, 1",
+                )?
                 .query_map(params![diff_id.0.as_bytes(), pulled.to_string()], |row| {
-                    row.get(0)
+                    Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            Ok(ids.iter().find_map(|id| id.parse().ok()))
+            let mut found = rows
+                .iter()
+                .map(|(id, times)| Some((id.parse().ok()?, times_of(*times)?)));
+            Ok(found.find_map(|found| found))
         })
     }
 
@@ -233,11 +308,12 @@ impl Store {
     }
 
     /// Enters a layer whose directory is in place.
-    pub(crate) fn insert_layer(&self, id: &LayerId, bytes: u64) -> Result<()> {
+    pub(crate) fn insert_layer(&self, id: &LayerId, bytes: u64, begun: i64) -> Result<()> {
         let diff_id = own_diff_id(id);
         self.db().write("enter a layer", |db| {
             db.prepare_cached(
-                "INSERT INTO layers (id, diff_id, tar_bytes, bytes, created, boot) VALUES (?1, ?2, 0, ?3, ?4, ?5)
+                "INSERT INTO layers (id, diff_id, tar_bytes, bytes, created, boot, begun)
+                 VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6)
                  ON CONFLICT (id) DO NOTHING",
             )?
             .execute(params![
@@ -245,7 +321,8 @@ impl Store {
                 diff_id,
                 bytes as i64,
                 self.now_millis(),
-                self.boot()
+                self.boot(),
+                begun
             ])?;
             Ok(())
         })
@@ -276,12 +353,13 @@ impl Store {
     fn layer_row(&self, id: &LayerId) -> Result<Option<LayerRow>> {
         self.db().read("read a layer", |db| {
             let row = db
-                .prepare_cached("SELECT bytes, boot, synced FROM layers WHERE id = ?1")?
+                .prepare_cached("SELECT bytes, boot, synced, begun FROM layers WHERE id = ?1")?
                 .query_row([id.to_string()], |row| {
                     Ok(LayerRow {
                         bytes: row.get::<_, i64>(0)? as u64,
                         boot: row.get(1)?,
                         synced: row.get(2)?,
+                        begun: row.get(3)?,
                     })
                 })
                 .optional()?;

@@ -13,7 +13,7 @@ use crate::error::{Result, StoreError};
 
 /// The version of what is in [`TABLES`] and of the layout of directories. An older program refuses a newer
 /// root; a newer program migrates an older root when it opens it.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
 
 /// Version 1.
 const TABLES: &str = "
@@ -138,6 +138,26 @@ CREATE TABLE container_layers (
 CREATE INDEX container_layers_by_layer ON container_layers (layer);
 ";
 
+/// Version 2: a layer travels with other times than its own where `SOURCE_DATE_EPOCH` asks for that, and is another tar
+/// then. `begun` is when the step began that made it. `kind` and `epoch` are a `FileTimes`.
+const DATED_LAYERS: &str = "
+ALTER TABLE layers ADD COLUMN begun INTEGER;
+
+CREATE TABLE dated_layers (
+    layer TEXT NOT NULL REFERENCES layers (id) ON DELETE CASCADE,
+    kind INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    diff_id BLOB NOT NULL,
+    tar_bytes INTEGER NOT NULL,
+    PRIMARY KEY (layer, kind, epoch)
+) WITHOUT ROWID;
+CREATE INDEX dated_layers_by_diff_id ON dated_layers (diff_id);
+
+CREATE VIEW layer_tars AS
+    SELECT id AS layer, 0 AS kind, 0 AS epoch, diff_id, tar_bytes FROM layers WHERE diff_id IS NOT NULL
+    UNION ALL SELECT layer, kind, epoch, diff_id, tar_bytes FROM dated_layers;
+";
+
 /// Brings the database at `path` to [`SCHEMA_VERSION`]. Costs one read where it is there already.
 pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     let version = version(connection)?;
@@ -159,6 +179,9 @@ pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
 fn migrate(change: &Connection, from: i64) -> rusqlite::Result<()> {
     if from < 1 {
         change.execute_batch(TABLES)?;
+    }
+    if from < 2 {
+        change.execute_batch(DATED_LAYERS)?;
     }
     change.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

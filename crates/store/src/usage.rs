@@ -75,7 +75,7 @@ pub struct Usage {
 
 /// Layers that an image or a container needs.
 pub(crate) const NEEDED: &str =
-    "(EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layers.diff_id)
+    "(EXISTS (SELECT 1 FROM layer_tars JOIN image_layers USING (diff_id) WHERE layer_tars.layer = layers.id)
     OR EXISTS (SELECT 1 FROM container_layers WHERE container_layers.layer = layers.id))";
 
 impl Store {
@@ -112,7 +112,8 @@ impl Store {
             .collect();
         let mut items = Vec::new();
         for image in self.images()? {
-            let layers = "FROM image_layers AS own JOIN layers ON layers.diff_id = own.diff_id WHERE own.image = ?1";
+            let layers = "FROM image_layers AS own JOIN layer_tars USING (diff_id) JOIN layers ON layers.id = layer_tars.layer
+                WHERE own.image = ?1";
             let blobs = "FROM image_blobs AS own JOIN blobs ON blobs.digest = own.digest WHERE own.image = ?1";
             let also_layer = "AND EXISTS (SELECT 1 FROM image_layers AS other WHERE other.diff_id = own.diff_id AND other.image <> ?1)";
             let also_blob = "AND EXISTS (SELECT 1 FROM image_blobs AS other WHERE other.digest = own.digest AND other.image <> ?1)";
@@ -148,7 +149,7 @@ impl Store {
     fn image_total(&self, items: &[UsageItem]) -> Result<UsageTotal> {
         let layers = self.number(
             "SELECT COALESCE(SUM(bytes), 0) FROM layers
-             WHERE EXISTS (SELECT 1 FROM image_layers WHERE image_layers.diff_id = layers.diff_id)",
+             WHERE EXISTS (SELECT 1 FROM layer_tars JOIN image_layers USING (diff_id) WHERE layer_tars.layer = layers.id)",
         )?;
         let blobs = self.number(
             "SELECT COALESCE(SUM(bytes), 0) FROM blobs
@@ -156,8 +157,8 @@ impl Store {
         )?;
         let kept_layers = self.number(
             "SELECT COALESCE(SUM(bytes), 0) FROM layers
-             WHERE EXISTS (SELECT 1 FROM image_layers JOIN containers USING (image)
-                 WHERE image_layers.diff_id = layers.diff_id)",
+             WHERE EXISTS (SELECT 1 FROM image_layers JOIN containers USING (image) JOIN layer_tars USING (diff_id)
+                 WHERE layer_tars.layer = layers.id)",
         )?;
         let kept_blobs = self.number(
             "SELECT COALESCE(SUM(bytes), 0) FROM blobs

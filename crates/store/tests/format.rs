@@ -4,11 +4,12 @@ mod common;
 use std::fs;
 
 use common::{Result, room};
-use rbuild_image::Digest;
+use rbuild_image::{DiffId, Digest};
+use rbuild_layer::FileTimes;
 use rbuild_store::{CacheMountSpec, CacheSharing, Store, StoreError, cache_mount_key};
 
 #[test]
-fn the_tree_and_the_tables_are_those_of_version_1() -> Result {
+fn the_tree_and_the_tables_are_those_of_version_2() -> Result {
     let room = room()?;
     let mut names: Vec<String> = fs::read_dir(room.root())?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -38,7 +39,7 @@ fn the_tree_and_the_tables_are_those_of_version_1() -> Result {
         fs::read_to_string(room.root().join("index.json"))?,
         r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#
     );
-    assert_eq!(room.count("PRAGMA user_version")?, 1);
+    assert_eq!(room.count("PRAGMA user_version")?, 2);
     let db = rusqlite::Connection::open(room.root().join("rbuild.db"))?;
     let tables: Vec<String> = db
         .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?
@@ -47,7 +48,7 @@ fn the_tree_and_the_tables_are_those_of_version_1() -> Result {
     let digest = Digest::sha256_of(tables.join("\n").as_bytes()).to_string();
     assert_eq!(
         digest,
-        "sha256:878455fa0e33bfc7e3cec12a0d83b1e1f68e20ee677d73815ab7043f57d003a0"
+        "sha256:f032d7162f5ddd5a20c6daa1a2c55b072a8045b4dc759761113f70a0db402f05"
     );
     Ok(())
 }
@@ -66,6 +67,27 @@ fn cache_mounts_keep_their_directories() {
         cache_mount_key(&spec),
         Digest::sha256_of(b"/root/.cache\0").hex()
     );
+}
+
+#[test]
+fn a_root_of_version_1_is_taken_over_with_its_layers() -> Result {
+    let room = room()?;
+    let id = common::layer(&room.store, "file", b"content")?.id();
+    let diff_id = DiffId(Digest::sha256_of(b"its tar"));
+    room.store.set_diff_id(&id, FileTimes::Own, &diff_id, 7)?;
+    room.sql(
+        "DROP VIEW layer_tars; DROP TABLE dated_layers; ALTER TABLE layers DROP COLUMN begun; PRAGMA user_version = 1;",
+    )?;
+    let store = Store::open(room.root())?;
+    assert_eq!(store.layer_tar(&diff_id)?, Some((id, FileTimes::Own)));
+    assert!(store.layer(&id)?.is_some());
+    store.set_diff_id(
+        &id,
+        FileTimes::Fixed(1),
+        &DiffId(Digest::sha256_of(b"dated")),
+        7,
+    )?;
+    Ok(())
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Result, layer, record, room};
-use rbuild_image::{DiffId, Digest};
-use rbuild_store::{PruneOptions, RootAttributes};
+use common::{Result, dated_image, layer, record, room};
+use rbuild_image::{DiffId, Digest, LayerId};
+use rbuild_layer::FileTimes;
+use rbuild_store::{ImageOrigin, PruneOptions, RootAttributes};
 
 #[test]
 fn a_committed_layer_is_found_by_every_handle() -> Result {
@@ -37,12 +38,16 @@ fn a_layer_made_here_serves_where_its_tar_is_asked_for() -> Result {
     let room = room()?;
     let made = layer(&room.store, "file", b"content")?;
     let diff_id = DiffId(Digest::sha256_of(b"its tar"));
-    let pulled = rbuild_image::LayerId::Pulled(diff_id);
+    let pulled = LayerId::Pulled(diff_id);
     assert!(room.store.layer(&pulled)?.is_none());
-    room.store.set_diff_id(&made.id(), &diff_id, 7)?;
+    room.store
+        .set_diff_id(&made.id(), FileTimes::Own, &diff_id, 7)?;
     let found = room.store.layer(&pulled)?.expect("its tar is known");
     assert!(Arc::ptr_eq(&made, &found));
-    assert_eq!(room.store.diff_id(&pulled)?, Some((diff_id, 7)));
+    assert_eq!(
+        room.store.diff_id(&pulled, FileTimes::Own)?,
+        Some((diff_id, 7))
+    );
     Ok(())
 }
 
@@ -69,7 +74,7 @@ fn a_draft_begins_with_the_root_attributes_of_the_layer_below() -> Result {
     };
     let draft = room.store.draft(&below)?;
     let index = rbuild_layer::ContentIndex::default();
-    let id = rbuild_image::LayerId::Made(index.content_id());
+    let id = LayerId::Made(index.content_id());
     let made = room.store.commit_layer(draft, index, id)?;
     let found = RootAttributes::of(&made)?;
     assert_eq!((found.mode, found.mtime), (below.mode, below.mtime));
@@ -149,11 +154,62 @@ fn a_layer_is_found_by_its_diff_id() -> Result {
     let room = room()?;
     let id = layer(&room.store, "file", b"content")?.id();
     let diff_id = DiffId(Digest::sha256_of(b"its tar"));
-    assert_eq!(room.store.diff_id(&id)?, None);
+    assert_eq!(room.store.diff_id(&id, FileTimes::Own)?, None);
     assert_eq!(room.store.layer_by_diff_id(&diff_id)?, None);
-    room.store.set_diff_id(&id, &diff_id, 2048)?;
-    assert_eq!(room.store.diff_id(&id)?, Some((diff_id, 2048)));
+    room.store
+        .set_diff_id(&id, FileTimes::Own, &diff_id, 2048)?;
+    assert_eq!(
+        room.store.diff_id(&id, FileTimes::Own)?,
+        Some((diff_id, 2048))
+    );
     assert_eq!(room.store.layer_by_diff_id(&diff_id)?, Some(id));
+    Ok(())
+}
+
+#[test]
+fn a_layer_has_another_diff_id_for_each_dating() -> Result {
+    let room = room()?;
+    let id = layer(&room.store, "file", b"content")?.id();
+    let diff_id = |text: &[u8]| DiffId(Digest::sha256_of(text));
+    let fixed = FileTimes::Fixed(1_700_000_000);
+    let known = [
+        (FileTimes::Own, diff_id(b"own")),
+        (fixed, diff_id(b"fixed")),
+        (FileTimes::Fixed(-1), diff_id(b"before 1970")),
+        (FileTimes::Bounded(1_700_000_000), diff_id(b"bounded")),
+    ];
+    for (times, digest) in &known {
+        room.store.set_diff_id(&id, *times, digest, 2048)?;
+    }
+    for (times, digest) in known {
+        assert_eq!(room.store.diff_id(&id, times)?, Some((digest, 2048)));
+        assert_eq!(room.store.layer_tar(&digest)?, Some((id, times)));
+    }
+    let pulled = LayerId::Pulled(diff_id(b"fixed"));
+    let found = room
+        .store
+        .layer(&pulled)?
+        .ok_or("the base of another build")?;
+    assert_eq!(found.id(), id);
+    assert_eq!(
+        found.dated_index(fixed)?.entries()[0].mtime.seconds,
+        1_700_000_000
+    );
+    Ok(())
+}
+
+#[test]
+fn an_image_keeps_its_layers_whatever_their_dates() -> Result {
+    let room = room()?;
+    let id = {
+        let layer = layer(&room.store, "file", b"content")?;
+        let descriptor = dated_image(&room.store, &[&layer], FileTimes::Fixed(5), "dated")?;
+        room.store.add_image(&descriptor, &ImageOrigin::Local)?;
+        layer.id()
+    };
+    let pruned = room.store.prune(&PruneOptions::default())?;
+    assert_eq!(pruned.collected.layers, []);
+    assert!(room.store.layer(&id)?.is_some());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rbuild_image::{ImageConfig, LayerId, Platform, Reference};
+use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_progress::{EventKind, Heard, Listener, Reporter, StatusState};
 use rbuild_registry::RegistryError;
@@ -240,7 +241,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         base_layers: BaseLayers::Always,
         jobs: JOBS,
         now: app.environment.now(),
-        source_date_epoch: None,
+        file_times: vec![FileTimes::Own],
         reporter,
         cancel: cancel.clone(),
         pins: Mutex::default(),

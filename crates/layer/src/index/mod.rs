@@ -19,6 +19,17 @@ pub(crate) mod path;
 use entry::{Entry, EntryKind, Mtime};
 use path::{compare_paths, is_within, trim};
 
+/// Which times the files of a layer have when it travels. Seconds are those since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileTimes {
+    /// Their own, as on disk.
+    Own,
+    /// All this one: nothing of when and where the layer was made is left in it.
+    Fixed(i64),
+    /// None later than this. Earlier ones stay, unless they are only when the step ran.
+    Bounded(i64),
+}
+
 /// What a layer holds, or a tree of merged layers: its entries in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContentIndex {
@@ -96,14 +107,31 @@ impl ContentIndex {
             .sum()
     }
 
-    /// The same contents with no time later than `latest`, as `SOURCE_DATE_EPOCH` asks for. The content
-    /// id stays.
+    /// The same contents with the times that `times` asks for. What the step that made the layer wrote itself is not
+    /// older than `made_since`, if that is known. The content id stays.
     #[must_use]
-    pub fn clamp_times(mut self, latest: Mtime) -> Self {
-        for entry in &mut self.entries {
-            entry.mtime = entry.mtime.min(latest);
+    pub fn dated(&self, times: FileTimes, made_since: Option<Mtime>) -> Self {
+        let at = |seconds| Mtime {
+            seconds,
+            nanoseconds: 0,
+        };
+        let mut dated = self.clone();
+        let entries = dated.entries.iter_mut();
+        for entry in entries.filter(|entry| entry.kind != EntryKind::Whiteout) {
+            entry.mtime = match times {
+                FileTimes::Own => entry.mtime,
+                FileTimes::Fixed(seconds) => at(seconds),
+                FileTimes::Bounded(seconds) => {
+                    let is_own = made_since.is_some_and(|since| entry.mtime >= since);
+                    if is_own {
+                        at(seconds)
+                    } else {
+                        entry.mtime.min(at(seconds))
+                    }
+                }
+            };
         }
-        self
+        dated
     }
 
     /// Where `path` is, or where it would be.

@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rbuild_image::{Descriptor, Digest, ImageConfig, MediaType, media_type};
+use rbuild_image::{Descriptor, DiffId, Digest, ImageConfig, MediaType, media_type};
+use rbuild_layer::FileTimes;
 use rbuild_plan::{
     Access, CopyAction, ExecMount, ImageOrigin, ImageSource, Input, MountKind, Operation,
     ResolvedImage, Wildcard,
@@ -17,6 +18,10 @@ pub(crate) const ALL: &[Case] = &[
     (
         "with_an_epoch_a_used_store_gives_what_a_clean_one_gives",
         epochs,
+    ),
+    (
+        "a_bounded_epoch_keeps_older_times_and_hides_when_the_step_ran",
+        bounded_epochs,
     ),
     ("two_builds_at_once_share_each_step", two_at_once),
     (
@@ -122,28 +127,70 @@ fn missing_path() -> Result {
     Ok(())
 }
 
+/// The diffIDs of a file that is copied and of one that a command makes.
+fn dated(lab: &Lab, times: FileTimes) -> Result<(usize, Vec<DiffId>)> {
+    let mut steps = Steps::default();
+    let (base, main) = (steps.base(), steps.main());
+    let copy = steps.copy(Some(base), main, "/a", "/a", |_| {});
+    let run = steps.run("touch /b; touch -d @1000 /c", Vec::new(), &[copy]);
+    let solution = lab.solve(&steps.output(run))??;
+    let ids = solution.outputs[0].iter().map(|id| {
+        let known = lab.store.diff_id(id, times)?;
+        Ok(known.ok_or("a diffID")?.0)
+    });
+    Ok((solution.executed, ids.collect::<Result<_>>()?))
+}
+
 fn epochs() -> Result {
-    const EPOCH: i64 = 1_000_000_000;
-    let built = |lab: &Lab| -> Result<Vec<_>> {
-        let mut steps = Steps::default();
-        let (base, main) = (steps.base(), steps.main());
-        let copy = steps.copy(Some(base), main, "/a", "/a", |_| {});
-        let run = steps.run("touch /b", Vec::new(), &[copy]);
-        let solution = lab.solve(&steps.output(run))??;
-        let ids = solution.outputs[0].iter().map(|id| lab.store.diff_id(id));
-        Ok(ids.collect::<std::result::Result<_, _>>()?)
-    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    // Earlier and later than all that is built here.
+    let epochs = [1_000_000_000, now.as_secs() as i64 + 1_000_000];
     let labs = [Lab::with_shell()?, Lab::with_shell()?];
-    for lab in &labs {
-        Lab::write(&lab.main("a"), "a")?;
+    for (lab, age) in labs.iter().zip([10, 20]) {
+        let file = lab.main("a");
+        Lab::write(&file, "a")?;
+        let modified = SystemTime::now() - Duration::from_secs(age);
+        fs::File::options()
+            .write(true)
+            .open(file)?
+            .set_modified(modified)?;
     }
     let [mut used, mut clean] = labs;
-    built(&used)?;
-    used.epoch = Some(EPOCH + 1);
-    built(&used)?;
-    used.epoch = Some(EPOCH);
-    clean.epoch = Some(EPOCH);
-    assert_eq!(built(&used)?, built(&clean)?);
+    dated(&used, FileTimes::Own)?;
+    for epoch in epochs {
+        let fixed = FileTimes::Fixed(epoch);
+        used.file_times = vec![fixed];
+        clean.file_times = vec![fixed];
+        let (executed, used_ids) = dated(&used, fixed)?;
+        assert_eq!(executed, 0, "another epoch runs no step again");
+        assert_eq!(used_ids, dated(&clean, fixed)?.1);
+        used.file_times = vec![FileTimes::Own];
+        assert_ne!(used_ids, dated(&used, FileTimes::Own)?.1, "{epoch}");
+    }
+    Ok(())
+}
+
+fn bounded_epochs() -> Result {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let later = FileTimes::Bounded(now.as_secs() as i64 + 1_000_000);
+    let times = |lab: &Lab| -> Result<Vec<i64>> {
+        let mut steps = Steps::default();
+        let base = steps.base();
+        let run = steps.run("touch /b; touch -d @1000 /c", Vec::new(), &[base]);
+        let solution = lab.solve(&steps.output(run))??;
+        let top = solution.outputs[0].last().ok_or("a layer")?;
+        let layer = lab.store.layer(top)?.ok_or("the layer")?;
+        let index = layer.dated_index(later)?;
+        Ok(index
+            .entries()
+            .iter()
+            .map(|entry| entry.mtime.seconds)
+            .collect())
+    };
+    let FileTimes::Bounded(epoch) = later else {
+        unreachable!("it was made above");
+    };
+    assert_eq!(times(&Lab::with_shell()?)?, [epoch, 1000]);
     Ok(())
 }
 
@@ -187,7 +234,7 @@ fn stored(lab: &Lab, layers: &[rbuild_image::LayerId]) -> Result<ResolvedImage> 
     let mut config = ImageConfig::default();
     let mut blobs = Vec::new();
     for id in layers {
-        let (diff_id, size) = lab.store.diff_id(id)?.ok_or("a diffID")?;
+        let (diff_id, size) = lab.store.diff_id(id, FileTimes::Own)?.ok_or("a diffID")?;
         config.rootfs.diff_ids.push(diff_id);
         blobs.push(Descriptor::new(
             MediaType::from(media_type::OCI_LAYER),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use rbuild_image::{ImageConfig, LayerId, Platform};
+use rbuild_layer::FileTimes;
 use rbuild_plan::{
     CacheUse, ContextSource, CopyAction, Exec, ExecMount, FileAction, FileOperation, ImageOutput,
     Input, Mode, NetworkMode, Operation, Owner, Parents, Plan, SecurityMode, Unpack, Vertex,
@@ -36,7 +37,7 @@ pub(crate) struct Lab {
     pub(crate) directory: tempfile::TempDir,
     pub(crate) store: Store,
     pub(crate) secrets: BTreeMap<String, Secret>,
-    pub(crate) epoch: Option<i64>,
+    pub(crate) file_times: Vec<FileTimes>,
 }
 
 impl Lab {
@@ -49,7 +50,7 @@ impl Lab {
             store: Store::open(&directory.path().join("store"))?,
             directory,
             secrets: BTreeMap::new(),
-            epoch: None,
+            file_times: vec![FileTimes::Own],
         })
     }
 
@@ -135,7 +136,7 @@ impl Lab {
             base_layers: BaseLayers::WhenNeeded,
             jobs: NonZeroUsize::new(4).ok_or("not zero")?,
             now: SystemTime::now(),
-            source_date_epoch: self.epoch,
+            file_times: self.file_times.clone(),
             reporter: Reporter::silent(),
             cancel: Cancel::new(),
             pins: Mutex::default(),

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rbuild_image::{
     Descriptor, DiffId, Digest, ImageConfig, LayerId, MediaType, Reference, canonical_json,
 };
-use rbuild_layer::{OverlayFlavor, index_upper};
+use rbuild_layer::{FileTimes, OverlayFlavor, index_upper};
 use rbuild_store::{Clock, Layer, NewRecord, RootAttributes, StepKey, Store};
 
 pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -115,6 +115,16 @@ pub fn record(store: &Store, number: u64, layers: &[LayerId]) -> Result {
 
 /// A manifest and a config over `layers`, whose diffIDs are made up, as blobs.
 pub fn image(store: &Store, layers: &[&Layer], label: &str) -> Result<Descriptor> {
+    dated_image(store, layers, FileTimes::Own, label)
+}
+
+/// [`image`], its files dated so.
+pub fn dated_image(
+    store: &Store,
+    layers: &[&Layer],
+    times: FileTimes,
+    label: &str,
+) -> Result<Descriptor> {
     let mut config = ImageConfig {
         architecture: "amd64".to_owned(),
         os: "linux".to_owned(),
@@ -124,7 +134,7 @@ pub fn image(store: &Store, layers: &[&Layer], label: &str) -> Result<Descriptor
     let mut descriptors = Vec::new();
     for layer in layers {
         let diff_id = DiffId(Digest::sha256_of(layer.id().to_string().as_bytes()));
-        store.set_diff_id(&layer.id(), &diff_id, 1024)?;
+        store.set_diff_id(&layer.id(), times, &diff_id, 1024)?;
         config.rootfs.diff_ids.push(diff_id);
         descriptors.push(Descriptor::new(MediaType::ImageLayer, 1024, diff_id.0));
     }

@@ -17,7 +17,7 @@ mod unsupported;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use rbuild_export::{Dating, assemble};
+use rbuild_export::{BuiltImage, Dating, ExportError, assemble};
 use rbuild_plan::Planned;
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
 use rbuild_solve::{Build, Cancel, NetworkFiles, Solution, solve};
@@ -123,7 +123,7 @@ fn surroundings(
         base_layers: request.outputs.base_layers(),
         jobs: request.jobs,
         now: app.environment.now(),
-        source_date_epoch: planned.source_date_epoch,
+        file_times: request.outputs.file_times(planned.source_date_epoch),
         reporter: reporter.clone(),
         cancel: cancel.clone(),
         pins: Mutex::default(),
@@ -139,17 +139,16 @@ fn export(
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let store = app.store()?;
-    let dating = planned
-        .source_date_epoch
-        .map_or(Dating::Layers, Dating::Clamped);
-    let images = planned
-        .plan
-        .outputs
-        .iter()
-        .zip(&solution.outputs)
-        .map(|(output, layers)| assemble(store, &planned.plan, output, layers, dating))
-        .collect::<Result<Vec<_>, _>>()?;
-    outputs::write(app, request, &images, steps)
+    let assembled = |dating: Dating| -> Result<Vec<BuiltImage>, ExportError> {
+        planned
+            .plan
+            .outputs
+            .iter()
+            .zip(&solution.outputs)
+            .map(|(output, layers)| assemble(store, &planned.plan, output, layers, dating))
+            .collect()
+    };
+    outputs::write(app, request, planned.source_date_epoch, &assembled, steps)
 }
 
 /// The progress that was asked for, on stderr.

@@ -1,16 +1,18 @@
 //! `--output`, `--load`, `--push`: what was asked for, and doing it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{
-    ArchiveKind, BaseForm, Blobs, BuiltImage, Exported, LayerForm, PushProgress, load,
-    name_in_store, push, store_documents, write_archive, write_directory, write_files,
-    write_files_tar,
+    ArchiveKind, BaseForm, Blobs, BuiltImage, Dating, ExportError, Exported, LayerForm,
+    PushProgress, TimesNote, load, name_in_store, push, store_documents, write_archive,
+    write_directory, write_files, write_files_tar,
 };
 use rbuild_image::{Compression, Digest, Reference};
+use rbuild_layer::FileTimes;
 use rbuild_solve::BaseLayers;
 
 use super::args::Args;
@@ -29,6 +31,58 @@ struct Output {
     /// Names that it gives, those of `-t` unless it has its own.
     names: Vec<Reference>,
     form: LayerForm,
+    dates: Dates,
+}
+
+/// What an output says about times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Dates {
+    /// `source-date-epoch=`
+    epoch: Option<OwnEpoch>,
+    /// `rewrite-timestamp=`
+    rewrite: Option<Rewrite>,
+}
+
+/// The `SOURCE_DATE_EPOCH` of one output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnEpoch {
+    /// `source-date-epoch=`: this output has none.
+    None,
+    /// Seconds since 1970.
+    At(i64),
+}
+
+/// Whether the times of files are changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rewrite {
+    /// They are, and the manifest tells it.
+    Told,
+    /// They are not.
+    Never,
+}
+
+impl Dates {
+    /// How an output is dated in a build under `built`.
+    fn dating(self, built: Option<i64>) -> Dating {
+        let epoch = match self.epoch {
+            None => built,
+            Some(OwnEpoch::None) => None,
+            Some(OwnEpoch::At(epoch)) => Some(epoch),
+        };
+        let (files, note) = match (epoch, self.rewrite) {
+            (None, _) | (_, Some(Rewrite::Never)) => (FileTimes::Own, TimesNote::None),
+            (Some(epoch), None) => (FileTimes::Fixed(epoch), TimesNote::None),
+            (Some(epoch), Some(Rewrite::Told)) => {
+                (FileTimes::Bounded(epoch), TimesNote::Annotation(epoch))
+            }
+        };
+        Dating {
+            created: built,
+            latest: epoch,
+            files,
+            note,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +134,7 @@ impl Outputs {
             kind,
             names: names.to_vec(),
             form: LayerForm::new(compression),
+            dates: Dates::default(),
         };
         if args.push {
             outputs.push(simple(Kind::Registry, Compression::Gzip));
@@ -103,6 +158,12 @@ impl Outputs {
         } else {
             BaseLayers::Always
         }
+    }
+
+    /// How the outputs of a build under `epoch` date the files of layers, each way once.
+    pub(super) fn file_times(&self, epoch: Option<i64>) -> Vec<FileTimes> {
+        let times = self.0.iter().map(|output| output.dates.dating(epoch).files);
+        times.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -156,6 +217,7 @@ fn parse(text: &str, names: &[Reference]) -> anyhow::Result<Output> {
             kind,
             names: names.to_vec(),
             form,
+            dates: Dates::default(),
         });
     }
     if !text.contains('=') {
@@ -165,6 +227,7 @@ fn parse(text: &str, names: &[Reference]) -> anyhow::Result<Output> {
             },
             names: names.to_vec(),
             form,
+            dates: Dates::default(),
         });
     }
     let mut spec = Spec::default();
@@ -185,6 +248,7 @@ struct Spec {
     compression: Option<Compression>,
     level: Option<i32>,
     force: bool,
+    dates: Dates,
 }
 
 impl Spec {
@@ -212,6 +276,21 @@ impl Spec {
                 self.level = Some(value.parse().context("compression-level is a number")?);
             }
             "force-compression" => self.force = boolean(key, &value)?,
+            "source-date-epoch" => {
+                self.dates.epoch = Some(match value.as_str() {
+                    "" => OwnEpoch::None,
+                    seconds => OwnEpoch::At(seconds.parse().with_context(|| {
+                        format!("source-date-epoch={seconds}: it is seconds since 1970")
+                    })?),
+                });
+            }
+            "rewrite-timestamp" => {
+                self.dates.rewrite = Some(if boolean(key, &value)? {
+                    Rewrite::Told
+                } else {
+                    Rewrite::Never
+                });
+            }
             // What we always do.
             "oci-mediatypes" | "unpack" | "store" => {
                 if !boolean(key, &value)? {
@@ -280,6 +359,7 @@ impl Spec {
                     BaseForm::Kept
                 },
             },
+            dates: self.dates,
         })
     }
 }
@@ -311,7 +391,8 @@ impl Outcome {
 pub(super) fn write(
     app: &App,
     request: &Request,
-    images: &[BuiltImage],
+    epoch: Option<i64>,
+    assembled: &dyn Fn(Dating) -> Result<Vec<BuiltImage>, ExportError>,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let blobs = Blobs {
@@ -321,7 +402,8 @@ pub(super) fn write(
     let mut outcome = Outcome { exported: None };
     for output in &request.outputs.0 {
         let exported = steps.run(output.kind.title(), |step| {
-            output.write(app, &blobs, images, step)
+            let dating = output.dates.dating(epoch);
+            output.write(app, &blobs, &assembled(dating)?, dating, step)
         })?;
         outcome.exported = exported.or(outcome.exported);
     }
@@ -348,8 +430,11 @@ impl Output {
         app: &App,
         blobs: &Blobs<'_>,
         images: &[BuiltImage],
+        dating: Dating,
         step: &InternalStep<'_>,
     ) -> anyhow::Result<Option<Exported>> {
+        // Without layers nobody can tell the times apart: they are all the same then.
+        let times = dating.latest.map_or(FileTimes::Own, FileTimes::Fixed);
         let exported = match &self.kind {
             Kind::Image { push } => {
                 let exported = store_documents(blobs, images, self.form)?;
@@ -387,6 +472,7 @@ impl Output {
                     write_files(
                         blobs.store,
                         image,
+                        times,
                         &platform_directory(directory, image, images),
                     )?;
                 }
@@ -396,7 +482,8 @@ impl Output {
                 let [image] = images else {
                     bail!("type=tar takes one platform")
                 };
-                open(destination)?.write(|sink| Ok(write_files_tar(blobs.store, image, sink)?))?;
+                open(destination)?
+                    .write(|sink| Ok(write_files_tar(blobs.store, image, times, sink)?))?;
                 return Ok(None);
             }
             Kind::CacheOnly => return Ok(None),

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use rbuild_export::{Blobs, BuiltImage, BuiltLayer, ExportError, LayerForm, PushProgress};
+use rbuild_export::{
+    Blobs, BuiltImage, BuiltLayer, ExportError, LayerForm, PushProgress, TimesNote,
+};
 use rbuild_image::{Compression, Descriptor, Digest, ImageConfig, LayerId, Reference};
+use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_solve::Cancel;
 use rbuild_store::Store;
@@ -62,10 +65,12 @@ fn built(store: &Store, image: &ImageDocument, name: &Reference) -> anyhow::Resu
     let layers = config.rootfs.diff_ids.iter().zip(image.manifest.layers());
     let layers = layers
         .map(|(diff_id, blob)| {
-            let here = store.layer_by_diff_id(diff_id)?;
+            let unknown = (LayerId::Pulled(*diff_id), FileTimes::Own);
+            let (id, times) = store.layer_tar(diff_id)?.unwrap_or(unknown);
             Ok(BuiltLayer {
-                id: here.unwrap_or(LayerId::Pulled(*diff_id)),
+                id,
                 diff_id: *diff_id,
+                times,
                 base: if is_plain(blob) {
                     None
                 } else {
@@ -78,6 +83,7 @@ fn built(store: &Store, image: &ImageDocument, name: &Reference) -> anyhow::Resu
         platform: config.platform(),
         config,
         layers,
+        note: TimesNote::None,
     })
 }
 
