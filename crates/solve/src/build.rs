@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -13,7 +12,7 @@ use rbuild_registry::Client;
 use rbuild_source::{Context, GitClient, HttpClient};
 use rbuild_store::{Layer, Store};
 
-use crate::Cancel;
+use crate::{Cancel, SshKeys};
 
 /// The surroundings of one build.
 pub struct Build {
@@ -31,8 +30,8 @@ pub struct Build {
     pub contexts: HashMap<ContextSource, Context>,
     /// `--secret`, by id.
     pub secrets: BTreeMap<String, Secret>,
-    /// `--ssh`: agents' sockets, by id.
-    pub ssh: BTreeMap<String, PathBuf>,
+    /// `--ssh`, by id.
+    pub ssh: BTreeMap<String, SshKeys>,
     /// What steps with a network are told about it.
     pub network: NetworkFiles,
     /// When the layers of base images are brought here.

@@ -12,6 +12,7 @@ use rbuild_source::SourceError;
 use rbuild_store::StoreError;
 use rbuild_sys::SysError;
 
+use crate::agent::AgentError;
 use crate::copy::CopyError;
 
 /// The build's end, if it is not a result.
@@ -70,6 +71,9 @@ pub enum StepError {
     /// An SSH agent that the step requires was not given.
     #[error("unset ssh forward key {0} (give it with --ssh {0})")]
     Ssh(String),
+    /// An SSH agent.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     /// A mount's source is not a tree that can be mounted.
     #[error("mount {target}: \"{path}\" is not in the source")]
     MountSource {

@@ -10,6 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod agent;
 mod archive;
 mod build;
 mod cancel;
@@ -33,6 +34,7 @@ mod select;
 mod step;
 mod tree;
 
+pub use agent::{AgentError, SshKeys};
 pub use build::{BaseLayers, Build, NetworkFiles, Secret};
 pub use cancel::{Cancel, CancelGuard};
 pub use canvas::CanvasError;

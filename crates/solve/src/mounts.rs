@@ -12,10 +12,13 @@ use rbuild_plan::{
     Parents, Presence, SecretFile, Sharing, Unpack, Wildcard,
 };
 use rbuild_sandbox::{Mount, Source};
-use rbuild_store::{CacheFill, CacheMountGuard, CacheMountSpec, CacheSharing, LayerDraft};
+use rbuild_store::{
+    CacheFill, CacheMountGuard, CacheMountSpec, CacheSharing, LayerDraft, RootAttributes,
+};
 use rbuild_sys::{OverlayFlavor, Recursion, UpperWork, clone_tree, mount_overlay};
 use rustix::fs::{OFlags, ResolveFlags};
 
+use crate::agent::{AgentSocket, SocketAttributes};
 use crate::canvas::Canvas;
 use crate::copy::{Copy, DirectoryRule, SourceTree as _};
 use crate::error::StepError;
@@ -38,6 +41,8 @@ pub(crate) struct Mounted {
     /// Variables that secrets and agents add.
     pub(crate) env: Vec<OsString>,
     caches: Option<Caches>,
+    /// Before the directories that they are in.
+    agents: Vec<AgentSocket>,
     scratch: Vec<LayerDraft>,
 }
 
@@ -147,9 +152,7 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
                 mounted.push_data(mount, data.as_bytes(), *mode, (0, 0));
             }
             MountKind::Secret { .. } => mounted.secret(step, mount)?,
-            MountKind::Ssh { id, presence, .. } => {
-                mounted.agent(step, exec, mount, id, *presence)?;
-            }
+            MountKind::Ssh { .. } => mounted.agent(step, exec, mount)?,
         }
     }
     mounted.caches = Some(caches);
@@ -183,20 +186,34 @@ impl Mounted {
         Ok(())
     }
 
-    fn agent(
-        &mut self,
-        step: &Step<'_>,
-        exec: &Exec,
-        mount: &ExecMount,
-        id: &str,
-        presence: Presence,
-    ) -> Result<(), StepError> {
-        let socket = match (step.build.ssh.get(id), presence) {
-            (Some(socket), _) => socket,
-            (None, Presence::Required) => return Err(StepError::Ssh(id.to_owned())),
+    fn agent(&mut self, step: &Step<'_>, exec: &Exec, mount: &ExecMount) -> Result<(), StepError> {
+        let MountKind::Ssh {
+            id,
+            presence,
+            owner,
+            mode,
+        } = &mount.kind
+        else {
+            unreachable!("called for agents alone");
+        };
+        let keys = match (step.build.ssh.get(id), presence) {
+            (Some(keys), _) => keys,
+            (None, Presence::Required) => return Err(StepError::Ssh(id.clone())),
             (None, Presence::Optional) => return Ok(()),
         };
-        self.push(mount, Source::Path(socket.clone()), Access::ReadWrite);
+        let scratch = step.build.store.draft(&RootAttributes::default())?;
+        let attributes = SocketAttributes {
+            owner: *owner,
+            mode: *mode,
+        };
+        let agent = AgentSocket::open(keys, &scratch.work_path(), attributes)?;
+        self.push(
+            mount,
+            Source::Path(agent.path().to_owned()),
+            Access::ReadWrite,
+        );
+        self.agents.push(agent);
+        self.scratch.push(scratch);
         let is_known = |variable: &String| variable.starts_with("SSH_AUTH_SOCK=");
         if !exec.env.iter().any(is_known) {
             let target = mount.target.as_bytes();

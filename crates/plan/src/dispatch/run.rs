@@ -191,7 +191,7 @@ impl Step<'_, '_, '_> {
         if self.stage.build.options.entitlements.contains(&entitlement) {
             return Ok(());
         }
-        let message = format!("{entitlement} is not allowed: RUN {flag} needs this entitlement");
+        let message = format!("entitlement {entitlement} is not allowed: RUN {flag} needs it");
         Err(self
             .mistake("not-entitled", message, word.span)
             .with_help(format!(

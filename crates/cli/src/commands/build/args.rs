@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Secret for RUN --mount=type=secret: id=…[,src=FILE|,env=NAME]
     #[arg(long = "secret", value_name = "SPEC")]
     pub(crate) secrets: Vec<String>,
-    /// SSH agent for RUN --mount=type=ssh: default|ID[=SOCKET]
+    /// SSH agent for RUN --mount=type=ssh: default|ID[=SOCKET|KEY[,KEY]]
     #[arg(long = "ssh", value_name = "SPEC")]
     pub(crate) ssh: Vec<String>,
     /// Line for /etc/hosts in RUN: HOST:IP

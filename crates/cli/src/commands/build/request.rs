@@ -9,7 +9,7 @@ use rbuild_container::{AddHost, Ulimit};
 use rbuild_image::{Platform, Reference};
 use rbuild_plan::{Entitlement, NetworkMode, NoCache};
 use rbuild_progress::Mode;
-use rbuild_solve::Secret;
+use rbuild_solve::{Secret, SshKeys};
 
 use super::args::Args;
 use super::outputs::Outputs;
@@ -33,7 +33,7 @@ pub(super) struct Request {
     pub(super) network: NetworkMode,
     pub(super) platforms: Vec<Platform>,
     pub(super) secrets: BTreeMap<String, Secret>,
-    pub(super) ssh: BTreeMap<String, PathBuf>,
+    pub(super) ssh: BTreeMap<String, SshKeys>,
     pub(super) add_hosts: Vec<(String, String)>,
     pub(super) entitlements: Vec<Entitlement>,
     pub(super) shm_size: Option<u64>,
@@ -246,28 +246,48 @@ fn secret(text: &str, environment: Environment) -> anyhow::Result<(String, Secre
     Ok((id, Secret::new(&bytes)))
 }
 
-/// `default`, `ID`, `ID=SOCKET`.
-fn ssh(given: &[String], environment: Environment) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+/// `default`, `ID`, `ID=SOCKET`, `ID=KEY[,KEY]`.
+fn ssh(given: &[String], environment: Environment) -> anyhow::Result<BTreeMap<String, SshKeys>> {
     given
         .iter()
         .map(|text| {
-            let (id, socket) = text.split_once('=').unwrap_or((text, ""));
-            let socket = match socket {
-                "" => environment
-                    .get("SSH_AUTH_SOCK")
-                    .with_context(|| format!("--ssh {text}: SSH_AUTH_SOCK is not set; is an agent running?"))?
-                    .into(),
-                socket => PathBuf::from(socket),
-            };
-            if !is_socket(&socket) {
-                bail!(
-                    "--ssh {text}: {} is no agent's socket (keys in files are not supported: add them to an agent)",
-                    socket.display()
-                );
-            }
-            Ok((id.to_owned(), socket))
+            let (id, paths) = text.split_once('=').unwrap_or((text, ""));
+            let keys = ssh_keys(text, paths, environment)?;
+            Ok((id.to_owned(), keys))
         })
         .collect()
+}
+
+fn ssh_keys(text: &str, paths: &str, environment: Environment) -> anyhow::Result<SshKeys> {
+    if paths.is_empty() {
+        let socket: PathBuf = environment
+            .get("SSH_AUTH_SOCK")
+            .with_context(|| {
+                format!("--ssh {text}: SSH_AUTH_SOCK is not set: start an agent, or give --ssh {text}=KEYFILE")
+            })?
+            .into();
+        if !is_socket(&socket) {
+            let shown = socket.display();
+            bail!("--ssh {text}: SSH_AUTH_SOCK names {shown}, which is no agent's socket");
+        }
+        return Ok(SshKeys::Agent(socket));
+    }
+    let paths: Vec<PathBuf> = paths.split(',').map(PathBuf::from).collect();
+    for path in &paths {
+        std::fs::metadata(path)
+            .with_context(|| format!("--ssh {text}: failed to read {}", path.display()))?;
+    }
+    let (sockets, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| is_socket(path));
+    match (sockets.as_slice(), files.is_empty()) {
+        ([], false) => Ok(SshKeys::Files(
+            files
+                .iter()
+                .map(std::path::absolute)
+                .collect::<Result<_, _>>()?,
+        )),
+        ([socket], true) => Ok(SshKeys::Agent(socket.clone())),
+        _ => bail!("--ssh {text}: give one agent's socket, or files with keys"),
+    }
 }
 
 fn is_socket(path: &std::path::Path) -> bool {
