@@ -30,6 +30,7 @@ fn exec(number: usize) -> Exec {
         hostname: "buildkitsandbox".into(),
         extra_hosts: Vec::new(),
         shm_size: None,
+        devices: Vec::new(),
         ulimits: Vec::new(),
     }
 }

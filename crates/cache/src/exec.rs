@@ -45,6 +45,9 @@ pub fn exec_preimage(
     for (name, _) in &exec.extra_hosts {
         preimage.push("extra host", name);
     }
+    for name in &exec.devices {
+        preimage.push("device", name);
+    }
     if let Some(size) = exec.shm_size {
         preimage.push("shm", size.to_string());
     }
@@ -189,6 +192,7 @@ mod tests {
             hostname: "buildkitsandbox".into(),
             extra_hosts: vec![("registry".into(), "10.0.0.1".into())],
             shm_size: Some(1 << 20),
+            devices: Vec::new(),
             ulimits: vec![("nofile".into(), 1024, 2048)],
         }
     }

@@ -36,6 +36,7 @@ mod bases;
 mod build;
 mod config;
 mod contexts;
+mod devices;
 mod dispatch;
 mod display;
 mod draw;
@@ -62,6 +63,7 @@ mod stage;
 mod targets;
 mod words;
 
+pub use devices::{Devices, KnownDevice, Permission};
 pub use draw::{to_dot, to_json};
 pub use git_url::{GitUrl, GitUrlError, parse_git_url};
 pub use graph::{CacheUse, HISTORY_COMMENT, ImageOutput, Needed, Plan, Vertex, VertexId};

@@ -171,6 +171,8 @@ pub struct Exec {
     pub network: NetworkMode,
     /// `--security=`
     pub security: SecurityMode,
+    /// `--device=`: those that are there, `vendor.com/class=name` each.
+    pub devices: Vec<String>,
     /// The host name that the process sees.
     pub hostname: String,
     /// Lines for /etc/hosts: (name, address).

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rbuild_dockerfile::Diagnostic;
 use rbuild_image::Platform;
 
-use crate::{GitSource, HttpSource, NetworkMode, SourcePolicies};
+use crate::{Devices, GitSource, HttpSource, NetworkMode, SourcePolicies};
 
 /// Everything besides the file that decides what is built.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct PlanOptions {
     pub entitlements: BTreeSet<Entitlement>,
     /// What may be taken from where. Images are judged by who resolves them.
     pub policies: SourcePolicies,
+    /// What RUN --device can name, and `--allow device=`.
+    pub devices: Devices,
     /// The host name that steps see unless `BUILDKIT_SANDBOX_HOSTNAME` says otherwise.
     pub hostname: String,
     /// `--shm-size` in bytes.
@@ -70,6 +72,7 @@ impl Default for PlanOptions {
             no_cache: NoCache::None,
             contexts: BTreeMap::new(),
             entitlements: BTreeSet::new(),
+            devices: Devices::default(),
             policies: SourcePolicies::default(),
             hostname: DEFAULT_HOSTNAME.to_owned(),
             shm_size: None,
@@ -111,7 +114,7 @@ pub enum Entitlement {
     NetworkHost,
     /// `security.insecure`
     SecurityInsecure,
-    /// `device`
+    /// `device`: every device of the machine.
     Device,
 }
 

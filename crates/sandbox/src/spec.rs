@@ -119,6 +119,8 @@ pub struct Process {
     pub user: String,
     /// How a number without a group is read.
     pub user_rules: UserRules,
+    /// Groups besides those of the user.
+    pub groups: Vec<u32>,
     /// Upper bound of what root may do inside.
     pub capabilities: Capabilities,
     /// Filter on system calls.
@@ -138,6 +140,7 @@ impl Process {
             cwd: PathBuf::from("/"),
             user: String::new(),
             user_rules: UserRules::Build,
+            groups: Vec::new(),
             capabilities: Capabilities::DEFAULT,
             seccomp: Seccomp::Default,
             new_privileges: NewPrivileges::Allowed,

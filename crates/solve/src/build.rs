@@ -12,7 +12,7 @@ use rbuild_registry::Client;
 use rbuild_source::{Context, GitClient, HttpClient};
 use rbuild_store::{Layer, Store};
 
-use crate::{Cancel, SshKeys};
+use crate::{Cancel, CdiDevices, SshKeys};
 
 /// The surroundings of one build.
 pub struct Build {
@@ -32,6 +32,8 @@ pub struct Build {
     pub secrets: BTreeMap<String, Secret>,
     /// `--ssh`, by id.
     pub ssh: BTreeMap<String, SshKeys>,
+    /// What RUN --device can name.
+    pub devices: Arc<CdiDevices>,
     /// What steps with a network are told about it.
     pub network: NetworkFiles,
     /// When the layers of base images are brought here.

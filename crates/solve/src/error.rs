@@ -74,6 +74,14 @@ pub enum StepError {
     /// An SSH agent.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// A device's description asks for what is not done here.
+    #[error(
+        "use {devices}: their description has hooks, programs that a container runtime would run, and these are not supported"
+    )]
+    DeviceHooks {
+        /// Their names.
+        devices: String,
+    },
     /// A mount's source is not a tree that can be mounted.
     #[error("mount {target}: \"{path}\" is not in the source")]
     MountSource {

@@ -207,6 +207,7 @@ impl ExecStep<'_> {
         spec.process.env = self.environment(mounted);
         spec.process.cwd = self.exec.cwd.clone().into();
         spec.process.user.clone_from(&self.exec.user);
+        spec.process.groups.clone_from(&mounted.groups);
         spec.process.rlimits = self.rlimits();
         spec.hostname.clone_from(&self.exec.hostname);
         spec.hosts = Some(hosts(&self.exec.hostname, &self.exec.extra_hosts));

@@ -38,8 +38,10 @@ const TMPFS_MODE: u32 = 0o1777;
 pub(crate) struct Mounted {
     pub(crate) mounts: Vec<Mount>,
     pub(crate) trees: Vec<OwnedFd>,
-    /// Variables that secrets and agents add.
+    /// Variables that secrets, agents and devices add.
     pub(crate) env: Vec<OsString>,
+    /// Groups that devices belong to.
+    pub(crate) groups: Vec<u32>,
     caches: Option<Caches>,
     /// Before the directories that they are in.
     agents: Vec<AgentSocket>,
@@ -156,6 +158,7 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
         }
     }
     mounted.caches = Some(caches);
+    mounted.devices(step, exec)?;
     Ok(mounted)
 }
 
@@ -222,6 +225,34 @@ impl Mounted {
         Ok(())
     }
 
+    /// What `--device` brings.
+    fn devices(&mut self, step: &Step<'_>, exec: &Exec) -> Result<(), StepError> {
+        let edits = step.build.devices.edits(&exec.devices);
+        if edits.hooks > 0 {
+            return Err(StepError::DeviceHooks {
+                devices: exec.devices.join(", "),
+            });
+        }
+        let nodes = edits
+            .nodes
+            .iter()
+            .map(|node| (&node.path, &node.host_path, Access::ReadWrite));
+        let mounts = edits
+            .mounts
+            .iter()
+            .map(|mount| (&mount.path, &mount.host_path, mount.access));
+        for (target, host_path, access) in nodes.chain(mounts) {
+            self.mounts.push(Mount {
+                target: target.into(),
+                source: Source::Path(host_path.into()),
+                access: inside_access(access),
+            });
+        }
+        self.env.extend(edits.env.iter().map(OsString::from));
+        self.groups = edits.groups;
+        Ok(())
+    }
+
     fn push_data(&mut self, mount: &ExecMount, bytes: &[u8], mode: u32, (uid, gid): (u32, u32)) {
         let source = Source::Data {
             bytes: bytes.to_vec(),
@@ -239,15 +270,18 @@ impl Mounted {
     }
 
     fn push(&mut self, mount: &ExecMount, source: Source, access: Access) {
-        let access = match access {
-            Access::ReadOnly => rbuild_sandbox::Access::ReadOnly,
-            Access::ReadWrite => rbuild_sandbox::Access::ReadWrite,
-        };
         self.mounts.push(Mount {
             target: mount.target.clone().into(),
             source,
-            access,
+            access: inside_access(access),
         });
+    }
+}
+
+const fn inside_access(access: Access) -> rbuild_sandbox::Access {
+    match access {
+        Access::ReadOnly => rbuild_sandbox::Access::ReadOnly,
+        Access::ReadWrite => rbuild_sandbox::Access::ReadWrite,
     }
 }
 

@@ -11,7 +11,7 @@ use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_progress::{EventKind, Heard, Listener, Reporter, StatusState};
 use rbuild_registry::RegistryError;
-use rbuild_solve::{BaseLayers, Build, Cancel, NetworkFiles, SolveError};
+use rbuild_solve::{BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, SolveError};
 use rbuild_store::{ImageOrigin as StoredOrigin, Layer, Store, StoredImage};
 
 use crate::app::App;
@@ -237,6 +237,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         contexts: HashMap::new(),
         secrets: BTreeMap::new(),
         ssh: BTreeMap::new(),
+        devices: Arc::new(CdiDevices::default()),
         network: NetworkFiles::default(),
         base_layers: BaseLayers::Always,
         jobs: JOBS,

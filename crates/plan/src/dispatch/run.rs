@@ -34,7 +34,7 @@ impl Step<'_, '_, '_> {
         let program = self.program(run);
         let network = self.network(run)?;
         let security = self.security(run)?;
-        self.refuse_devices(run)?;
+        let devices = self.devices(run)?;
 
         let options = self.mount_options(run)?;
         let masked = mounts::secret_variables(&options);
@@ -55,7 +55,13 @@ impl Step<'_, '_, '_> {
         {
             variables.push(format!("{AGENT_VARIABLE}={socket}"));
         }
-        let exec = self.exec(program.args, variables, mounts.list, network, security);
+        let exec = Exec {
+            mounts: mounts.list,
+            network,
+            security,
+            devices,
+            ..self.exec(program.args, variables)
+        };
         let vertex = self.vertex(Operation::Exec(Box::new(exec)), name, self.cache_use());
         let id = self.stage.plan.add(vertex, &mounts.inputs);
         self.state().tree = Tree::Layers(id);
@@ -63,14 +69,8 @@ impl Step<'_, '_, '_> {
         Ok(())
     }
 
-    fn exec(
-        &self,
-        args: Vec<String>,
-        variables: Vec<String>,
-        mounts: Vec<ExecMount>,
-        network: NetworkMode,
-        security: SecurityMode,
-    ) -> Exec {
+    /// What the stage and the flags of the build say of a step.
+    fn exec(&self, args: Vec<String>, variables: Vec<String>) -> Exec {
         let state = &self.stage.state;
         let build = self.stage.build;
         let options = build.options;
@@ -86,9 +86,10 @@ impl Step<'_, '_, '_> {
                 .collect(),
             cwd: state.cwd.clone(),
             user: state.config.config.user.clone(),
-            mounts,
-            network,
-            security,
+            mounts: Vec::new(),
+            network: options.network,
+            security: SecurityMode::Sandbox,
+            devices: Vec::new(),
             hostname: build.hostname().to_owned(),
             extra_hosts: options.extra_hosts.clone(),
             shm_size: options.shm_size,
@@ -175,15 +176,6 @@ impl Step<'_, '_, '_> {
                     .with_help("one of sandbox, insecure"))
             }
         }
-    }
-
-    fn refuse_devices(&self, run: &Run) -> Outcome<()> {
-        let Some(word) = run.devices.first() else {
-            return Ok(());
-        };
-        self.require(Entitlement::Device, "--device", word)?;
-        let message = format!("no device {:?}: RUN --device is not supported", word.value);
-        Err(self.mistake("unsupported-device", message, word.span))
     }
 
     /// What reaches beyond the sandbox must be allowed by whoever builds.

@@ -18,7 +18,9 @@ use rbuild_plan::{
 };
 use rbuild_progress::Reporter;
 use rbuild_registry::{Anonymous, Client, RegistryConfig};
-use rbuild_solve::{BaseLayers, Build, Cancel, NetworkFiles, Secret, Solution, SolveError, solve};
+use rbuild_solve::{
+    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, Secret, Solution, SolveError, solve,
+};
 use rbuild_source::{
     Context, GitClient, GitOptions, GitProtocols, HttpClient, IgnoreRules, KnownHosts,
 };
@@ -132,6 +134,7 @@ impl Lab {
             ]),
             secrets: self.secrets.clone(),
             ssh: BTreeMap::new(),
+            devices: Arc::new(CdiDevices::default()),
             network: NetworkFiles::default(),
             base_layers: BaseLayers::WhenNeeded,
             jobs: NonZeroUsize::new(4).ok_or("not zero")?,
@@ -238,6 +241,7 @@ impl Steps {
             hostname: "tests".to_owned(),
             extra_hosts: Vec::new(),
             shm_size: None,
+            devices: Vec::new(),
             ulimits: Vec::new(),
         };
         self.add(Operation::Exec(Box::new(exec)), inputs)

@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// Line for /etc/hosts in RUN: HOST:IP
     #[arg(long = "add-host", value_name = "HOST:IP")]
     pub(crate) add_hosts: Vec<String>,
-    /// Permit a privilege: network.host, security.insecure
+    /// Permit a privilege: network.host, security.insecure, device[=NAME]
     #[arg(long = "allow", value_name = "ENTITLEMENT", value_delimiter = ',')]
     pub(crate) allow: Vec<String>,
     /// Where the result goes: type=image|registry|oci|docker|local|tar|cacheonly,…

@@ -15,7 +15,7 @@ mod result_files;
 mod unsupported;
 
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rbuild_export::{BuiltImage, Dating, ExportError, assemble};
 use rbuild_plan::Planned;
@@ -117,6 +117,7 @@ fn surroundings(
         contexts: inputs.take_contexts(),
         secrets: request.secrets.clone(),
         ssh: request.ssh.clone(),
+        devices: Arc::clone(&request.devices),
         network: NetworkFiles {
             resolv_conf: app.environment.resolv_conf(),
         },

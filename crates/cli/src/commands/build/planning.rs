@@ -2,7 +2,7 @@
 
 use rbuild_dockerfile::{Severity, lint, parse};
 use rbuild_plan::{
-    IgnoreEffect, IgnorePattern, Ignored, Images, Plan, PlanError, PlanOptions, Planned,
+    Devices, IgnoreEffect, IgnorePattern, Ignored, Images, Plan, PlanError, PlanOptions, Planned,
     ResolveError, ResolvedImage, Scope, base_images, syntax_warnings,
 };
 use rbuild_source::IgnoreRules;
@@ -70,6 +70,16 @@ fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
         no_cache: request.no_cache.clone(),
         contexts: inputs.named.clone(),
         entitlements: request.entitlements.iter().copied().collect(),
+        devices: Devices {
+            known: request.devices.known(),
+            allowed: request.allowed_devices.clone(),
+            broken: request
+                .devices
+                .broken()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        },
         shm_size: request.shm_size,
         ulimits: request.ulimits.clone(),
         main_context: inputs.main.clone(),

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use rbuild_container::{AddHost, Ulimit};
 use rbuild_image::{Platform, Reference};
 use rbuild_plan::{Entitlement, NetworkMode, NoCache};
 use rbuild_progress::Mode;
-use rbuild_solve::{Secret, SshKeys};
+use rbuild_solve::{CdiDevices, Secret, SshKeys};
 
 use super::args::Args;
 use super::outputs::Outputs;
@@ -17,6 +18,9 @@ use crate::app::{App, Environment};
 
 /// Steps that run at once at least: most of their time they wait, and independent stages should take as long as the longest.
 const MIN_JOBS: usize = 16;
+
+/// Where devices are described; of two devices of one name the later counts.
+const DEVICE_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 
 /// A build that was asked for.
 pub(super) struct Request {
@@ -36,6 +40,9 @@ pub(super) struct Request {
     pub(super) ssh: BTreeMap<String, SshKeys>,
     pub(super) add_hosts: Vec<(String, String)>,
     pub(super) entitlements: Vec<Entitlement>,
+    pub(super) allowed_devices: Vec<String>,
+    /// What RUN --device can name.
+    pub(super) devices: Arc<CdiDevices>,
     pub(super) shm_size: Option<u64>,
     pub(super) ulimits: Vec<(String, u64, u64)>,
     pub(super) outputs: Outputs,
@@ -74,6 +81,7 @@ impl Request {
             .iter()
             .map(|name| parse_name(name))
             .collect::<Result<Vec<_>, _>>()?;
+        let (entitlements, allowed_devices) = entitlements(&args.allow)?;
         Ok(Self {
             context: args.context.clone(),
             file: args.file.clone(),
@@ -91,11 +99,9 @@ impl Request {
             secrets: secrets(&args.secrets, environment)?,
             ssh: ssh(&args.ssh, environment)?,
             add_hosts: add_hosts(&args.add_hosts)?,
-            entitlements: args
-                .allow
-                .iter()
-                .map(|text| entitlement(text))
-                .collect::<Result<_, _>>()?,
+            entitlements,
+            allowed_devices,
+            devices: Arc::new(CdiDevices::load(&DEVICE_DIRECTORIES.map(Path::new))),
             shm_size: args.shm_size.as_deref().map(bytes).transpose()?,
             ulimits: ulimits(&args.ulimits)?,
             iidfile: args.iidfile.clone(),
@@ -290,7 +296,7 @@ fn ssh_keys(text: &str, paths: &str, environment: Environment) -> anyhow::Result
     }
 }
 
-fn is_socket(path: &std::path::Path) -> bool {
+fn is_socket(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt as _;
     std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
@@ -317,12 +323,23 @@ fn ulimits(given: &[String]) -> anyhow::Result<Vec<(String, u64, u64)>> {
         .collect()
 }
 
-fn entitlement(text: &str) -> anyhow::Result<Entitlement> {
-    match text {
-        "network.host" => Ok(Entitlement::NetworkHost),
-        "security.insecure" => Ok(Entitlement::SecurityInsecure),
-        _ => bail!("--allow {text}: there is network.host and security.insecure"),
+/// `--allow`, taken apart: `device=NAME` names one device or kind.
+fn entitlements(given: &[String]) -> anyhow::Result<(Vec<Entitlement>, Vec<String>)> {
+    let (mut entitlements, mut devices) = (Vec::new(), Vec::new());
+    for text in given {
+        match text.as_str() {
+            "network.host" => entitlements.push(Entitlement::NetworkHost),
+            "security.insecure" => entitlements.push(Entitlement::SecurityInsecure),
+            "device" => entitlements.push(Entitlement::Device),
+            other => match other.strip_prefix("device=") {
+                Some(name) if !name.is_empty() => devices.push(name.to_owned()),
+                _ => bail!(
+                    "--allow {text}: there is network.host, security.insecure, device and device=NAME"
+                ),
+            },
+        }
     }
+    Ok((entitlements, devices))
 }
 
 /// Docker's sizes: `64m`, `1g`, `1048576`, in powers of 1024.
