@@ -141,6 +141,9 @@ pub enum MainContext {
     Absent,
 }
 
+/// The file in a named context from the web, which holds nothing else.
+pub const CONTEXT_FILE: &str = "context";
+
 /// `--build-context NAME=…`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamedContext {

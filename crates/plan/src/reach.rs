@@ -23,6 +23,7 @@ use crate::build::Build;
 use crate::contexts;
 use crate::env::Env;
 use crate::lint::rules;
+use crate::policy::Replacement;
 use crate::report::Report;
 use crate::{NamedContext, mounts, near, words};
 
@@ -161,7 +162,7 @@ impl<'a> StageGraph<'a> {
             Role::Stage
         };
         let base_of = match replaced {
-            Some((context, kind)) => self.context_base(context, kind, stage.span)?,
+            Some((context, kind)) => self.context_base(context, kind, build, stage.span)?,
             None => self.base_called(&expanded.text, wanted, build, base.span)?,
         };
         let index = self.nodes.len();
@@ -201,10 +202,12 @@ impl<'a> StageGraph<'a> {
             return Ok(Base::Scratch);
         }
         if let Some((context, kind)) = contexts::named(build.options, text, platform) {
-            return self.context_base(context, kind, span);
+            return self.context_base(context, kind, build, span);
         }
         match text.parse::<Reference>() {
-            Ok(_) => Ok(Base::Image(text.to_owned())),
+            Ok(reference) => {
+                Ok(replaced(&reference, build).unwrap_or_else(|| Base::Image(text.to_owned())))
+            }
             Err(reason) => {
                 let mistake = invalid_reference(text, &reason, span);
                 let lower = text.to_lowercase();
@@ -223,6 +226,7 @@ impl<'a> StageGraph<'a> {
         &self,
         name: String,
         kind: NamedContext,
+        build: &Build<'_>,
         span: Span,
     ) -> Result<Base, Diagnostic> {
         match kind {
@@ -231,6 +235,12 @@ impl<'a> StageGraph<'a> {
                     format!("build context {name:?} names the stage {target:?}, which is not defined before this");
                 Diagnostic::error("unknown-stage", message, span)
             }),
+            NamedContext::Image(reference) if reference == contexts::SCRATCH => Ok(Base::Scratch),
+            NamedContext::Image(reference) => {
+                let parsed = reference.parse().ok();
+                let replaced = parsed.and_then(|parsed| replaced(&parsed, build));
+                Ok(replaced.unwrap_or(Base::Context(name, NamedContext::Image(reference))))
+            }
             kind => Ok(Base::Context(name, kind)),
         }
     }
@@ -372,6 +382,26 @@ impl<'a> StageGraph<'a> {
         });
         self.foreign.insert(text.clone(), index);
         Ok(index)
+    }
+}
+
+/// What source policies put in the place of an image. A denial is not told here: whoever resolves the image, which may
+/// not be needed at all, will meet it.
+fn replaced(reference: &Reference, build: &Build<'_>) -> Option<Base> {
+    let options = build.options;
+    if options.policies.is_empty() {
+        return None;
+    }
+    let context = |kind| Some(Base::Context(reference.familiar(), kind));
+    match options.policies.replacement(reference).ok()? {
+        Replacement::Image(image) if image == *reference => None,
+        Replacement::Image(image) => Some(Base::Image(image.familiar())),
+        Replacement::Git(git) => context(NamedContext::Git(git)),
+        Replacement::Http(http) => context(NamedContext::Http(http)),
+        Replacement::Local(name) => match options.contexts.get(&name)? {
+            NamedContext::Local => Some(Base::Context(name, NamedContext::Local)),
+            _ => None,
+        },
     }
 }
 

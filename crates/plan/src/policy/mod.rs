@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 pub use error::PolicyError;
 pub use source::PolicySource;
+pub(crate) use source::Replacement;
 
 use selector::Selector;
 

@@ -9,13 +9,17 @@
 
 use std::collections::BTreeMap;
 
-use rbuild_image::Reference;
+use rbuild_image::{Digest, Reference};
 
 use super::{PolicyError, SourcePolicies};
-use crate::{ContextSource, GitDirectory, GitSource, HttpSource, Operation, Submodules};
+use crate::git_url::parse_git_url;
+use crate::{
+    CONTEXT_FILE, ContextSource, GitDirectory, GitSource, HttpSource, Operation, Submodules,
+};
 
 const IMAGE: &str = "docker-image://";
 const GIT: &str = "git://";
+const LOCAL: &str = "local://";
 const FULL_URL: &str = "git.fullurl";
 const GIT_CHECKSUM: &str = "git.checksum";
 const HTTP_CHECKSUM: &str = "http.checksum";
@@ -45,7 +49,7 @@ impl PolicySource {
 
     /// A directory of the user's: `context`, `dockerfile`, or the name of `--build-context`.
     pub fn local(name: &str) -> Self {
-        Self::new(format!("local://{name}"))
+        Self::new(format!("{LOCAL}{name}"))
     }
 
     fn git(git: &GitSource) -> Self {
@@ -77,7 +81,42 @@ impl PolicySource {
     }
 }
 
+/// What stands in for an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Replacement {
+    /// An image, perhaps the same.
+    Image(Reference),
+    /// A directory that the build knows by this name.
+    Local(String),
+    /// A repository.
+    Git(GitSource),
+    /// A file of the web.
+    Http(HttpSource),
+}
+
 impl SourcePolicies {
+    /// What to use where the image `reference` is asked for, of whatever kind it is.
+    pub(crate) fn replacement(&self, reference: &Reference) -> Result<Replacement, PolicyError> {
+        let asked = PolicySource::image(reference);
+        let found = self.evaluate(asked.clone())?;
+        if let Some(name) = found.identifier.strip_prefix(LOCAL) {
+            return Ok(Replacement::Local(name.to_owned()));
+        }
+        let url = found.attributes.get(FULL_URL);
+        let url = url.unwrap_or(&found.identifier);
+        if let Ok(Some(git)) = parse_git_url(url) {
+            return Ok(Replacement::Git(git.source));
+        }
+        if is_web(&found.identifier) {
+            return Ok(Replacement::Http(HttpSource {
+                checksum: web_checksum(&asked, &found)?,
+                url: found.identifier,
+                file_name: CONTEXT_FILE.to_owned(),
+            }));
+        }
+        as_image(&asked, &found).map(Replacement::Image)
+    }
+
     /// The image to use where `reference` is asked for.
     pub fn image(&self, reference: &Reference) -> Result<Reference, PolicyError> {
         let asked = PolicySource::image(reference);
@@ -130,22 +169,12 @@ impl SourcePolicies {
     pub fn http(&self, http: &HttpSource) -> Result<HttpSource, PolicyError> {
         let asked = PolicySource::http(http);
         let found = self.evaluate(asked.clone())?;
-        let is_web = ["http://", "https://"]
-            .iter()
-            .any(|scheme| found.identifier.starts_with(scheme));
-        if !is_web {
+        if !is_web(&found.identifier) {
             return Err(unsuitable(&asked, &found, "which is no file of the web"));
         }
-        let checksum = match found.attributes.get(HTTP_CHECKSUM) {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|error| {
-                let reason = format!("and its {HTTP_CHECKSUM} is no digest: {error}");
-                unsuitable(&asked, &found, &reason)
-            })?),
-        };
         Ok(HttpSource {
+            checksum: web_checksum(&asked, &found)?,
             url: found.identifier,
-            checksum,
             file_name: http.file_name.clone(),
         })
     }
@@ -180,6 +209,23 @@ impl SourcePolicies {
             other => other,
         })
     }
+}
+
+fn is_web(identifier: &str) -> bool {
+    ["http://", "https://"]
+        .iter()
+        .any(|scheme| identifier.starts_with(scheme))
+}
+
+fn web_checksum(asked: &PolicySource, found: &PolicySource) -> Result<Option<Digest>, PolicyError> {
+    let Some(text) = found.attributes.get(HTTP_CHECKSUM) else {
+        return Ok(None);
+    };
+    let digest = text.parse().map_err(|error| {
+        let reason = format!("and its {HTTP_CHECKSUM} is no digest: {error}");
+        unsuitable(asked, found, &reason)
+    })?;
+    Ok(Some(digest))
 }
 
 fn as_image(asked: &PolicySource, found: &PolicySource) -> Result<Reference, PolicyError> {

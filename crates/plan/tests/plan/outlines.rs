@@ -3,7 +3,7 @@
 use rbuild_dockerfile::{Source, parse};
 use rbuild_plan::{NamedContext, Outline, PlanOptions, Presence, Target, targets};
 
-use crate::common::{Shelf, args, planned_with, try_plan};
+use crate::common::{Shelf, args, names, planned_with, try_plan};
 
 fn with_target(target: &str, build_args: &[(&str, &str)]) -> PlanOptions {
     PlanOptions {
@@ -130,4 +130,48 @@ fn what_a_policy_denies_is_no_plan() {
         assert!(error.to_string().contains("denied by policy"), "{error}");
     }
     assert!(try_plan("FROM scratch\nENV A=1\n", &options, &Shelf::standard()).is_ok());
+}
+
+#[test]
+fn a_policy_may_put_another_source_in_the_place_of_an_image() {
+    let convert = |to: &str| {
+        let mut options = PlanOptions::default();
+        let policy = format!(
+            r#"{{"rules":[{{"action":"CONVERT","selector":{{"identifier":"docker-image://docker.io/library/away:latest"}},"updates":{{"identifier":"{to}"}}}}]}}"#
+        );
+        options.policies.add("p.json", &policy).expect("a policy");
+        let known = ("test".to_owned(), NamedContext::Local);
+        let named = ("named".to_owned(), NamedContext::Image("away".to_owned()));
+        options.contexts.extend([known, named]);
+        options
+    };
+    for base in ["away", "named"] {
+        let text = format!("FROM {base} AS replaced\nFROM scratch\nCOPY --from=replaced /foo /\n");
+        let planned = planned_with(&text, &convert("local://test"));
+        assert!(
+            names(&planned.plan).contains(&"[context test] load from client".to_owned()),
+            "{:?}",
+            names(&planned.plan)
+        );
+        let planned = planned_with(
+            &text,
+            &convert("docker-image://docker.io/library/debian:bookworm"),
+        );
+        let all = names(&planned.plan).join("\n");
+        assert!(
+            all.contains("FROM docker.io/library/debian:bookworm"),
+            "{all}"
+        );
+        planned_with(&text, &convert("https://example.com/x.tar"));
+        planned_with(&text, &convert("git://example.com/x.git#main"));
+    }
+}
+
+#[test]
+fn scratch_may_stand_in_for_an_image() {
+    let mut options = PlanOptions::default();
+    let scratch = NamedContext::Image("scratch".to_owned());
+    options.contexts.insert("busybox".to_owned(), scratch);
+    let text = "FROM busybox AS build\nCOPY <<EOF /out\nhello\nEOF\n";
+    assert_eq!(planned_with(text, &options).plan.vertices().count(), 1);
 }
