@@ -166,6 +166,11 @@ impl Environment {
         self.get(name)?.into_string().ok()
     }
 
+    /// A variable's text, even if that is empty: what is passed on is passed on as it is.
+    pub(crate) fn passed_on(self, name: &str) -> Option<String> {
+        std::env::var_os(name)?.into_string().ok()
+    }
+
     fn path(self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from)
     }

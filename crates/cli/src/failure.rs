@@ -33,6 +33,8 @@ pub(crate) struct WithExcerpt {
     pub(crate) excerpt: String,
     /// What happened.
     pub(crate) message: String,
+    /// The same for programs, one object for each mistake.
+    pub(crate) findings: Vec<serde_json::Value>,
 }
 
 impl fmt::Display for WithExcerpt {

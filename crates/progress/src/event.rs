@@ -71,7 +71,22 @@ pub enum EventKind {
     Warning {
         /// One sentence.
         message: String,
+        /// What a program that shows it wants to know besides.
+        about: Option<Box<WarningAbout>>,
     },
+}
+
+/// What a warning is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarningAbout {
+    /// What the rule asks for.
+    pub detail: String,
+    /// A page that explains it; may be empty.
+    pub url: String,
+    /// The file.
+    pub file: String,
+    /// Its lines, from 1.
+    pub lines: (u32, u32),
 }
 
 /// Which stream of a process.

@@ -40,7 +40,7 @@ mod summary;
 mod terminal;
 mod units;
 
-pub use event::{Event, EventKind, EventVertex, Outcome, StatusState, Stream};
+pub use event::{Event, EventKind, EventVertex, Outcome, StatusState, Stream, WarningAbout};
 pub use mode::{Mode, ModeError};
 pub use renderer::{Colors, RenderOptions, Renderer, TerminalSize};
 pub use reporter::{Heard, Listener, Reporter};

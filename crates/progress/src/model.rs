@@ -100,7 +100,7 @@ impl Model {
                 }
                 self.vertex_mut(*vertex).end(event.at, outcome);
             }
-            EventKind::Warning { message } => self.warnings.push(message.clone()),
+            EventKind::Warning { message, .. } => self.warnings.push(message.clone()),
         }
     }
 

@@ -348,13 +348,19 @@ impl<W: Write + Send> Draw for Plain<W> {
     }
 }
 
-/// ` 1 warning found:` and a line for each.
+/// ` 1 warning found (use --debug to expand):` and a line for each.
 pub(crate) fn write_warnings(out: &mut Vec<u8>, warnings: &[String]) {
     if warnings.is_empty() {
         return;
     }
     let plural = if warnings.len() == 1 { "" } else { "s" };
-    let _ = writeln!(out, " {} warning{plural} found:", warnings.len());
+    let is_short = warnings.iter().all(|warning| !warning.contains('\n'));
+    let hint = if is_short {
+        " (use --debug to expand)"
+    } else {
+        ""
+    };
+    let _ = writeln!(out, " {} warning{plural} found{hint}:", warnings.len());
     for warning in warnings {
         let _ = writeln!(out, " - {warning}");
     }

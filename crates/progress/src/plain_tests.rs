@@ -173,7 +173,8 @@ fn progress_bars_do_not_flood_the_log() {
 fn warnings_stand_at_the_end() {
     let text = plain(|b| {
         let message = "FromAsCasing: 'as' and 'FROM' differ in case (line 1)".to_owned();
-        b.event(0, EventKind::Warning { message });
+        let about = None;
+        b.event(0, EventKind::Warning { message, about });
         b.plan(1, "[1/1] FROM scratch")
             .start(0, 1)
             .completed(0, 1)
@@ -183,7 +184,7 @@ fn warnings_stand_at_the_end() {
     #1 [1/1] FROM scratch
     #1 DONE 0.0s
 
-     1 warning found:
+     1 warning found (use --debug to expand):
      - FromAsCasing: 'as' and 'FROM' differ in case (line 1)
     ");
 }

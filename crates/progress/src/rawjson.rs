@@ -6,11 +6,11 @@
 //! {"logs":[{"vertex":"sha256:…","stream":1,"data":"aGVsbG8K","timestamp":"2026-…Z"}]}
 //! {"statuses":[{"id":"sha256:…","vertex":"sha256:…","total":2150000,"current":1024,"timestamp":"2026-…Z","started":"2026-…Z"}]}
 //! {"vertexes":[{"digest":"sha256:…","name":"…","started":"2026-…Z","completed":"2026-…Z","error":"…"}]}
-//! {"warnings":[{"level":1,"short":"…"}]}
+//! {"warnings":[{"level":1,"short":"…","detail":["…"],"url":"…","sourceInfo":{…},"range":[…]}]}
 //! ```
 //!
 //! A vertex's `digest` is a name for it in this stream, made of its number and its name, not the digest
-//! of anything that it holds. `data` and `short` are base64; `stream` is 1 for standard output, 2 for
+//! of anything that it holds. `data`, `short` and `detail` are base64; `stream` is 1 for standard output, 2 for
 //! standard error. A vertex is told again, whole, whenever it changes.
 
 use std::io::Write;
@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::{Model, Phase, Status, Vertex};
 use crate::renderer::Draw;
-use crate::{Event, EventKind, EventVertex, Outcome, StatusState, Stream};
+use crate::{Event, EventKind, EventVertex, Outcome, StatusState, Stream, WarningAbout};
 
 /// Is hashed into a vertex's pseudo-digest; another value gives other names for the same vertices, which
 /// matters only to who compares two streams.
@@ -89,6 +89,34 @@ struct LogLine {
 struct WarningLine {
     level: u8,
     short: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<[String; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(rename = "sourceInfo", skip_serializing_if = "Option::is_none")]
+    source_info: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<serde_json::Value>,
+}
+
+impl WarningLine {
+    fn new(message: &str, about: Option<&WarningAbout>) -> Self {
+        let range = |about: &WarningAbout| {
+            let (first, last) = about.lines;
+            serde_json::json!([{ "start": { "line": first }, "end": { "line": last } }])
+        };
+        let source = |about: &WarningAbout| serde_json::json!({ "filename": about.file, "language": "Dockerfile" });
+        Self {
+            level: 1,
+            short: BASE64.encode(message),
+            detail: about.map(|about| [BASE64.encode(&about.detail)]),
+            url: about
+                .map(|about| about.url.clone())
+                .filter(|url| !url.is_empty()),
+            source_info: about.map(source),
+            range: about.map(range),
+        }
+    }
 }
 
 impl<W: Write + Send> RawJson<W> {
@@ -196,11 +224,8 @@ impl<W: Write + Send> Draw for RawJson<W> {
                 }]),
                 ..Line::default()
             },
-            EventKind::Warning { message } => Line {
-                warnings: Some([WarningLine {
-                    level: 1,
-                    short: BASE64.encode(message),
-                }]),
+            EventKind::Warning { message, about } => Line {
+                warnings: Some([WarningLine::new(message, about.as_deref())]),
                 ..Line::default()
             },
         };

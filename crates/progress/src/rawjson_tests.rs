@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::RawJson;
 use crate::script::{Script, Sink};
-use crate::{EventKind, EventVertex, Outcome};
+use crate::{EventKind, EventVertex, Outcome, WarningAbout};
 
 #[test]
 fn each_event_is_one_line_in_the_shape_that_buildx_writes() {
@@ -27,8 +27,14 @@ fn each_event_is_one_line_in_the_shape_that_buildx_writes() {
         .output(1_250, 2, "hi\n")
         .failed(1_500, 2, "exit code: 1");
     let message = "deprecated".to_owned();
+    let about = Some(Box::new(WarningAbout {
+        detail: "why".to_owned(),
+        url: "https://example.com/why".to_owned(),
+        file: "Dockerfile".to_owned(),
+        lines: (2, 3),
+    }));
     script
-        .event(1_500, EventKind::Warning { message })
+        .event(1_500, EventKind::Warning { message, about })
         .end(1_500);
     let text = sink.text();
     for line in text.lines() {
@@ -53,6 +59,6 @@ fn each_event_is_one_line_in_the_shape_that_buildx_writes() {
     {"vertexes":[{"digest":"sha256:8d81d4","inputs":["sha256:22cac1"],"name":"[2/2] RUN b","started":"1970-01-01T00:00:01Z"}]}
     {"logs":[{"vertex":"sha256:8d81d4","stream":1,"data":"aGkK","timestamp":"1970-01-01T00:00:01.25Z"}]}
     {"vertexes":[{"digest":"sha256:8d81d4","inputs":["sha256:22cac1"],"name":"[2/2] RUN b","started":"1970-01-01T00:00:01Z","completed":"1970-01-01T00:00:01.5Z","error":"exit code: 1"}]}
-    {"warnings":[{"level":1,"short":"ZGVwcmVjYXRlZA=="}]}
+    {"warnings":[{"level":1,"short":"ZGVwcmVjYXRlZA==","detail":["d2h5"],"url":"https://example.com/why","sourceInfo":{"filename":"Dockerfile","language":"Dockerfile"},"range":[{"start":{"line":2},"end":{"line":3}}]}]}
     "#);
 }

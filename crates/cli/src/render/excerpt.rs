@@ -31,13 +31,18 @@ pub(crate) fn excerpt(source: &Source, span: Span) -> String {
     draw(source, span, None)
 }
 
-/// The lines around a diagnostic, its words underlined, its help beside them.
-pub(crate) fn diagnostic_excerpt(source: &Source, diagnostic: &Diagnostic) -> String {
+/// The lines around `lines`, of which a diagnostic is about some words: those are underlined.
+pub(crate) fn excerpt_of(source: &Source, lines: Span, diagnostic: &Diagnostic) -> String {
     let help = diagnostic.help.as_deref().unwrap_or("");
-    draw(source, diagnostic.span, Some(help))
+    draw(source, lines, Some((diagnostic.span, help)))
 }
 
-fn draw(source: &Source, span: Span, underline: Option<&str>) -> String {
+/// The lines around a diagnostic, its words underlined, its help beside them.
+pub(crate) fn diagnostic_excerpt(source: &Source, diagnostic: &Diagnostic) -> String {
+    excerpt_of(source, diagnostic.span, diagnostic)
+}
+
+fn draw(source: &Source, span: Span, underline: Option<(Span, &str)>) -> String {
     let (first, last) = source.lines(span);
     let shown_last = last.min(first + MAX_GUILTY_LINES - 1);
     let lines: Vec<&str> = source.text.lines().collect();
@@ -53,8 +58,10 @@ fn draw(source: &Source, span: Span, underline: Option<&str>) -> String {
         let guilty = (first..=last).contains(&number);
         let marker = if guilty { ">>>" } else { "   " };
         push_line(&mut text, number, marker, line);
-        if let (true, Some(help)) = (number == first, underline) {
-            push_underline(&mut text, source, span, line, help);
+        if let Some((words, help)) = underline
+            && number == source.position(words.start).line
+        {
+            push_underline(&mut text, source, words, line, help);
         }
     }
     text.push_str(RULE);

@@ -7,7 +7,7 @@ mod table;
 mod units;
 
 pub(crate) use board::{Board, Mark, Voice};
-pub(crate) use excerpt::{diagnostic_excerpt, excerpt, position};
+pub(crate) use excerpt::{diagnostic_excerpt, excerpt, excerpt_of, position};
 pub(crate) use output::out;
 pub(crate) use table::Table;
 pub(crate) use units::{ago, bytes_decimal};

@@ -2,8 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::ArgAction;
+
 /// What was typed after `rbuild build`.
+///
+/// As with `docker`, of a flag that is given twice and takes one value the last counts, and `--flag=false` switches off.
 #[derive(Debug, clap::Args)]
+#[command(args_override_self = true)]
 #[expect(
     clippy::struct_excessive_bools,
     clippy::struct_field_names,
@@ -25,23 +30,36 @@ pub(crate) struct Args {
     /// Value of an ARG; without `=V` it is taken from the environment
     #[arg(long = "build-arg", value_name = "K[=V]")]
     pub(crate) build_args: Vec<String>,
-    /// Another context: directory, docker-image://REF, oci-layout://DIR, git URL, target:STAGE
+    /// Another context: directory, docker-image://REF, oci-layout://DIR, git URL, web URL, target:STAGE
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub(crate) build_contexts: Vec<String>,
     /// Run every step again
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) no_cache: bool,
     /// Run the steps of these stages again
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(crate) no_cache_filter: Vec<String>,
     /// Ask the registry for base images even if they are in the local store
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) pull: bool,
     /// Network of RUN: default, none or host
     #[arg(long, value_name = "MODE", default_value = "default")]
     pub(crate) network: String,
     /// Platform of the image, may be given several times
     #[arg(long = "platform", value_name = "OS/ARCH", value_delimiter = ',')]
+    #[arg(env = "DOCKER_DEFAULT_PLATFORM", hide_env = true)]
     pub(crate) platforms: Vec<String>,
     /// Label of the image
     #[arg(long = "label", value_name = "K=V")]
@@ -53,19 +71,34 @@ pub(crate) struct Args {
     #[arg(long = "ssh", value_name = "SPEC")]
     pub(crate) ssh: Vec<String>,
     /// Line for /etc/hosts in RUN: HOST:IP
-    #[arg(long = "add-host", value_name = "HOST:IP")]
+    #[arg(long = "add-host", value_name = "HOST:IP", value_delimiter = ',')]
     pub(crate) add_hosts: Vec<String>,
     /// Permit a privilege: network.host, security.insecure, device[=NAME]
     #[arg(long = "allow", value_name = "ENTITLEMENT", value_delimiter = ',')]
     pub(crate) allow: Vec<String>,
+    /// Rules on which images, repositories and files may be used: a source policy of BuildKit's, as JSON
+    #[arg(long = "source-policy-file", value_name = "FILE")]
+    pub(crate) source_policy_files: Vec<PathBuf>,
     /// Where the result goes: type=image|registry|oci|docker|local|tar|cacheonly,…
     #[arg(short, long = "output", value_name = "SPEC")]
     pub(crate) outputs: Vec<String>,
     /// Hand the image to the Docker engine
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) load: bool,
     /// Push the image to its registry
-    #[arg(long)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) push: bool,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
@@ -83,7 +116,13 @@ pub(crate) struct Args {
     #[arg(value_parser = ["auto", "plain", "tty", "quiet", "none", "rawjson"])]
     pub(crate) progress: String,
     /// Show nothing but the image ID
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) quiet: bool,
     /// How many steps run at once [default: the cores, at least 16]
     #[arg(short, long, value_name = "N")]
@@ -98,9 +137,45 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "dot")]
     #[arg(value_parser = ["dot", "json"])]
     pub(crate) print_plan: Option<String>,
-    /// Look for mistakes and build nothing
-    #[arg(long)]
+    /// Only look: check, outline, targets or subrequests.describe, with `,format=json` as JSON
+    #[arg(
+        long,
+        alias = "print",
+        value_name = "METHOD",
+        default_value = "build",
+        hide_default_value = true
+    )]
+    pub(crate) call: String,
+    /// Look for mistakes and build nothing: short for --call=check
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) check: bool,
+    /// Write errors and warnings to standard output as well, for editors: one JSON object on each line
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub(crate) diagnostics: String,
+    /// Show warnings with their places
+    #[arg(short = 'D', long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
+    pub(crate) debug: bool,
     #[command(flatten)]
     pub(crate) unsupported: super::unsupported::Unsupported,
+}
+
+/// A boolean, with the words that docker takes for one.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("it is true or false".to_owned()),
+    }
 }

@@ -4,16 +4,22 @@ use std::fmt::Write as _;
 
 use rbuild_dockerfile::{Diagnostic, Severity, Source, Span};
 use rbuild_plan::{Plan, PlanError, Planned};
-use rbuild_progress::{EventKind, Reporter, Summary};
+use rbuild_progress::{EventKind, Reporter, Summary, WarningAbout};
 use rbuild_solve::{SolveError, StepError};
+use serde_json::{Value, json};
 
+use super::answers;
+use super::places::Places;
+use super::request::{Request, Warnings};
 use crate::failure::{Interrupted, WithExcerpt, chain};
-use crate::render::{diagnostic_excerpt, excerpt, position};
+use crate::render::{diagnostic_excerpt, excerpt, excerpt_of, position};
 
 /// The Dockerfile's mistakes.
 pub(super) fn mistakes(source: &Source, errors: &[Diagnostic]) -> anyhow::Error {
+    let places = Places(source);
     let mut drawn = String::new();
-    for error in errors {
+    let located = errors.iter().filter(|error| error.span != Span::default());
+    for error in located {
         drawn.push_str(&diagnostic_excerpt(source, error));
     }
     let mut message = String::from("failed to solve: ");
@@ -26,6 +32,7 @@ pub(super) fn mistakes(source: &Source, errors: &[Diagnostic]) -> anyhow::Error 
     WithExcerpt {
         excerpt: drawn,
         message,
+        findings: errors.iter().map(|error| places.finding(error)).collect(),
     }
     .into()
 }
@@ -42,40 +49,41 @@ fn sentence(source: &Source, diagnostic: &Diagnostic) -> String {
     text
 }
 
-/// Why there is no plan.
-pub(super) fn plan(error: PlanError, source: &Source) -> anyhow::Error {
+/// What there is to say of a file that cannot be planned: errors, and the warnings beside them.
+pub(super) fn findings(error: PlanError) -> Vec<Diagnostic> {
     match error {
-        PlanError::Mistakes { diagnostics } => {
-            let errors: Vec<_> = diagnostics
-                .into_iter()
-                .filter(|one| one.severity == Severity::Error)
-                .collect();
-            mistakes(source, &errors)
-        }
+        PlanError::Mistakes { diagnostics } => diagnostics,
         PlanError::Resolve {
             reference,
             platform,
             span,
             suggestion,
-            source: cause,
-            ..
+            warnings,
+            source,
         } => {
-            let mut message = format!(
-                "failed to solve: {}: failed to resolve image {reference} for {platform}: {}",
-                position(source, span),
-                chain(&cause)
+            let message = format!(
+                "failed to resolve image {reference} for {platform}: {}",
+                chain(&source)
             );
-            if let Some(suggestion) = suggestion {
-                let _ = write!(message, " (did you mean {suggestion}?)");
-            }
-            WithExcerpt {
-                excerpt: excerpt(source, span),
-                message,
-            }
-            .into()
+            let mistake = Diagnostic::error("unresolved-image", message, span);
+            let mistake = match suggestion {
+                Some(suggestion) => mistake.with_help(format!("did you mean {suggestion}?")),
+                None => mistake,
+            };
+            std::iter::once(mistake).chain(warnings).collect()
         }
-        other => other.into(),
+        other => vec![Diagnostic::error("plan", chain(&other), Span::default())],
     }
+}
+
+/// The errors among findings, as the failure of a build.
+pub(super) fn failure(source: &Source, findings: &[Diagnostic]) -> anyhow::Error {
+    let errors: Vec<Diagnostic> = findings
+        .iter()
+        .filter(|one| one.severity == Severity::Error)
+        .cloned()
+        .collect();
+    mistakes(source, &errors)
 }
 
 /// Why a step failed, with its place in the Dockerfile.
@@ -91,14 +99,21 @@ pub(super) fn step(error: SolveError, plan: &Plan, source: &Source) -> anyhow::E
     {
         let _ = write!(message, " ({hint})");
     }
-    match origin {
-        Some(span) => WithExcerpt {
-            excerpt: excerpt(source, span),
-            message,
-        }
-        .into(),
-        None => anyhow::anyhow!(message),
+    let Some(span) = origin else {
+        return anyhow::anyhow!(message);
+    };
+    let mut finding = Places(source).finding(&Diagnostic::error(
+        "step-failed",
+        message.trim_start_matches("failed to solve: "),
+        span,
+    ));
+    finding["step"] = json!(plan.vertex(vertex).name);
+    WithExcerpt {
+        excerpt: excerpt(source, span),
+        message,
+        findings: vec![finding],
     }
+    .into()
 }
 
 /// Puts the failed step's last lines in front of the excerpt, as BuildKit does.
@@ -117,46 +132,60 @@ pub(super) fn with_last_words(error: anyhow::Error, summary: &Summary) -> anyhow
     }
 }
 
-/// Lints in a normal build: once, short.
-pub(super) fn announce_warnings(reporter: &Reporter, source: &Source, planned: &Planned) {
-    for warning in &planned.warnings {
-        let message = format!(
-            "{}: {} ({})",
-            warning.code,
-            warning.message,
-            position(source, warning.span)
-        );
-        reporter.send(EventKind::Warning { message });
-    }
-    for unused in &planned.unused_build_args {
-        let name = &unused.name;
-        let mut message = format!("--build-arg {name}: no ARG of the Dockerfile declares it");
-        if let Some(meant) = &unused.suggestion {
-            let _ = write!(message, " (did you mean {meant}?)");
-        }
-        reporter.send(EventKind::Warning { message });
+/// A failure for programs.
+pub(super) fn failure_findings(error: &anyhow::Error) -> Vec<Value> {
+    match error.downcast_ref::<WithExcerpt>() {
+        Some(known) if !known.findings.is_empty() => known.findings.clone(),
+        _ => vec![json!({
+            "severity": "error",
+            "code": "build-failed",
+            "message": chain(error.as_ref()),
+        })],
     }
 }
 
-/// `--check`: every warning with its place.
-pub(super) fn warnings_report(source: &Source, warnings: &[Diagnostic]) -> String {
-    if warnings.is_empty() {
-        return "Check complete, no warnings found.\n".to_owned();
+/// `FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 2)`
+pub(super) fn short(places: Places<'_>, warning: &Diagnostic) -> String {
+    let line = warning.lines(places.source()).0;
+    format!("{}: {} (line {line})", warning.code, warning.message)
+}
+
+/// Lints in a normal build: once, short; at length where that is asked for.
+pub(super) fn announce_warnings(
+    reporter: &Reporter,
+    request: &Request,
+    places: Places<'_>,
+    planned: &Planned,
+) {
+    for warning in &planned.warnings {
+        let mut message = short(places, warning);
+        if request.warnings == Warnings::Long {
+            let url = answers::url(warning);
+            if !url.is_empty() {
+                let _ = write!(message, "\nMore info: {url}");
+            }
+            let lines = places.instruction(warning);
+            let drawn = excerpt_of(places.source(), lines, warning);
+            let _ = write!(message, "\n{}", drawn.trim_end());
+        }
+        let rule = rbuild_plan::lint_rule(warning.code);
+        let about = Some(Box::new(WarningAbout {
+            detail: rule.map_or("", |rule| rule.description).to_owned(),
+            url: answers::url(warning),
+            file: places.source().name.clone(),
+            lines: warning.lines(places.source()),
+        }));
+        reporter.send(EventKind::Warning { message, about });
     }
-    let plural = if warnings.len() == 1 {
-        "warning has"
-    } else {
-        "warnings have"
-    };
-    let mut text = format!("Check complete, {} {plural} been found!\n", warnings.len());
-    for warning in warnings {
-        let _ = write!(
-            text,
-            "\nWARNING: {}\n{}\n\n{}",
-            warning.code,
-            warning.message,
-            diagnostic_excerpt(source, warning)
-        );
+    let unused = planned.unused_build_args.iter();
+    let unused = unused.map(|unused| {
+        let name = &unused.name;
+        let meant = unused.suggestion.as_ref();
+        let meant = meant.map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
+        format!("--build-arg {name}: no ARG of the Dockerfile declares it{meant}")
+    });
+    for message in unused.chain(request.remarks.iter().cloned()) {
+        let about = None;
+        reporter.send(EventKind::Warning { message, about });
     }
-    text
 }

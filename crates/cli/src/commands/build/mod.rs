@@ -4,30 +4,40 @@
 //! arguments → request → Dockerfile and contexts → plan → solve → assemble → outputs
 //! ```
 
+mod answers;
 mod args;
+mod call;
 mod contexts;
 mod explain;
+mod grants;
 mod internal;
 mod outputs;
+mod places;
 mod planning;
+mod policed;
 mod request;
 mod result_files;
+mod syntax;
 mod unsupported;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use rbuild_export::{BuiltImage, Dating, ExportError, assemble};
-use rbuild_plan::Planned;
+use rbuild_plan::{Planned, targets};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
 use rbuild_solve::{Build, Cancel, NetworkFiles, Solution, solve};
 
+use self::answers::{Answer, Verdict};
 pub(crate) use self::args::Args;
+use self::call::{Call, Format, Function, Status};
 use self::contexts::Inputs;
 use self::internal::InternalSteps;
 use self::outputs::Outcome;
+use self::places::Places;
+use self::planning::Unplanned;
 pub(crate) use self::request::bytes;
-use self::request::{Action, Request};
+use self::request::{Action, Diagnostics, Request};
 use crate::app::App;
 use crate::failure::Interrupted;
 use crate::{interrupt, render};
@@ -48,15 +58,27 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let summary = renderer.finish();
     match built {
         Ok(Finished::Built(outcome)) => {
-            result_files::write(&request, &outcome)?;
+            result_files::write(app, &request, &outcome)?;
+            if request.diagnostics == Diagnostics::Json {
+                print_findings(&outcome.findings)?;
+            }
             if request.progress == Mode::Quiet && outcome.exported.is_some() {
                 render::out(&format!("{}\n", outcome.id()))?;
             }
             Ok(ExitCode::SUCCESS)
         }
-        Ok(Finished::Printed(code)) => Ok(code),
+        Ok(Finished::Answered(answer)) => match request.action {
+            Action::Call(call) => tell(&request, call, &answer),
+            _ => Ok(ExitCode::SUCCESS),
+        },
+        Ok(Finished::Printed) => Ok(ExitCode::SUCCESS),
         Err(_) if cancel.is_cancelled() && summary.failed.is_none() => Err(Interrupted.into()),
-        Err(error) => Err(explain::with_last_words(error, &summary)),
+        Err(error) => {
+            if request.diagnostics == Diagnostics::Json {
+                print_findings(&explain::failure_findings(&error))?;
+            }
+            Err(explain::with_last_words(error, &summary))
+        }
     }
 }
 
@@ -64,8 +86,71 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
 enum Finished {
     /// Images, and where they went.
     Built(Box<Outcome>),
-    /// Only something to read was asked for.
-    Printed(ExitCode),
+    /// A question was answered.
+    Answered(Answer),
+    /// What was asked for is on standard output.
+    Printed,
+}
+
+/// Answers a question about the Dockerfile.
+fn ask(
+    app: &App,
+    request: &Request,
+    inputs: &Inputs,
+    call: Call,
+    steps: &InternalSteps,
+) -> anyhow::Result<Answer> {
+    let source = &inputs.source;
+    if call.function == Function::Describe {
+        return Ok(answers::methods());
+    }
+    let understood = match (planning::understand(request, source), call.function) {
+        (Ok(understood), _) => understood,
+        (Err(Unplanned::Mistakes(findings)), Function::Check) => {
+            return Ok(answers::check(Places(source), &findings));
+        }
+        (Err(unplanned), _) => return Err(unplanned.into_error(source)),
+    };
+    let places = Places(source);
+    if call.function == Function::Targets {
+        return Ok(answers::targets(places, &targets(&understood.dockerfile)));
+    }
+    match (
+        planning::plan(app, request, inputs, &understood, steps),
+        call.function,
+    ) {
+        (Ok(planned), Function::Check) => Ok(answers::check(places, &planned.warnings)),
+        (Ok(planned), _) => Ok(answers::outline(places, &planned.outline)),
+        (Err(Unplanned::Mistakes(findings)), Function::Check) => {
+            Ok(answers::check(places, &findings))
+        }
+        (Err(unplanned), _) => Err(unplanned.into_error(source)),
+    }
+}
+
+/// Prints an answer; with `--diagnostics=json`, that of a check is told finding by finding.
+fn tell(request: &Request, call: Call, answer: &Answer) -> anyhow::Result<ExitCode> {
+    result_files::write_answer(request, call, answer)?;
+    let as_findings = call.function == Function::Check && request.diagnostics == Diagnostics::Json;
+    if as_findings {
+        print_findings(&answer.findings)?;
+    } else {
+        render::out(&match call.format {
+            Format::Json => format!("{:#}\n", answer.json),
+            Format::Text => answer.text.clone(),
+        })?;
+    }
+    if let Some(error) = &answer.error {
+        anyhow::bail!("{error}");
+    }
+    let failed = answer.verdict == Verdict::Bad && call.status == Status::Told;
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// One JSON object on each line.
+fn print_findings(findings: &[serde_json::Value]) -> anyhow::Result<()> {
+    let lines: Vec<String> = findings.iter().map(|one| format!("{one}\n")).collect();
+    Ok(render::out(&lines.concat())?)
 }
 
 fn build(
@@ -76,23 +161,36 @@ fn build(
 ) -> anyhow::Result<Finished> {
     let steps = InternalSteps::new(reporter);
     let inputs = Inputs::read(app, request, &steps)?;
-    let planned = planning::plan(app, request, &inputs, &steps)?;
-    match request.action {
-        Action::PrintPlan(format) => {
-            render::out(&planning::draw(&planned.plan, format))?;
-            return Ok(Finished::Printed(ExitCode::SUCCESS));
-        }
-        Action::Check => {
-            render::out(&explain::warnings_report(&inputs.source, &planned.warnings))?;
-            let clean = planned.warnings.is_empty();
-            return Ok(Finished::Printed(ExitCode::from(u8::from(!clean))));
-        }
-        Action::Build => explain::announce_warnings(reporter, &inputs.source, &planned),
+    syntax::check(&inputs.source, request)?;
+    if let Action::Call(call) = request.action {
+        return Ok(Finished::Answered(ask(
+            app, request, &inputs, call, &steps,
+        )?));
     }
+    let understood = planning::understand(request, &inputs.source);
+    let understood = understood.map_err(|mistakes| mistakes.into_error(&inputs.source))?;
+    let planned = planning::plan(app, request, &inputs, &understood, &steps)
+        .map_err(|mistakes| mistakes.into_error(&inputs.source))?;
+    if let Action::PrintPlan(format) = request.action {
+        render::out(&planning::draw(&planned.plan, format))?;
+        return Ok(Finished::Printed);
+    }
+    let places = Places(&inputs.source);
+    explain::announce_warnings(reporter, request, places, &planned);
     let build = surroundings(app, request, &inputs, &planned, cancel, reporter)?;
     let solution = solve(&planned.plan, &build)
         .map_err(|error| explain::step(error, &planned.plan, &inputs.source))?;
-    let outcome = export(app, request, &planned, &solution, &steps)?;
+    let mut outcome = export(app, request, &planned, &solution, &steps)?;
+    outcome.warnings = planned
+        .warnings
+        .iter()
+        .map(|warning| result_files::warning(places, warning))
+        .collect();
+    outcome.findings = planned
+        .warnings
+        .iter()
+        .map(|warning| places.finding(warning))
+        .collect();
     if solution.executed > 0 {
         app.maintain_store();
     }

@@ -376,6 +376,10 @@ fn boolean(key: &str, value: &str) -> anyhow::Result<bool> {
 pub(super) struct Outcome {
     /// The last image that was written; none where only files were asked for.
     pub(super) exported: Option<Exported>,
+    /// The warnings, as buildx writes them into its metadata.
+    pub(super) warnings: Vec<serde_json::Value>,
+    /// The warnings, for editors.
+    pub(super) findings: Vec<serde_json::Value>,
 }
 
 impl Outcome {
@@ -399,7 +403,11 @@ pub(super) fn write(
         store: app.store()?,
         registry: app.registry(),
     };
-    let mut outcome = Outcome { exported: None };
+    let mut outcome = Outcome {
+        exported: None,
+        warnings: Vec::new(),
+        findings: Vec::new(),
+    };
     for output in &request.outputs.0 {
         let exported = steps.run(output.kind.title(), |step| {
             let dating = output.dates.dating(epoch);

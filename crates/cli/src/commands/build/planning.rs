@@ -1,56 +1,93 @@
 //! From Dockerfile and request to plan.
 
-use rbuild_dockerfile::{Severity, lint, parse};
+use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, Source, lint, parse};
 use rbuild_plan::{
-    Devices, IgnoreEffect, IgnorePattern, Ignored, Images, Plan, PlanError, PlanOptions, Planned,
+    Devices, IgnoreEffect, IgnorePattern, Ignored, Images, Plan, PlanOptions, Planned,
     ResolveError, ResolvedImage, Scope, base_images, syntax_warnings,
 };
 use rbuild_source::IgnoreRules;
 
+use super::call::Function;
 use super::contexts::Inputs;
 use super::explain;
 use super::internal::InternalSteps;
+use super::policed::PolicedImages;
 use super::request::{Action, PlanFormat, Request};
 use crate::app::App;
 use crate::base_images::{BaseImages, Freshness};
+
+/// A Dockerfile that was understood, and what there is to say of it.
+pub(super) struct Understood {
+    pub(super) dockerfile: Dockerfile,
+    warnings: Vec<Diagnostic>,
+}
+
+/// Why there is no plan.
+pub(super) enum Unplanned {
+    /// The file has mistakes; warnings are among them.
+    Mistakes(Vec<Diagnostic>),
+    /// Something else.
+    Other(anyhow::Error),
+}
+
+impl Unplanned {
+    /// As the failure of a build.
+    pub(super) fn into_error(self, source: &Source) -> anyhow::Error {
+        match self {
+            Self::Mistakes(findings) => explain::failure(source, &findings),
+            Self::Other(error) => error,
+        }
+    }
+}
+
+/// Parses the Dockerfile and looks for what the text alone tells.
+pub(super) fn understand(request: &Request, source: &Source) -> Result<Understood, Unplanned> {
+    let parsed = parse(source);
+    let mut warnings = parsed.diagnostics;
+    let Some(dockerfile) = parsed.dockerfile else {
+        let (mut findings, warnings): (Vec<_>, Vec<_>) = warnings
+            .into_iter()
+            .partition(|found| found.severity == Severity::Error);
+        let options = PlanOptions {
+            build_args: request.build_args.clone(),
+            ..PlanOptions::default()
+        };
+        findings.extend(syntax_warnings(&parsed.directives, &options, warnings));
+        return Err(Unplanned::Mistakes(findings));
+    };
+    warnings.extend(lint(&dockerfile));
+    Ok(Understood {
+        dockerfile,
+        warnings,
+    })
+}
 
 /// Plans the build: base images are resolved side by side first.
 pub(super) fn plan(
     app: &App,
     request: &Request,
     inputs: &Inputs,
+    understood: &Understood,
     steps: &InternalSteps,
-) -> anyhow::Result<Planned> {
-    let parsed = parse(&inputs.source);
+) -> Result<Planned, Unplanned> {
+    let dockerfile = &understood.dockerfile;
     let mut options = options(app, request, inputs);
-    let Some(dockerfile) = parsed.dockerfile else {
-        let (errors, warnings) = parsed
-            .diagnostics
-            .into_iter()
-            .partition(|found| found.severity == Severity::Error);
-        let diagnostics: Vec<_> = std::iter::once::<Vec<_>>(errors)
-            .chain([syntax_warnings(&parsed.directives, &options, warnings)])
-            .flatten()
-            .collect();
-        return Err(explain::plan(
-            PlanError::Mistakes { diagnostics },
-            &inputs.source,
-        ));
-    };
-    options.syntax_warnings = parsed.diagnostics;
-    options.syntax_warnings.extend(lint(&dockerfile));
-    let images = BaseImages {
-        store: app.store()?,
-        registry: app.registry(),
-        freshness: if request.pull {
-            Freshness::Resolved
-        } else {
-            Freshness::Known
+    options.syntax_warnings.clone_from(&understood.warnings);
+    let images = PolicedImages {
+        images: BaseImages {
+            store: app.store().map_err(Unplanned::Other)?,
+            registry: app.registry(),
+            freshness: if request.pull {
+                Freshness::Resolved
+            } else {
+                Freshness::Known
+            },
         },
+        policies: &request.policies,
     };
-    let images = ResolvedAhead::new(&images, &base_images(&dockerfile, &options), steps);
-    rbuild_plan::plan(&inputs.source, &dockerfile, &options, &images)
-        .map_err(|error| explain::plan(error, &inputs.source))
+    let images = ResolvedAhead::new(&images, &base_images(dockerfile, &options), steps);
+    rbuild_plan::plan(&inputs.source, dockerfile, &options, &images)
+        .map_err(|error| Unplanned::Mistakes(explain::findings(error)))
 }
 
 fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
@@ -58,7 +95,7 @@ fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
     PlanOptions {
         target: request.target.clone(),
         scope: match (request.action, &request.target) {
-            (Action::Check, None) => Scope::AllStages,
+            (Action::Call(call), None) if call.function == Function::Check => Scope::AllStages,
             _ => Scope::Target,
         },
         build_args: request.build_args.clone(),
@@ -70,6 +107,7 @@ fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
         no_cache: request.no_cache.clone(),
         contexts: inputs.named.clone(),
         entitlements: request.entitlements.iter().copied().collect(),
+        policies: request.policies.clone(),
         devices: Devices {
             known: request.devices.known(),
             allowed: request.allowed_devices.clone(),
@@ -107,14 +145,14 @@ type Answer = Result<std::sync::Arc<ResolvedImage>, ResolveError>;
 
 /// Images that were resolved in parallel before the plan asks for them, each as a step of its own.
 struct ResolvedAhead<'a> {
-    images: &'a BaseImages<'a>,
+    images: &'a dyn Images,
     steps: &'a InternalSteps,
     answers: std::sync::Mutex<Vec<((String, rbuild_image::Platform), Answer)>>,
 }
 
 impl<'a> ResolvedAhead<'a> {
     fn new(
-        images: &'a BaseImages<'a>,
+        images: &'a dyn Images,
         wanted: &[rbuild_plan::BaseImage],
         steps: &'a InternalSteps,
     ) -> Self {

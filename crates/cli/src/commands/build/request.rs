@@ -8,11 +8,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use rbuild_container::{AddHost, Ulimit};
 use rbuild_image::{Platform, Reference};
-use rbuild_plan::{Entitlement, NetworkMode, NoCache};
+use rbuild_plan::{Entitlement, NetworkMode, NoCache, SourcePolicies};
 use rbuild_progress::Mode;
 use rbuild_solve::{CdiDevices, Secret, SshKeys};
 
 use super::args::Args;
+use super::call::{Call, Function};
+use super::grants::{Grants, policies};
 use super::outputs::Outputs;
 use crate::app::{App, Environment};
 
@@ -43,12 +45,18 @@ pub(super) struct Request {
     pub(super) allowed_devices: Vec<String>,
     /// What RUN --device can name.
     pub(super) devices: Arc<CdiDevices>,
+    pub(super) policies: SourcePolicies,
     pub(super) shm_size: Option<u64>,
     pub(super) ulimits: Vec<(String, u64, u64)>,
     pub(super) outputs: Outputs,
     pub(super) iidfile: Option<PathBuf>,
     pub(super) metadata_file: Option<PathBuf>,
     pub(super) progress: Mode,
+    pub(super) diagnostics: Diagnostics,
+    /// Whether warnings are shown at length.
+    pub(super) warnings: Warnings,
+    /// What there is to say of the flags themselves.
+    pub(super) remarks: Vec<String>,
     pub(super) jobs: NonZeroUsize,
 }
 
@@ -59,8 +67,26 @@ pub(super) enum Action {
     Build,
     /// Show the plan.
     PrintPlan(PlanFormat),
-    /// Look for mistakes.
-    Check,
+    /// Only answer a question.
+    Call(Call),
+}
+
+/// Where mistakes are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Diagnostics {
+    /// To people, on standard error.
+    Text,
+    /// To an editor as well, on standard output.
+    Json,
+}
+
+/// How warnings are shown when a build ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Warnings {
+    /// A line each.
+    Short,
+    /// With their places.
+    Long,
 }
 
 /// How a plan is shown.
@@ -81,27 +107,33 @@ impl Request {
             .iter()
             .map(|name| parse_name(name))
             .collect::<Result<Vec<_>, _>>()?;
-        let (entitlements, allowed_devices) = entitlements(&args.allow)?;
+        let network = network(&args.network)?;
+        let grants = Grants::new(&args.allow, network)?;
         Ok(Self {
             context: args.context.clone(),
             file: args.file.clone(),
             outputs: Outputs::new(args, &names)?,
             names,
-            action: action(args),
+            action: action(args)?,
             target: args.target.clone().filter(|target| !target.is_empty()),
-            build_args: build_args(&args.build_args, environment),
+            build_args: build_args(&args.build_args, environment)?,
             build_contexts: pairs("--build-context", &args.build_contexts)?,
-            labels: args.labels.iter().map(|label| split_label(label)).collect(),
+            labels: args
+                .labels
+                .iter()
+                .map(|label| split_label(label))
+                .collect::<Result<_, _>>()?,
             no_cache: no_cache(args),
             pull: args.pull,
-            network: network(&args.network)?,
+            network,
             platforms: platforms(app, &args.platforms)?,
             secrets: secrets(&args.secrets, environment)?,
             ssh: ssh(&args.ssh, environment)?,
             add_hosts: add_hosts(&args.add_hosts)?,
-            entitlements,
-            allowed_devices,
+            entitlements: grants.entitlements,
+            allowed_devices: grants.devices,
             devices: Arc::new(CdiDevices::load(&DEVICE_DIRECTORIES.map(Path::new))),
+            policies: policies(&args.source_policy_files, environment)?,
             shm_size: args.shm_size.as_deref().map(bytes).transpose()?,
             ulimits: ulimits(&args.ulimits)?,
             iidfile: args.iidfile.clone(),
@@ -112,6 +144,17 @@ impl Request {
                 args.progress.parse()?
             },
             jobs: args.jobs.unwrap_or_else(default_jobs),
+            diagnostics: if args.diagnostics == "json" {
+                Diagnostics::Json
+            } else {
+                Diagnostics::Text
+            },
+            warnings: if args.debug {
+                Warnings::Long
+            } else {
+                Warnings::Short
+            },
+            remarks: args.unsupported.warnings(),
         })
     }
 }
@@ -124,32 +167,42 @@ fn parse_name(name: &str) -> anyhow::Result<Reference> {
     Ok(reference)
 }
 
-fn action(args: &Args) -> Action {
-    match args.print_plan.as_deref() {
-        Some("json") => Action::PrintPlan(PlanFormat::Json),
-        Some(_) => Action::PrintPlan(PlanFormat::Dot),
-        None if args.check => Action::Check,
-        None => Action::Build,
-    }
+fn action(args: &Args) -> anyhow::Result<Action> {
+    let call = Call::parse(&args.call)?;
+    Ok(match (args.print_plan.as_deref(), call) {
+        (Some("json"), _) => Action::PrintPlan(PlanFormat::Json),
+        (Some(_), _) => Action::PrintPlan(PlanFormat::Dot),
+        (None, Some(call)) => Action::Call(call),
+        (None, None) if args.check => Action::Call(Call::new(Function::Check)),
+        (None, None) => Action::Build,
+    })
 }
 
 /// `K=V`; `K` alone takes the environment's value and is left out where that has none.
-fn build_args(given: &[String], environment: Environment) -> Vec<(String, String)> {
+fn build_args(given: &[String], environment: Environment) -> anyhow::Result<Vec<(String, String)>> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     if let Some(epoch) = environment.text("SOURCE_DATE_EPOCH") {
         pairs.push(("SOURCE_DATE_EPOCH".to_owned(), epoch));
     }
     for argument in given {
+        check_key(argument)?;
         match argument.split_once('=') {
             Some((name, value)) => pairs.push((name.to_owned(), value.to_owned())),
             None => pairs.extend(
                 environment
-                    .text(argument)
+                    .passed_on(argument)
                     .map(|value| (argument.clone(), value)),
             ),
         }
     }
-    pairs
+    Ok(pairs)
+}
+
+fn check_key(pair: &str) -> anyhow::Result<()> {
+    if pair.is_empty() || pair.starts_with('=') {
+        bail!("invalid key-value pair {pair:?}: empty key");
+    }
+    Ok(())
 }
 
 fn pairs(flag: &str, given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
@@ -162,9 +215,10 @@ fn pairs(flag: &str, given: &[String]) -> anyhow::Result<Vec<(String, String)>> 
         .collect()
 }
 
-fn split_label(label: &str) -> (String, String) {
+fn split_label(label: &str) -> anyhow::Result<(String, String)> {
+    check_key(label)?;
     let (name, value) = label.split_once('=').unwrap_or((label, ""));
-    (name.to_owned(), value.to_owned())
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn no_cache(args: &Args) -> NoCache {
@@ -187,6 +241,7 @@ fn network(text: &str) -> anyhow::Result<NetworkMode> {
 fn platforms(app: &App, given: &[String]) -> anyhow::Result<Vec<Platform>> {
     given
         .iter()
+        .filter(|text| !text.is_empty())
         .map(|text| match text.as_str() {
             "local" => Ok(app.platform()),
             text => Ok(text.parse::<Platform>()?.normalized()),
@@ -321,25 +376,6 @@ fn ulimits(given: &[String]) -> anyhow::Result<Vec<(String, u64, u64)>> {
                 .map_err(Into::into)
         })
         .collect()
-}
-
-/// `--allow`, taken apart: `device=NAME` names one device or kind.
-fn entitlements(given: &[String]) -> anyhow::Result<(Vec<Entitlement>, Vec<String>)> {
-    let (mut entitlements, mut devices) = (Vec::new(), Vec::new());
-    for text in given {
-        match text.as_str() {
-            "network.host" => entitlements.push(Entitlement::NetworkHost),
-            "security.insecure" => entitlements.push(Entitlement::SecurityInsecure),
-            "device" => entitlements.push(Entitlement::Device),
-            other => match other.strip_prefix("device=") {
-                Some(name) if !name.is_empty() => devices.push(name.to_owned()),
-                _ => bail!(
-                    "--allow {text}: there is network.host, security.insecure, device and device=NAME"
-                ),
-            },
-        }
-    }
-    Ok((entitlements, devices))
 }
 
 /// Docker's sizes: `64m`, `1g`, `1048576`, in powers of 1024.
