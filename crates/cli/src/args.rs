@@ -100,6 +100,9 @@ const VERBS: &[&str] = &[
     "maintain",
 ];
 
+/// Words that docker has before `build`.
+const DOCKER_GROUPS: &[&str] = &["buildx", "builder", "image"];
+
 /// Options that may stand before a verb and take a value.
 const GLOBAL_WITH_VALUE: &[&str] = &["--config", "--root"];
 
@@ -119,12 +122,21 @@ pub(crate) fn with_default_verb(arguments: Vec<OsString>) -> Vec<OsString> {
         }
     }
     let first = arguments.get(at).and_then(|argument| argument.to_str());
+    let first = first.map(str::to_owned);
+    let first = first.as_deref();
     let only_asks = matches!(first, None | Some("-h" | "--help" | "-V" | "--version"));
     if only_asks || first.is_some_and(|first| VERBS.contains(&first)) {
         return arguments;
     }
     let mut completed = arguments;
-    completed.insert(at, "build".into());
+    let second = completed.get(at + 1).and_then(|word| word.to_str());
+    let is_group = first.is_some_and(|first| DOCKER_GROUPS.contains(&first));
+    if is_group && matches!(second, Some("build" | "b")) {
+        // `docker buildx build` and its like, where this program stands for docker.
+        completed.remove(at);
+    } else {
+        completed.insert(at, "build".into());
+    }
     completed
 }
 
@@ -157,6 +169,15 @@ mod tests {
     fn building_needs_no_verb() {
         assert_eq!(completed(&["-t", "app", "."]), ["build", "-t", "app", "."]);
         assert_eq!(completed(&["."]), ["build", "."]);
+    }
+
+    #[test]
+    fn dockers_longer_forms_of_build_are_understood() {
+        for group in ["buildx", "builder", "image"] {
+            assert_eq!(completed(&[group, "build", "."]), ["build", "."]);
+        }
+        assert_eq!(completed(&["buildx", "b", "."]), ["b", "."]);
+        assert_eq!(completed(&["image"]), ["build", "image"]);
     }
 
     #[test]

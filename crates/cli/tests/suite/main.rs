@@ -6,6 +6,7 @@
 mod support;
 
 mod caching;
+mod calls;
 mod copying;
 mod crash;
 mod distribution;

@@ -8,7 +8,7 @@ use rbuild_dockerfile::{Diagnostic, Severity, Source, Span};
 use rbuild_plan::{Outline, OutlineNeed, Presence, Target, lint_rule};
 use serde_json::{Value, json};
 
-use super::places::Places;
+use super::places::{Places, instruction};
 use crate::render::{excerpt, excerpt_of};
 
 /// Blanks between the columns of the lists of methods and targets.
@@ -16,20 +16,15 @@ const NARROW_GAP: usize = 1;
 /// Blanks between the columns of an outline.
 const WIDE_GAP: usize = 3;
 
-/// What can be asked: name, description and parameters.
-const METHODS: [(&str, &str, &[(&str, &str)]); 4] = [
+/// What can be asked, and what it tells.
+const METHODS: [(&str, &str); 4] = [
     (
         "outline",
         "List all parameters current build target supports",
-        &[("target", "Target build stage")],
     ),
-    ("targets", "List all targets current build supports", &[]),
-    ("lint", "Lint a Dockerfile", &[]),
-    (
-        "subrequests.describe",
-        "List available subrequest types",
-        &[],
-    ),
+    ("targets", "List all targets current build supports"),
+    ("lint", "Lint a Dockerfile"),
+    ("subrequests.describe", "List available subrequest types"),
 ];
 /// The version of the shapes of all answers.
 pub(super) const VERSION: &str = "1.0.0";
@@ -66,20 +61,17 @@ impl Answer {
 
 /// `--call=subrequests.describe`
 pub(super) fn methods() -> Answer {
-    let rows = METHODS.iter().map(|(name, description, _)| {
-        vec![
-            (*name).to_owned(),
-            VERSION.to_owned(),
-            (*description).to_owned(),
-        ]
-    });
+    let rows = METHODS
+        .iter()
+        .map(|&(name, description)| [name, VERSION, description].map(str::to_owned).to_vec());
     let list: Vec<Value> = METHODS
         .iter()
-        .map(|(name, description, options)| {
-            let options: Vec<_> = options
-                .iter()
-                .map(|(name, description)| json!({ "Name": name, "Description": description }))
-                .collect();
+        .map(|(name, description)| {
+            let options = if *name == "outline" {
+                json!([{ "Name": "target", "Description": "Target build stage" }])
+            } else {
+                json!([])
+            };
             let mut metadata = vec![
                 json!({ "Name": "result.json" }),
                 json!({ "Name": "result.txt" }),
@@ -145,7 +137,7 @@ pub(super) fn outline(places: Places<'_>, outline: &Outline) -> Answer {
         value["location"] = places.location(arg.span);
         value
     });
-    put_list(&mut value, "args", args.collect());
+    put_list(&mut value, "args", &args.collect::<Vec<_>>());
     let needs = |needs: &[OutlineNeed]| {
         let needs = needs.iter().map(|need| {
             let mut value = json!({ "name": need.name });
@@ -155,10 +147,10 @@ pub(super) fn outline(places: Places<'_>, outline: &Outline) -> Answer {
             value["location"] = places.location(need.span);
             value
         });
-        needs.collect()
+        needs.collect::<Vec<_>>()
     };
-    put_list(&mut value, "secrets", needs(&outline.secrets));
-    put_list(&mut value, "ssh", needs(&outline.ssh));
+    put_list(&mut value, "secrets", &needs(&outline.secrets));
+    put_list(&mut value, "ssh", &needs(&outline.ssh));
     value["sources"] = json!([BASE64.encode(&places.source().text)]);
     Answer::good(value, outline_text(outline))
 }
@@ -205,7 +197,7 @@ fn outline_text(outline: &Outline) -> String {
 pub(super) fn check(places: Places<'_>, findings: &[Diagnostic]) -> Answer {
     let by = |severity| findings.iter().filter(move |one| one.severity == severity);
     let mut warnings: Vec<&Diagnostic> = by(Severity::Warning).collect();
-    warnings.sort_by_key(|warning| places.instruction(warning));
+    warnings.sort_by_key(|warning| instruction(warning));
     let errors: Vec<&Diagnostic> = by(Severity::Error).collect();
     let mut value = json!({
         "warnings": warnings.iter().map(|one| warning_json(places, one)).collect::<Vec<_>>(),
@@ -223,7 +215,7 @@ pub(super) fn check(places: Places<'_>, findings: &[Diagnostic]) -> Answer {
         } else {
             format!(" - {url}")
         };
-        let lines = places.instruction(warning);
+        let lines = instruction(warning);
         let drawn = excerpt_of(places.source(), lines, warning);
         let code = warning.code;
         let _ = write!(text, "\nWARNING: {code}{url}\n{}\n{drawn}", warning.message);
@@ -231,16 +223,23 @@ pub(super) fn check(places: Places<'_>, findings: &[Diagnostic]) -> Answer {
     let mut error = None;
     if let Some(first) = errors.first() {
         let source = places.source();
-        let messages: Vec<_> = errors.iter().map(|one| with_help(source, one)).collect();
-        value["buildError"] = json!({
-            "message": messages.join("\n"),
-            "location": places.location(places.instruction(first)),
-        });
+        let build_error = |one: &Diagnostic| {
+            json!({
+                "message": one.headline(source),
+                "location": places.location(instruction(one)),
+            })
+        };
+        value["buildError"] = build_error(first);
+        if errors.len() > 1 {
+            value["buildErrors"] = errors.iter().map(|one| build_error(one)).collect();
+        }
+        let messages = errors.iter().map(|one| with_help(source, one));
         let mut told = String::new();
         for (one, message) in errors.iter().zip(messages) {
-            let drawn = match one.span == Span::default() {
-                true => String::new(),
-                false => excerpt(places.source(), one.span),
+            let drawn = if one.span == Span::default() {
+                String::new()
+            } else {
+                excerpt(places.source(), one.span)
             };
             let _ = write!(told, "{message}\n{drawn}");
         }
@@ -251,9 +250,10 @@ pub(super) fn check(places: Places<'_>, findings: &[Diagnostic]) -> Answer {
     Answer {
         json: value,
         text,
-        verdict: match findings.is_empty() {
-            true => Verdict::Good,
-            false => Verdict::Bad,
+        verdict: if findings.is_empty() {
+            Verdict::Good
+        } else {
+            Verdict::Bad
         },
         error,
         findings: findings.iter().map(|one| places.finding(one)).collect(),
@@ -275,7 +275,7 @@ fn warning_json(places: Places<'_>, warning: &Diagnostic) -> Value {
         put(&mut value, "url", rule.url);
     }
     put(&mut value, "detail", &warning.message);
-    value["location"] = places.location(places.instruction(warning));
+    value["location"] = places.location(instruction(warning));
     value
 }
 
@@ -298,7 +298,7 @@ fn put(value: &mut Value, key: &str, text: &str) {
     }
 }
 
-fn put_list(value: &mut Value, key: &str, list: Vec<Value>) {
+fn put_list(value: &mut Value, key: &str, list: &[Value]) {
     if !list.is_empty() {
         value[key] = json!(list);
     }

@@ -7,8 +7,12 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, bail};
 use rbuild_dockerfile::Source;
-use rbuild_plan::{ContextSource, MainContext, NamedContext, parse_git_url};
-use rbuild_source::{Authorization, Context, GitUrl, HttpRequest, IgnoreRules, StreamedContext};
+use rbuild_plan::{
+    CONTEXT_FILE, ContextSource, HttpSource, MainContext, NamedContext, parse_git_url,
+};
+use rbuild_source::{
+    Authorization, Context, GitUrl, HttpFile, HttpRequest, IgnoreRules, StreamedContext,
+};
 use rbuild_store::{LayerDraft, RootAttributes};
 
 use super::internal::InternalSteps;
@@ -66,6 +70,7 @@ impl Inputs {
         let (source, main) = match main {
             Main::DockerfileOnly(text) => (source("Dockerfile", text)?, MainContext::Absent),
             Main::Directory(directory) => {
+                request.policies.local("dockerfile")?;
                 let file = steps.run("[internal] load build definition from Dockerfile", |_| {
                     DockerfileFile::find(app, request, &directory, Relative::ToCaller)
                 })?;
@@ -128,6 +133,7 @@ fn main_context(app: &App, request: &Request, steps: &InternalSteps) -> anyhow::
         return from_stream(app, std::io::stdin(), "standard input");
     }
     if let Some(url) = GitUrl::parse(text)? {
+        let url = policed_git(url, request)?;
         return steps.run(
             &format!("[internal] load git source {}", url.display_remote()),
             |_| {
@@ -143,12 +149,7 @@ fn main_context(app: &App, request: &Request, steps: &InternalSteps) -> anyhow::
         return steps.run(
             &format!("[internal] load remote build context {text}"),
             |_| {
-                let request = HttpRequest {
-                    url: text,
-                    checksum: None,
-                    authorization: Authorization::None,
-                };
-                let file = app.http()?.fetch(&request, &|_, _| {})?;
+                let file = fetch(app, request, text)?;
                 unpack(app, StreamedContext::from_http(&file)?)
             },
         );
@@ -212,12 +213,7 @@ impl DockerfileFile {
                 });
             }
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-                let request = HttpRequest {
-                    url,
-                    checksum: None,
-                    authorization: Authorization::None,
-                };
-                let file = app.http()?.fetch(&request, &|_, _| {})?;
+                let file = fetch(app, request, url)?;
                 let mut text = Vec::new();
                 file.file()
                     .take(MAX_DOCKERFILE_BYTES)
@@ -262,6 +258,43 @@ impl DockerfileFile {
             context.display()
         )
     }
+}
+
+/// A file of the web that is a context or a Dockerfile, if the source policies allow it.
+fn fetch(app: &App, request: &Request, url: &str) -> anyhow::Result<HttpFile> {
+    let source = request.policies.http(&web_context(url))?;
+    let wanted = HttpRequest {
+        url: &source.url,
+        checksum: source.checksum,
+        authorization: Authorization::None,
+    };
+    Ok(app.http()?.fetch(&wanted, &|_, _| {})?)
+}
+
+fn web_context(url: &str) -> HttpSource {
+    HttpSource {
+        url: url.to_owned(),
+        checksum: None,
+        file_name: CONTEXT_FILE.to_owned(),
+    }
+}
+
+/// The repository that the source policies let stand for `url`.
+fn policed_git(url: GitUrl, request: &Request) -> anyhow::Result<GitUrl> {
+    let Some(asked) = parse_git_url(&request.context)? else {
+        return Ok(url);
+    };
+    let found = request.policies.git(&asked.source)?;
+    if found == asked.source {
+        return Ok(url);
+    }
+    Ok(GitUrl {
+        remote: found.url,
+        reference: found.reference,
+        subdirectory: found.subdirectory,
+        checksum: found.checksum,
+        ..url
+    })
 }
 
 /// A path of an unpacked context, which must not lead out of it.
@@ -326,7 +359,7 @@ fn named_contexts(request: &Request) -> anyhow::Result<Named> {
         } else if let Some(git) = parse_git_url(value)? {
             NamedContext::Git(git.source)
         } else if value.starts_with("http://") || value.starts_with("https://") {
-            bail!("--build-context {name}={value}: only git repositories are taken from the web");
+            NamedContext::Http(web_context(value))
         } else {
             let directory = std::path::absolute(value)?;
             if !directory.is_dir() {

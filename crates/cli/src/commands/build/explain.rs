@@ -9,7 +9,7 @@ use rbuild_solve::{SolveError, StepError};
 use serde_json::{Value, json};
 
 use super::answers;
-use super::places::Places;
+use super::places::{Places, instruction};
 use super::request::{Request, Warnings};
 use crate::failure::{Interrupted, WithExcerpt, chain};
 use crate::render::{diagnostic_excerpt, excerpt, excerpt_of, position};
@@ -164,7 +164,7 @@ pub(super) fn announce_warnings(
             if !url.is_empty() {
                 let _ = write!(message, "\nMore info: {url}");
             }
-            let lines = places.instruction(warning);
+            let lines = instruction(warning);
             let drawn = excerpt_of(places.source(), lines, warning);
             let _ = write!(message, "\n{}", drawn.trim_end());
         }

@@ -147,6 +147,9 @@ impl Outputs {
         }
         let outputs = Self(outputs);
         outputs.check()?;
+        if args.iidfile.is_some() && outputs.0.iter().any(|output| output.kind.is_files()) {
+            bail!("local and tar exporters are incompatible with image ID file");
+        }
         Ok(outputs)
     }
 
@@ -191,6 +194,11 @@ impl Outputs {
 }
 
 impl Kind {
+    /// Whether it is files without an image.
+    fn is_files(&self) -> bool {
+        matches!(self, Self::Local { .. } | Self::Tar { .. })
+    }
+
     fn writes_stdout(&self) -> bool {
         matches!(
             self,

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy)]
 pub(super) struct Places<'a>(pub(super) &'a Source);
 
+/// What BuildKit takes for the place of a finding: the whole instruction.
+pub(super) fn instruction(finding: &Diagnostic) -> Span {
+    finding.instruction.unwrap_or(finding.span)
+}
+
 impl<'a> Places<'a> {
     pub(super) fn source(self) -> &'a Source {
         self.0
-    }
-
-    /// What BuildKit takes for the place of a finding: the whole instruction.
-    pub(super) fn instruction(self, finding: &Diagnostic) -> Span {
-        finding.instruction.unwrap_or(finding.span)
     }
 
     /// A place as BuildKit's answers have it: lines only, what is zero left out.

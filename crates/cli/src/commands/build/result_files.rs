@@ -13,7 +13,7 @@ use super::answers::{self, Answer, Verdict};
 use super::call::{Call, Function};
 use super::explain;
 use super::outputs::Outcome;
-use super::places::Places;
+use super::places::{Places, instruction};
 use super::request::Request;
 use crate::app::App;
 
@@ -85,7 +85,7 @@ fn build_reference(app: &App) -> String {
 pub(super) fn warning(places: Places<'_>, warning: &Diagnostic) -> Value {
     let source = places.source();
     let rule = rbuild_plan::lint_rule(warning.code);
-    let location = places.location(places.instruction(warning));
+    let location = places.location(instruction(warning));
     let mut value = json!({
         "level": 1,
         "short": BASE64.encode(explain::short(places, warning)),
