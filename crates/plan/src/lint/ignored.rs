@@ -16,7 +16,7 @@ pub(crate) fn hidden_source(text: &str, ignored: &Ignored) -> Option<String> {
 fn may_be_shown(source: &str, ignored: &Ignored) -> bool {
     let source = match source.trim_start_matches('/') {
         "." => "",
-        source => source,
+        source => literal_prefix(source),
     };
     let mut exceptions = ignored
         .patterns()
@@ -28,11 +28,11 @@ fn may_be_shown(source: &str, ignored: &Ignored) -> bool {
     })
 }
 
-/// The components before the first one with a wildcard.
+/// The components before the first one with a wildcard, or with a backslash, which may hide one.
 fn literal_prefix(pattern: &str) -> &str {
     let mut end = 0;
     for component in pattern.split('/') {
-        if component.contains(['*', '?', '[']) {
+        if component.contains(['*', '?', '[', '\\']) {
             return pattern[..end].trim_end_matches('/');
         }
         end += component.len() + 1;
@@ -100,6 +100,8 @@ mod tests {
     #[case(&["sub", "!*/keep.txt"], "sub", None)]
     #[case(&["!sub/keep.txt", "sub"], "sub", None)]
     #[case(&["sub", "!sub/*"], "sub/a.txt", None)]
+    #[case(&["sub", "!sub/a.txt"], "sub/*.txt", None)]
+    #[case(&["sub", "!su\\b/keep.txt"], "sub", None)]
     // The context itself is hidden only by a pattern for everything.
     #[case(&["*"], ".", Some("."))]
     #[case(&["**/*"], "/", Some("/"))]
