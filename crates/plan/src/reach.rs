@@ -9,6 +9,7 @@
 mod cycles;
 mod from;
 mod node;
+mod target;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -25,7 +26,7 @@ use crate::env::Env;
 use crate::lint::rules;
 use crate::policy::Replacement;
 use crate::report::Report;
-use crate::{NamedContext, mounts, near, words};
+use crate::{NamedContext, mounts, words};
 
 /// All nodes of one platform's build.
 #[derive(Debug, Default)]
@@ -73,21 +74,6 @@ impl<'a> StageGraph<'a> {
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
         let labels = self.nodes.iter().map(|node| node.label.as_str());
         labels.filter(|label| !label.is_empty())
-    }
-
-    /// The stage that `--target` names, or the last one.
-    pub(crate) fn target(&self, name: Option<&str>) -> Result<StageIndex, Diagnostic> {
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
-            return Ok(self.stages.saturating_sub(1));
-        };
-        self.by_name(name).ok_or_else(|| {
-            let message = format!("target stage {name:?} could not be found");
-            let mistake = Diagnostic::error("unknown-target", message, Span::default());
-            match near::nearest(name, self.labels()) {
-                Some(label) => mistake.with_help(format!("did you mean {label}?")),
-                None => mistake,
-            }
-        })
     }
 
     /// `root` and all that it needs.

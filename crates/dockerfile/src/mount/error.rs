@@ -62,6 +62,14 @@ pub enum MountError {
         /// Its value.
         value: String,
     },
+    /// A mode or an ID that is no number.
+    #[error("invalid value {value} for {key}")]
+    InvalidNumber {
+        /// The option.
+        key: String,
+        /// Its value.
+        value: String,
+    },
     /// `mode`, `uid` or `gid` where there is no file to have it.
     #[error("{key} not allowed for \"{kind}\" type mounts")]
     NotAllowed {

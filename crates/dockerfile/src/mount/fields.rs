@@ -125,10 +125,8 @@ impl Fields {
             "mode" => self.mode = Some(number(key, value, 8)?),
             "uid" => self.uid = Some(number(key, value, 10)?),
             "gid" => self.gid = Some(number(key, value, 10)?),
-            "env" => {
-                self.only_for(key, &[Kind::Secret])?;
-                self.env = Some(value);
-            }
+            // Other types than secrets have no use for it, and say nothing.
+            "env" => self.env = Some(value),
             _ => {
                 let suggestion = suggest(key, KEYS);
                 return Err(MountError::UnknownKey {
@@ -305,7 +303,10 @@ fn number(key: &str, value: String, radix: u32) -> Result<u32, MountError> {
     let is_plain = value.bytes().all(|byte| byte.is_ascii_digit());
     match u32::from_str_radix(&value, radix) {
         Ok(number) if is_plain => Ok(number),
-        _ => Err(invalid(key, value)),
+        _ => Err(MountError::InvalidNumber {
+            key: key.to_owned(),
+            value,
+        }),
     }
 }
 

@@ -137,9 +137,9 @@ fn ssh_mounts_have_the_default_agent(#[case] text: &str, #[case] mount: SshMount
     "type=cache,target=/t,sharing=lock",
     "unsupported sharing value \"lock\""
 )]
-#[case("type=cache,target=/t,mode=9", "invalid value for mode: 9")]
-#[case("type=cache,target=/t,mode=+7", "invalid value for mode: +7")]
-#[case("type=cache,target=/t,uid=-1", "invalid value for uid: -1")]
+#[case("type=cache,target=/t,mode=9", "invalid value 9 for mode")]
+#[case("type=cache,target=/t,mode=+7", "invalid value +7 for mode")]
+#[case("type=cache,target=/t,uid=-1", "invalid value -1 for uid")]
 #[case("target=/t,mode=0700", "mode not allowed for \"bind\" type mounts")]
 #[case(
     "type=tmpfs,target=/t,uid=1",

@@ -136,6 +136,9 @@ fn an_unknown_target_suggests_a_near_one() {
         "target stage \"bulder\" could not be found"
     );
     assert_eq!(mistakes[0].help.as_deref(), Some("did you mean builder?"));
+    // A number names a stage for `COPY --from`, not here.
+    let mistakes = mistakes_with("FROM debian AS b\nFROM debian AS a\n", &target("0"));
+    assert_eq!(mistakes[0].help.as_deref(), Some("the file has a, b"));
     let planned = planned_with(
         "FROM debian AS one\nRUN 1\nFROM debian AS two\nRUN 2\n",
         &target("ONE"),
