@@ -137,8 +137,8 @@ fn an_unknown_target_suggests_a_near_one() {
     );
     assert_eq!(mistakes[0].help.as_deref(), Some("did you mean builder?"));
     // A number names a stage for `COPY --from`, not here.
-    let mistakes = mistakes_with("FROM debian AS b\nFROM debian AS a\n", &target("0"));
-    assert_eq!(mistakes[0].help.as_deref(), Some("the file has a, b"));
+    let mistakes = mistakes_with("FROM debian AS tools\nFROM debian AS app\n", &target("0"));
+    assert_eq!(mistakes[0].help.as_deref(), Some("the file has app, tools"));
     let planned = planned_with(
         "FROM debian AS one\nRUN 1\nFROM debian AS two\nRUN 2\n",
         &target("ONE"),
