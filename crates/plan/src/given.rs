@@ -2,28 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use rbuild_dockerfile::{Diagnostic, Dockerfile, InstructionKind, Span};
+use rbuild_dockerfile::{Dockerfile, InstructionKind};
 
 use crate::PlanOptions;
 use crate::build::Build;
+use crate::epoch;
 use crate::near;
 use crate::platform_args::is_proxy;
 use crate::report::Report;
 
-/// `SOURCE_DATE_EPOCH`, from a build arg or a global ARG.
+/// `SOURCE_DATE_EPOCH` as a number. What it is the time of has been asked before the plan is made, where that matters.
 pub(crate) fn epoch(build: &Build<'_>, report: &mut Report) -> Option<i64> {
-    const NAME: &str = "SOURCE_DATE_EPOCH";
-    let text = build
-        .args
-        .get(NAME)
-        .map(String::as_str)
-        .or_else(|| build.globals.env.get(NAME))
-        .filter(|text| !text.is_empty())?;
+    let text = epoch::value(build)?;
     let seconds = text.parse().ok();
-    if seconds.is_none() {
-        let message = format!("invalid {NAME}: {text}");
-        let mistake = Diagnostic::error("invalid-epoch", message, Span::default());
-        report.push(mistake.with_help("seconds since 1970, as a whole number"));
+    if seconds.is_none()
+        && let Err(mistake) = epoch::source(build)
+    {
+        report.push(mistake);
     }
     seconds
 }

@@ -41,6 +41,7 @@ mod dispatch;
 mod display;
 mod draw;
 mod env;
+mod epoch;
 mod git_url;
 mod given;
 mod globals;
@@ -65,6 +66,7 @@ mod words;
 
 pub use devices::{Devices, KnownDevice, Permission};
 pub use draw::{to_dot, to_json};
+pub use epoch::{EpochSource, SOURCE_DATE_EPOCH};
 pub use git_url::{GitUrl, GitUrlError, parse_git_url};
 pub use graph::{CacheUse, HISTORY_COMMENT, ImageOutput, Needed, Plan, Vertex, VertexId};
 pub use images::{BaseImage, Images, PlanError, ResolveError};
@@ -75,6 +77,6 @@ pub use options::{
     NamedContext, NoCache, PlanOptions, Scope,
 };
 pub use outline::{Outline, OutlineArg, OutlineNeed};
-pub use planner::{Planned, UnusedBuildArg, base_images, plan};
+pub use planner::{Planned, UnusedBuildArg, base_images, epoch_source, plan};
 pub use policy::{PolicyError, PolicySource, SourcePolicies};
 pub use targets::{Target, targets};

@@ -14,8 +14,9 @@ use rbuild_image::Platform;
 use crate::bases::{self, Resolver};
 use crate::build::{Build, Prefix, TargetOrigin};
 use crate::dispatch::{self, Stage};
+use crate::epoch::{self, EpochSource};
 pub use crate::given::UnusedBuildArg;
-use crate::given::{epoch, unused_build_args};
+use crate::given::{self, unused_build_args};
 use crate::globals::{self, Globals};
 use crate::lint::Checks;
 use crate::platform_args::{BuildArgs, proxy_env};
@@ -83,7 +84,7 @@ pub fn plan(
                         &build_args,
                     ));
                 }
-                source_date_epoch = epoch(&build, &mut report);
+                source_date_epoch = given::epoch(&build, &mut report);
                 plan_platform(&build, &mut plan, &mut resolver, &mut report, &mut outline)
                     .map_err(|error| error.with_warnings(checks.filter(report.warnings.clone())))?;
             }
@@ -143,6 +144,16 @@ pub fn base_images(dockerfile: &Dockerfile, options: &PlanOptions) -> Vec<BaseIm
     let mut found: Vec<_> = found.into_iter().collect();
     found.dedup_by(|a, b| a.reference == b.reference && a.platform == b.platform);
     found
+}
+
+/// What the time of `SOURCE_DATE_EPOCH` is to be taken from, if it is no number: [`plan`] wants the number in its place, as
+/// a build arg. Mistakes are left for it to report.
+pub fn epoch_source(dockerfile: &Dockerfile, options: &PlanOptions) -> Option<EpochSource> {
+    let build_args: BuildArgs = options.build_args.iter().cloned().collect();
+    let target = targets(options).into_iter().next()?;
+    let checks = Checks::none();
+    let build = build_for(dockerfile, options, &build_args, &checks, &target).ok()?;
+    epoch::source(&build).ok().flatten()
 }
 
 /// The platforms that are built for.

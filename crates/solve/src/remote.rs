@@ -1,5 +1,6 @@
 //! Contexts, git checkouts and files from the web: trees that no step makes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rbuild_cache::Preimage;
@@ -14,7 +15,7 @@ use rbuild_source::{
 use rbuild_store::RootAttributes;
 use rbuild_sys::OverlayFlavor;
 
-use crate::build::Build;
+use crate::build::Secret;
 use crate::error::StepError;
 use crate::report::{event_vertex, now_started};
 use crate::step::{Found, Keys, Step};
@@ -46,7 +47,7 @@ pub(crate) fn walk_context(
 pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepError> {
     now_started(&step.build.reporter, step.id);
     let url = git_url(source);
-    let authorization = authorization(step.build, &source.url, "GIT_AUTH");
+    let authorization = authorization(&step.build.secrets, &source.url, "GIT_AUTH");
     let client = &step.build.git;
     let commit = client.resolve(&url, &authorization)?;
     let mut preimage = Preimage::new("git");
@@ -85,7 +86,7 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
     })
 }
 
-fn git_url(source: &GitSource) -> GitUrl {
+pub(crate) fn git_url(source: &GitSource) -> GitUrl {
     GitUrl {
         remote: source.url.clone(),
         reference: source.reference.clone(),
@@ -112,7 +113,7 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
     let request = HttpRequest {
         url: &source.url,
         checksum: source.checksum,
-        authorization: authorization(step.build, &source.url, "HTTP_AUTH"),
+        authorization: authorization(&step.build.secrets, &source.url, "HTTP_AUTH"),
     };
     let file = step.build.http.fetch(&request, &|current, total| {
         step.build.reporter.send(EventKind::Status {
@@ -141,7 +142,11 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
 }
 
 /// What the secrets `<prefix>_TOKEN[.host]` and `<prefix>_HEADER[.host]` say for the host of `url`.
-fn authorization(build: &Build, url: &str, prefix: &str) -> Authorization {
+pub(crate) fn authorization(
+    secrets: &BTreeMap<String, Secret>,
+    url: &str,
+    prefix: &str,
+) -> Authorization {
     let host = url
         .split("://")
         .nth(1)
@@ -154,10 +159,7 @@ fn authorization(build: &Build, url: &str, prefix: &str) -> Authorization {
     let secret = |kind: &str| {
         let specific = format!("{prefix}_{kind}{separator}{host}");
         let general = format!("{prefix}_{kind}");
-        let found = build
-            .secrets
-            .get(&specific)
-            .or_else(|| build.secrets.get(&general))?;
+        let found = secrets.get(&specific).or_else(|| secrets.get(&general))?;
         Some(String::from_utf8_lossy(found.bytes()).into_owned())
     };
     match (secret("HEADER"), secret("TOKEN")) {

@@ -155,6 +155,25 @@ impl Archive {
         self.packing
     }
 
+    /// The time of its newest regular file, in seconds after 1970.
+    pub fn newest_file(&self) -> Result<Option<i64>, SourceError> {
+        let broken = |source| SourceError::ReadArchive {
+            name: self.name.clone(),
+            source,
+        };
+        let packed = Positioned::new(&self.file);
+        let mut archive = tar::Archive::new(self.packing.unpack(packed).map_err(broken)?);
+        let mut newest = None;
+        for entry in archive.entries().map_err(broken)? {
+            let entry = entry.map_err(broken)?;
+            if entry.header().entry_type().is_file() {
+                let time = entry.header().mtime().map_err(broken)?;
+                newest = newest.max(i64::try_from(time).ok());
+            }
+        }
+        Ok(newest)
+    }
+
     /// Unpacks it. Nothing is written outside of the target's layer, whatever the archive says: `..` is clamped, and
     /// links are only followed inside.
     pub fn unpack(&self, target: &UnpackTarget<'_>) -> Result<(), SourceError> {

@@ -325,13 +325,13 @@ impl HttpFile {
 
     /// `Last-Modified`, or 1970 where the server does not tell.
     pub fn mtime(&self) -> Mtime {
-        let time = self
-            .facts
-            .last_modified
-            .as_deref()
-            .and_then(|text| httpdate::parse_http_date(text).ok())
-            .unwrap_or(UNIX_EPOCH);
-        mtime_of(time)
+        mtime_of(self.last_modified().unwrap_or(UNIX_EPOCH))
+    }
+
+    /// `Last-Modified`, if the server tells.
+    pub fn last_modified(&self) -> Option<SystemTime> {
+        let text = self.facts.last_modified.as_deref()?;
+        httpdate::parse_http_date(text).ok()
     }
 
     /// The name that the server gives the file (`Content-Disposition`), or that the URL ends in.

@@ -11,6 +11,7 @@ mod copying;
 mod crash;
 mod distribution;
 mod engines;
+mod epochs;
 mod failures;
 mod flags;
 mod language;

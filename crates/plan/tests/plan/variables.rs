@@ -3,7 +3,7 @@
 use crate::common::{
     Shelf, args, config, execs, history, mistake, planned, planned_with, try_plan,
 };
-use rbuild_plan::PlanOptions;
+use rbuild_plan::{EpochSource, PlanError, PlanOptions};
 
 fn last_env(text: &str, options: &PlanOptions) -> Vec<String> {
     let planned = planned_with(text, options);
@@ -248,6 +248,65 @@ fn the_epoch_is_a_number() {
         &Shelf::standard(),
     );
     assert!(error.is_err());
+}
+
+fn epoch_of(text: &str) -> Result<Option<EpochSource>, String> {
+    match try_plan(text, &PlanOptions::default(), &Shelf::standard()) {
+        Err(PlanError::Mistakes { diagnostics }) => Err(diagnostics[0].message.clone()),
+        _ => {
+            let source = rbuild_dockerfile::Source::new("Dockerfile", text);
+            let dockerfile = rbuild_dockerfile::parse(&source)
+                .dockerfile
+                .expect("a good file");
+            Ok(rbuild_plan::epoch_source(
+                &dockerfile,
+                &PlanOptions::default(),
+            ))
+        }
+    }
+}
+
+#[test]
+fn the_epoch_may_be_the_time_of_a_context_or_of_what_a_stage_adds() {
+    let default = |value: &str, stage: &str| {
+        epoch_of(&format!(
+            "ARG SOURCE_DATE_EPOCH={value}\n{stage}FROM scratch\nCOPY a /\n"
+        ))
+    };
+    assert_eq!(default("", ""), Ok(None));
+    assert_eq!(default("12", ""), Ok(None));
+    assert_eq!(default("context", ""), Ok(Some(EpochSource::MainContext)));
+    let stage = "FROM scratch AS Src\nARG V=1\nADD http://example.org/$V.tar /\n";
+    match default("src", stage) {
+        Ok(Some(EpochSource::Http(http))) => assert_eq!(http.url, "http://example.org/1.tar"),
+        other => panic!("{other:?}"),
+    }
+    let stage = "FROM scratch AS src\nADD https://example.org/x.git#v1 /\n";
+    match default("src", stage) {
+        Ok(Some(EpochSource::Git(git))) => assert_eq!(git.reference.as_deref(), Some("v1")),
+        other => panic!("{other:?}"),
+    }
+    for (stage, expected) in [
+        ("", "invalid SOURCE_DATE_EPOCH: src"),
+        (
+            "FROM scratch AS src\nCOPY Dockerfile /\n",
+            "SOURCE_DATE_EPOCH stage does not meet source-only requirements: unsupported COPY instruction",
+        ),
+        (
+            "FROM debian AS src\n",
+            "SOURCE_DATE_EPOCH stage must use FROM scratch",
+        ),
+        (
+            "FROM scratch AS src\n",
+            "SOURCE_DATE_EPOCH stage must contain exactly one remote ADD",
+        ),
+        (
+            "FROM scratch AS src\nADD a /\n",
+            "SOURCE_DATE_EPOCH stage source must be a single HTTP(S) or Git ADD",
+        ),
+    ] {
+        assert_eq!(default("src", stage), Err(expected.to_owned()));
+    }
 }
 
 #[test]

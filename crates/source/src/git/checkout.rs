@@ -198,6 +198,13 @@ impl GitClient {
         }
     }
 
+    /// When the commit that `url` names now was made, in seconds after 1970.
+    pub fn time(&self, url: &GitUrl, authorization: &Authorization) -> Result<i64, SourceError> {
+        let commit = self.resolve(url, authorization)?;
+        let fetched = self.fetch(url, &commit, authorization)?;
+        self.commit_time(url, &commit, &fetched)
+    }
+
     fn commit_time(
         &self,
         url: &GitUrl,

@@ -8,6 +8,7 @@ mod answers;
 mod args;
 mod call;
 mod contexts;
+mod epoch;
 mod explain;
 mod grants;
 mod internal;

@@ -9,10 +9,10 @@ use rbuild_source::IgnoreRules;
 
 use super::call::Function;
 use super::contexts::Inputs;
-use super::explain;
 use super::internal::InternalSteps;
 use super::policed::PolicedImages;
 use super::request::{Action, PlanFormat, Request};
+use super::{epoch, explain};
 use crate::app::App;
 use crate::base_images::{BaseImages, Freshness};
 
@@ -73,6 +73,9 @@ pub(super) fn plan(
     let dockerfile = &understood.dockerfile;
     let mut options = options(app, request, inputs);
     options.syntax_warnings.clone_from(&understood.warnings);
+    if request.action == Action::Build {
+        epoch::resolve(app, request, dockerfile, &mut options, steps).map_err(Unplanned::Other)?;
+    }
     let images = PolicedImages {
         images: BaseImages {
             store: app.store().map_err(Unplanned::Other)?,
