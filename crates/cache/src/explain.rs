@@ -1,109 +1,281 @@
-//! Why a step missed: what differs between its preimage and an earlier one.
+//! Why a step missed: the nearest earlier step, and what differs from it.
 
-use std::collections::HashMap;
+use std::time::SystemTime;
 
-use crate::{Element, Preimage};
+use rbuild_image::LayerId;
+use rbuild_store::{Record, StepKey, Store, StoreError};
 
-/// One element that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Difference {
-    /// The step did not depend on it before.
-    Added(Element),
-    /// The step does not depend on it any more.
-    Removed(Element),
-    /// Its value is another.
-    Changed {
-        /// What it is.
-        label: String,
-        /// Its value before.
-        before: Vec<u8>,
-        /// Its value now.
-        now: Vec<u8>,
-    },
+use crate::reason::reasons;
+use crate::{Circumstances, Files, Lookup, Preimage, Reason};
+
+/// Among so many of the newest records of a project the nearest is looked for, when the step itself has none.
+const RECORDS_TO_COMPARE: usize = 50;
+
+/// So many of the newest records are read to list a Dockerfile's steps.
+const RECORDS_TO_LIST: usize = 500;
+
+/// More records than one step makes in one build.
+const RECORDS_OF_ONE_NAME: usize = 8;
+
+/// A step that missed.
+#[derive(Debug, Clone, Copy)]
+pub struct Missed<'a> {
+    /// Its Dockerfile; see [`Record::scope`].
+    pub scope: &'a str,
+    /// Its words; see [`Record::name`].
+    pub name: &'a str,
+    /// What its key is the hash of.
+    pub preimage: &'a Preimage,
+    /// What it stands on.
+    pub circumstances: &'a Circumstances,
+    /// What it made, once it has.
+    pub layers: Option<&'a [LayerId]>,
 }
 
-/// What differs between `before` and `now`, in the order of `now`, removed elements last. Elements of the same label
-/// are compared in their order.
-pub fn first_differences(before: &Preimage, now: &Preimage) -> Vec<Difference> {
-    let mut earlier: HashMap<_, &Element> = numbered(before).collect();
-    let mut differences = Vec::new();
-    for (place, element) in numbered(now) {
-        match earlier.remove(&place) {
-            None => differences.push(Difference::Added(element.clone())),
-            Some(known) if known.value != element.value => {
-                differences.push(Difference::Changed {
-                    label: element.label.clone(),
-                    before: known.value.clone(),
-                    now: element.value.clone(),
-                });
-            }
-            Some(_) => {}
+/// Why a step missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What it was compared with.
+    pub earlier: Option<Earlier>,
+    /// Why, the likeliest cause first; never empty.
+    pub reasons: Vec<Reason>,
+}
+
+/// An earlier step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its key.
+    pub key: StepKey,
+    /// When it ran.
+    pub created: SystemTime,
+}
+
+impl Explanation {
+    fn with(reason: Reason) -> Self {
+        Self {
+            earlier: None,
+            reasons: vec![reason],
         }
     }
-    let removed = numbered(before).filter(|(place, _)| earlier.contains_key(place));
-    differences.extend(removed.map(|(_, element)| Difference::Removed(element.clone())));
-    differences
+
+    /// For a step that was not to look into the cache.
+    pub fn not_asked() -> Self {
+        Self::with(Reason::NotAsked)
+    }
+
+    /// Whether there was nothing to compare with.
+    pub fn is_first(&self) -> bool {
+        self.reasons == [Reason::First]
+    }
 }
 
-/// Each element under its label and how many of the same label stand before it.
-fn numbered(preimage: &Preimage) -> impl Iterator<Item = ((&str, u32), &Element)> {
-    let mut seen: HashMap<&str, u32> = HashMap::new();
-    preimage.elements().iter().map(move |element| {
-        let count = seen.entry(&element.label).or_default();
-        let place = (element.label.as_str(), *count);
-        *count += 1;
-        (place, element)
+impl std::fmt::Display for Explanation {
+    /// The first reason; how many others there are.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.reasons.as_slice() {
+            [] => Ok(()),
+            [only] => write!(f, "{only}"),
+            [first, second] => write!(f, "{first}; {second}"),
+            [first, rest @ ..] => write!(f, "{first}; and {} more differences", rest.len()),
+        }
+    }
+}
+
+/// Why `missed` had to run: compared with the last run of the same step, else with the step of the same Dockerfile
+/// that it has most in common with.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn explain(store: &Store, missed: Missed<'_>) -> Result<Explanation, StoreError> {
+    if missed.circumstances.lookup == Lookup::NotAsked {
+        return Ok(Explanation::not_asked());
+    }
+    let earlier = match last_run(store, &missed)? {
+        Some(record) => Some(record),
+        None => nearest(
+            store,
+            missed.preimage,
+            store.records_in_scope(missed.scope, RECORDS_TO_COMPARE)?,
+        )?,
+    };
+    match earlier {
+        Some(earlier) => compare(store, &earlier, missed),
+        None => Ok(Explanation::with(Reason::First)),
+    }
+}
+
+/// The newest record of the step itself. What was mounted into a RUN is recorded under its name, too.
+fn last_run(store: &Store, missed: &Missed<'_>) -> Result<Option<Record>, StoreError> {
+    for record in store.records_named(missed.scope, missed.name, RECORDS_OF_ONE_NAME)? {
+        let same_kind = preimage_of(store, &record.key)?
+            .is_some_and(|preimage| preimage.kind() == missed.preimage.kind());
+        if same_kind {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
+/// A step of a Dockerfile, when it ran last, and why.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// What it gave.
+    pub record: Record,
+    /// Why it was not a hit then.
+    pub explanation: Explanation,
+}
+
+/// The last run of each step of the Dockerfile `scope`, newest first.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn last_runs(store: &Store, scope: &str) -> Result<Vec<Ran>, StoreError> {
+    let mut known = Vec::new();
+    for record in store.records_in_scope(scope, RECORDS_TO_LIST)? {
+        if let Some(preimage) = preimage_of(store, &record.key)? {
+            known.push((record, preimage));
+        }
+    }
+    let mut runs: Vec<Ran> = Vec::new();
+    for (position, (record, preimage)) in known.iter().enumerate() {
+        if runs.iter().any(|ran| ran.record.name == record.name) {
+            continue;
+        }
+        let circumstances = Circumstances::decode(&record.outcome).unwrap_or_default();
+        let missed = Missed {
+            scope,
+            name: &record.name,
+            preimage,
+            circumstances: &circumstances,
+            layers: Some(&record.layers),
+        };
+        let older = &known[position + 1..];
+        let same_step = older
+            .iter()
+            .find(|(old, known)| old.name == record.name && known.kind() == preimage.kind());
+        let earlier = match same_step {
+            Some((old, _)) => Some(old.clone()),
+            None => nearest(
+                store,
+                preimage,
+                older.iter().map(|(old, _)| old.clone()).collect(),
+            )?,
+        };
+        let explanation = match earlier {
+            _ if circumstances.lookup == Lookup::NotAsked => Explanation::not_asked(),
+            Some(earlier) => compare(store, &earlier, missed)?,
+            None => Explanation::with(Reason::First),
+        };
+        runs.push(Ran {
+            record: record.clone(),
+            explanation,
+        });
+    }
+    Ok(runs)
+}
+
+/// Of `candidates` the one that differs least from `preimage`; none that has nothing but its kind in common.
+fn nearest(
+    store: &Store,
+    preimage: &Preimage,
+    candidates: Vec<Record>,
+) -> Result<Option<Record>, StoreError> {
+    let mut best: Option<(usize, Record)> = None;
+    for candidate in candidates {
+        let Some(known) = preimage_of(store, &candidate.key)? else {
+            continue;
+        };
+        if known.kind() != preimage.kind() {
+            continue;
+        }
+        let differences = reasons(&known, preimage);
+        // A step that was changed stands where it stood; one that stands elsewhere is another.
+        let is_another_step = differences.len() > 1
+            && differences
+                .iter()
+                .any(|reason| matches!(reason, Reason::Above { .. }));
+        let distance = differences.len();
+        if !is_another_step && best.as_ref().is_none_or(|(least, _)| distance < *least) {
+            best = Some((distance, candidate));
+        }
+    }
+    Ok(best.map(|(_, record)| record))
+}
+
+/// What differs from `earlier`.
+fn compare(store: &Store, earlier: &Record, missed: Missed<'_>) -> Result<Explanation, StoreError> {
+    let Some(before) = preimage_of(store, &earlier.key)? else {
+        return Ok(Explanation::with(Reason::First));
+    };
+    let mut reasons = reasons(&before, missed.preimage);
+    let known = Circumstances::decode(&earlier.outcome).unwrap_or_default();
+    for reason in &mut reasons {
+        match reason {
+            Reason::Above { .. } => *reason = below(store, &known, missed.circumstances)?,
+            Reason::Copied { files } => {
+                *files = differing(store, &earlier.layers, missed.layers, |path| {
+                    missed.circumstances.name_at_source(path)
+                })?;
+            }
+            _ => {}
+        }
+    }
+    if reasons.is_empty() {
+        reasons.push(Reason::Removed);
+    }
+    Ok(Explanation {
+        earlier: Some(Earlier {
+            key: earlier.key,
+            created: earlier.created,
+        }),
+        reasons,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn preimage_of(store: &Store, key: &StepKey) -> Result<Option<Preimage>, StoreError> {
+    // One that cannot be read was written by another version: there is nothing to compare with.
+    Ok(store
+        .preimage(key)?
+        .and_then(|bytes| Preimage::decode(&bytes).ok()))
+}
 
-    fn preimage(elements: &[(&str, &str)]) -> Preimage {
-        let mut preimage = Preimage::new("exec");
-        for (label, value) in elements {
-            preimage.push(*label, value);
+/// What is different below a step: its base image, or what a step before it made.
+fn below(store: &Store, before: &Circumstances, now: &Circumstances) -> Result<Reason, StoreError> {
+    let first = before
+        .base
+        .iter()
+        .zip(&now.base)
+        .find(|(left, right)| left != right);
+    let files = match first {
+        Some((left @ LayerId::Made(_), right @ LayerId::Made(_))) => {
+            differing(store, &[*left], Some(&[*right]), |path| {
+                format!("/{}", String::from_utf8_lossy(path))
+            })?
         }
-        preimage
-    }
-
-    fn element(label: &str, value: &str) -> Element {
-        Element {
-            label: label.into(),
-            value: value.into(),
+        Some(_) => {
+            return Ok(Reason::BaseImage {
+                before: before.image.clone(),
+                now: now.image.clone(),
+            });
         }
-    }
+        None => Files::default(),
+    };
+    Ok(Reason::Above { files })
+}
 
-    #[test]
-    fn what_is_new_what_changed_and_what_is_gone_is_named() {
-        let before = preimage(&[("arg 0", "make"), ("env A", "1"), ("env B", "1")]);
-        let now = preimage(&[("arg 0", "make"), ("env A", "2"), ("env C", "1")]);
-        let expected = [
-            Difference::Changed {
-                label: "env A".into(),
-                before: b"1".to_vec(),
-                now: b"2".to_vec(),
-            },
-            Difference::Added(element("env C", "1")),
-            Difference::Removed(element("env B", "1")),
-        ];
-        assert_eq!(first_differences(&before, &now), expected);
-        assert_eq!(first_differences(&now, &now), []);
-    }
-
-    #[test]
-    fn elements_of_one_label_are_told_apart_by_their_order() {
-        let before = preimage(&[("source", "a"), ("source", "b")]);
-        let now = preimage(&[("source", "a"), ("source", "c"), ("source", "d")]);
-        let expected = [
-            Difference::Changed {
-                label: "source".into(),
-                before: b"b".to_vec(),
-                now: b"c".to_vec(),
-            },
-            Difference::Added(element("source", "d")),
-        ];
-        assert_eq!(first_differences(&before, &now), expected);
-    }
+/// What differs between two layers, if both are there.
+fn differing(
+    store: &Store,
+    before: &[LayerId],
+    now: Option<&[LayerId]>,
+    name: impl Fn(&[u8]) -> String,
+) -> Result<Files, StoreError> {
+    let ([before], Some([now])) = (before, now) else {
+        return Ok(Files::default());
+    };
+    let (Some(before), Some(now)) = (store.layer(before)?, store.layer(now)?) else {
+        return Ok(Files::default());
+    };
+    let (before, now) = (before.index()?, now.index()?);
+    Ok(Files::between(&before, &now, name))
 }

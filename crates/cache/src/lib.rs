@@ -2,7 +2,7 @@
 //!
 //! A [`Preimage`] lists everything that can change what a step yields: its own definition and the contents
 //! that it reads. Its blake3 hash is the step's [`StepKey`]. The preimage is kept beside the result, so that a
-//! later miss can be explained by comparing two of them ([`first_differences`]).
+//! later miss can be explained by comparing two of them ([`explain()`]).
 //!
 //! This crate does not read files and does not run steps; who calls it brings the content digests.
 //!
@@ -17,15 +17,21 @@
 #![forbid(unsafe_code)]
 
 mod chain;
+mod circumstances;
+mod differences;
 mod error;
 mod exec;
 mod explain;
 mod file;
 mod preimage;
+mod reason;
 
 pub use chain::Chain;
+pub use circumstances::{Circumstances, Copied, Lookup};
+pub use differences::{Difference, first_differences};
 pub use error::CacheError;
 pub use exec::{MountContent, exec_preimage};
-pub use explain::{Difference, first_differences};
+pub use explain::{Earlier, Explanation, Missed, Ran, explain, last_runs};
 pub use file::{SourceContent, file_preimage};
 pub use preimage::{Element, Preimage};
+pub use reason::{FileChange, Files, Kind, Reason};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    build, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
+    build, cache, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
 };
 
 /// The command line.
@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Rm(rm::Args),
     /// Remove what nothing uses any more
     Prune(prune::Args),
+    /// Ask the cache
+    Cache(cache::Args),
     /// Show how much disk is used, and by what
     Du(du::Args),
     /// Show the version
@@ -82,6 +84,7 @@ pub(crate) enum Command {
 const VERBS: &[&str] = &[
     "build",
     "b",
+    "cache",
     "images",
     "history",
     "inspect",
@@ -163,6 +166,14 @@ mod tests {
     fn no_option_means_two_things() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_may_stand_first() {
+        use clap::CommandFactory as _;
+        for verb in Cli::command().get_subcommands() {
+            assert!(VERBS.contains(&verb.get_name()), "{}", verb.get_name());
+        }
     }
 
     #[test]

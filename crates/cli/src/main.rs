@@ -20,7 +20,7 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::app::App;
 use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
-    build, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
+    build, cache, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
 };
 
 fn main() -> ExitCode {
@@ -50,6 +50,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ps(args) => ps::run(&app, &args),
         Command::Rm(args) => rm::run(&app, &args),
         Command::Prune(args) => prune::run(&app, &args),
+        Command::Cache(args) => cache::run(&app, &args),
         Command::Du(args) => du::run(&app, &args),
         Command::Maintain => maintenance::run(app.store()?).map(|()| ExitCode::SUCCESS),
         Command::Version(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),

@@ -51,6 +51,7 @@ pub use compress::{
 pub use error::{LayerError, Result};
 pub use extract::{Extracted, extract};
 pub use hash::hash_file;
+pub use index::changes::Change;
 pub use index::entry::{Entry, EntryKind, Mtime, Opacity};
 pub use index::identity::{AttributeMask, Counted};
 pub use index::path::compare_paths;

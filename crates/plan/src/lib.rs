@@ -70,7 +70,7 @@ pub use epoch::{EpochSource, SOURCE_DATE_EPOCH};
 pub use git_url::{GitUrl, GitUrlError, parse_git_url};
 pub use graph::{CacheUse, HISTORY_COMMENT, ImageOutput, Needed, Plan, Vertex, VertexId};
 pub use images::{BaseImage, Images, PlanError, ResolveError};
-pub use lint::{LINT_RULES, LintRule, lint_rule, syntax_warnings};
+pub use lint::{LINT_RULES, LintRule, is_secret_name, lint_rule, syntax_warnings};
 pub use operation::*;
 pub use options::{
     CONTEXT_FILE, DEFAULT_HOSTNAME, Entitlement, IgnoreEffect, IgnorePattern, Ignored, MainContext,

@@ -38,6 +38,13 @@ pub enum EventKind {
         /// Its number.
         vertex: EventVertex,
     },
+    /// It runs although it ran before.
+    Missed {
+        /// Its number.
+        vertex: EventVertex,
+        /// `src/main.rs changed (and 2 more)`
+        reason: String,
+    },
     /// Its process wrote something.
     Output {
         /// Its number.

@@ -142,7 +142,11 @@ impl Pen {
         };
         let ended = matches!(vertex.phase, Phase::Ended { .. });
         let name = printable(&vertex.name);
-        let mut lines = vec![self.timed(&format!(" => {mark}{name}"), took, ink)];
+        let reason = vertex
+            .missed
+            .as_ref()
+            .map_or_else(String::new, |reason| format!("  ({})", printable(reason)));
+        let mut lines = vec![self.timed(&format!(" => {mark}{name}{reason}"), took, ink)];
         if !ended {
             lines.extend(self.statuses(vertex, now));
             let tail = vertex.tail.lines(log_lines);

@@ -28,6 +28,8 @@ pub(crate) struct Vertex {
     pub(crate) name: String,
     pub(crate) inputs: Vec<EventVertex>,
     pub(crate) phase: Phase,
+    /// Why it runs although it ran before.
+    pub(crate) missed: Option<String>,
     /// In order of first appearance.
     pub(crate) statuses: Vec<Status>,
     pub(crate) tail: Tail,
@@ -74,6 +76,9 @@ impl Model {
                 known.inputs.clone_from(inputs);
             }
             EventKind::Started { vertex } => self.vertex_mut(*vertex).begin(event.at),
+            EventKind::Missed { vertex, reason } => {
+                self.vertex_mut(*vertex).missed = Some(reason.clone());
+            }
             EventKind::Output {
                 vertex,
                 stream,
@@ -163,6 +168,7 @@ impl Model {
                 name: format!("vertex {}", id.0),
                 inputs: Vec::new(),
                 phase: Phase::Planned,
+                missed: None,
                 statuses: Vec::new(),
                 tail: Tail::default(),
             }

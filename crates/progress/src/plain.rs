@@ -6,6 +6,7 @@
 //! #4 DONE 1.2s
 //!
 //! #5 [build 2/3] RUN make
+//! #5 not cached: CFLAGS: -O1 → -O2
 //! #5 0.123 cc -o hello hello.c
 //! #5 ...
 //! ```
@@ -277,6 +278,7 @@ impl<W: Write + Send> Draw for Plain<W> {
         let (vertex, now) = match &event.kind {
             EventKind::Planned { .. } | EventKind::Warning { .. } => return,
             EventKind::Started { vertex }
+            | EventKind::Missed { vertex, .. }
             | EventKind::Output { vertex, .. }
             | EventKind::Status { vertex, .. }
             | EventKind::Done { vertex, .. } => (*vertex, event.at),
@@ -291,6 +293,9 @@ impl<W: Write + Send> Draw for Plain<W> {
             feed.since = known.since().unwrap_or(now);
         }
         match &event.kind {
+            EventKind::Missed { reason, .. } => {
+                feed.line(format!("not cached: {}", one_line(reason)));
+            }
             EventKind::Output { stream, data, .. } => feed.output(*stream, data, now),
             EventKind::Status { id, .. } => {
                 if let Some(status) = known.statuses.iter().find(|status| status.id == *id) {

@@ -205,3 +205,26 @@ fn a_flood_of_output_is_all_there_and_in_order() {
         format!("#1 [1/1] RUN yes\n{expected}#1 DONE 0.0s\n\n")
     );
 }
+
+#[test]
+fn a_step_that_ran_before_says_why_it_runs_again() {
+    let text = plain(|b| {
+        b.plan(1, "[1/2] RUN make").plan(2, "[2/2] COPY . .");
+        b.missed(0, 1, "CFLAGS: -O1\n → -O2")
+            .start(10, 1)
+            .completed(1_000, 1)
+            .start(1_000, 2)
+            .missed(1_100, 2, "src/main.rs changed (and 2 more)")
+            .completed(1_200, 2);
+        b.end(1_300);
+    });
+    assert_snapshot!(text, @r"
+    #1 [1/2] RUN make
+    #1 not cached: CFLAGS: -O1  → -O2
+    #1 DONE 1.0s
+
+    #2 [2/2] COPY . .
+    #2 not cached: src/main.rs changed (and 2 more)
+    #2 DONE 0.2s
+    ");
+}

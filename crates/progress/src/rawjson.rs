@@ -201,6 +201,8 @@ impl<W: Write + Send> Draw for RawJson<W> {
             | EventKind::Done { vertex, .. } => {
                 self.vertex_line(*vertex, model.vertex(*vertex), model)
             }
+            // BuildKit's stream has no word for it.
+            EventKind::Missed { .. } => return,
             EventKind::Status { vertex, id, .. } => {
                 let known = model.vertex(*vertex);
                 let Some(status) = known.statuses.iter().find(|status| status.id == *id) else {

@@ -75,6 +75,11 @@ impl Script {
         self.event(at, EventKind::Started { vertex })
     }
 
+    pub(crate) fn missed(&mut self, at: u64, vertex: u32, reason: &str) -> &mut Self {
+        let (vertex, reason) = (EventVertex(vertex), reason.to_owned());
+        self.event(at, EventKind::Missed { vertex, reason })
+    }
+
     pub(crate) fn output(&mut self, at: u64, vertex: u32, data: &str) -> &mut Self {
         let (vertex, data) = (EventVertex(vertex), data.as_bytes().to_vec());
         let stream = Stream::Stdout;

@@ -35,6 +35,7 @@ mod schedule;
 mod select;
 mod step;
 mod tree;
+mod why;
 
 pub use agent::{AgentError, SshKeys};
 pub use build::{BaseLayers, Build, NetworkFiles, Secret};
@@ -48,3 +49,4 @@ pub use owner::OwnerError;
 pub use pull::pull;
 pub use report::FIRST_FREE_EVENT_VERTEX;
 pub use schedule::{Solution, solve};
+pub use why::Miss;

@@ -24,6 +24,7 @@ use crate::remote;
 use crate::report::{event_vertex, now_done, now_started};
 use crate::step::{Found, From, Step};
 use crate::tree::{Stack, Tree};
+use crate::why::Miss;
 
 /// What a build came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Solution {
     pub cached: usize,
     /// Steps that ran.
     pub executed: usize,
+    /// Why they ran, in the order of the plan.
+    pub misses: Vec<Miss>,
 }
 
 /// Builds everything that `plan` asks for.
@@ -147,6 +150,7 @@ struct Schedule<'a> {
     running: usize,
     cached: usize,
     executed: usize,
+    misses: Vec<Miss>,
     reports: (Sender<Report>, Receiver<Report>),
 }
 
@@ -176,6 +180,7 @@ impl<'a> Schedule<'a> {
             running: 0,
             cached: 0,
             executed: 0,
+            misses: Vec::new(),
             reports: unbounded(),
         }
     }
@@ -305,6 +310,7 @@ impl<'a> Schedule<'a> {
                 fetcher,
                 id,
                 vertex,
+                plan,
             };
             let result = catch_unwind(AssertUnwindSafe(|| work(plan, step, &inputs)));
             // The owner is gone only when a panic unwinds through it; then nobody waits for this.
@@ -318,8 +324,12 @@ impl<'a> Schedule<'a> {
                 self.cached += 1;
                 now_done(&self.build.reporter, id, Outcome::Cached);
             }
-            Some(From::Run) => {
+            Some(From::Run(explanation)) => {
                 self.executed += 1;
+                self.misses.push(Miss {
+                    vertex: id,
+                    explanation,
+                });
                 now_done(&self.build.reporter, id, Outcome::Completed);
             }
             None if matches!(self.plan.vertex(id).operation, Operation::Image(_)) => {
@@ -367,6 +377,7 @@ impl<'a> Schedule<'a> {
             fetcher: self.fetcher,
             id,
             vertex,
+            plan: self.plan,
         }
     }
 
@@ -392,10 +403,13 @@ impl<'a> Schedule<'a> {
             .iter()
             .map(|output| layers(output.root))
             .collect();
+        let mut misses = self.misses.clone();
+        misses.sort_by_key(|miss| miss.vertex);
         Solution {
             outputs,
             cached: self.cached,
             executed: self.executed,
+            misses,
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use rbuild_cache::Preimage;
+use rbuild_cache::{Explanation, Preimage};
 use rbuild_image::LayerId;
 use rbuild_layer::ContentIndex;
-use rbuild_plan::{CacheUse, Vertex, VertexId};
+use rbuild_plan::{CacheUse, Plan, Vertex, VertexId};
 use rbuild_store::{FastKey, Layer, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
 
 use crate::build::Build;
@@ -21,6 +21,7 @@ pub(crate) struct Step<'a> {
     pub(crate) fetcher: &'a Fetcher<'a>,
     pub(crate) id: VertexId,
     pub(crate) vertex: &'a Vertex,
+    pub(crate) plan: &'a Plan,
 }
 
 /// The keys of a step.
@@ -40,12 +41,12 @@ pub(crate) struct Found {
 }
 
 /// Where a result comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum From {
     /// An earlier run.
     Cache,
-    /// It was made now.
-    Run,
+    /// It was made now, for this reason.
+    Run(Explanation),
 }
 
 impl Step<'_> {
@@ -115,21 +116,26 @@ impl Step<'_> {
             self.put_alias(keys)?;
             return Ok(found);
         }
+        let circumstances = self.circumstances(base);
+        let why = self.why(keys, &circumstances, None)?;
+        self.tell_why(&why);
         let begun = Instant::now();
         let layer = make()?;
+        let run_time = begun.elapsed();
+        let why = self.why_in_full(why, keys, &circumstances, layer)?;
         store.put_record(&NewRecord {
             key: &keys.key,
             scope: &self.build.scope,
-            name: &self.vertex.name,
+            name: &self.record_name(),
             layers: &[layer],
-            outcome: &[],
+            outcome: &circumstances.encode(),
             preimage: &keys.preimage.encode(),
-            run_time: begun.elapsed(),
+            run_time,
         })?;
         self.put_alias(keys)?;
         Ok(Found {
             stack: base.with(&[layer]),
-            from: From::Run,
+            from: From::Run(why),
         })
     }
 
@@ -163,7 +169,7 @@ impl Step<'_> {
             return Ok(None);
         }
         let store = &self.build.store;
-        let records = store.records_named(&self.build.scope, &self.vertex.name, 1)?;
+        let records = store.records_named(&self.build.scope, &self.record_name(), 1)?;
         match records.first().map(|record| record.layers.as_slice()) {
             Some([layer]) => Ok(store.layer(layer)?),
             _ => Ok(None),

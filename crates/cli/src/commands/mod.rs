@@ -1,6 +1,7 @@
 //! One file for each verb.
 
 pub(crate) mod build;
+pub(crate) mod cache;
 mod documents;
 pub(crate) mod du;
 mod fetch;

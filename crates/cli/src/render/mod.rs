@@ -8,6 +8,6 @@ mod units;
 
 pub(crate) use board::{Board, Mark, Voice};
 pub(crate) use excerpt::{diagnostic_excerpt, excerpt, excerpt_of, position};
-pub(crate) use output::out;
+pub(crate) use output::{note, out};
 pub(crate) use table::Table;
 pub(crate) use units::{ago, bytes_decimal};

@@ -12,6 +12,7 @@ mod crash;
 mod distribution;
 mod engines;
 mod epochs;
+mod explaining;
 mod failures;
 mod flags;
 mod language;

@@ -10,6 +10,7 @@
 //!
 //! Entries are sorted by [`compare_paths`](super::compare_paths); the layer's root is not an entry.
 
+pub(crate) mod changes;
 pub(crate) mod encode;
 pub(crate) mod entry;
 pub(crate) mod identity;

@@ -10,4 +10,4 @@ pub use catalog::{LINT_RULES, LintRule, lint_rule};
 pub(crate) use checks::Checks;
 pub use checks::syntax_warnings;
 pub(crate) use ignored::hidden_source;
-pub(crate) use secrets::is_secret_name;
+pub use secrets::is_secret_name;

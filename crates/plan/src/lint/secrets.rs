@@ -16,7 +16,7 @@ const SECRET_WORDS: [&str; 10] = [
 const HARMLESS_WORDS: [&str; 3] = ["public", "file", "version"];
 
 /// Whether one of the words of `name`, which `_` parts, is a secret's, and none tells that it is harmless.
-pub(crate) fn is_secret_name(name: &str) -> bool {
+pub fn is_secret_name(name: &str) -> bool {
     let lower = name.to_lowercase();
     let has = |words: &[&str]| lower.split('_').any(|word| words.contains(&word));
     has(&SECRET_WORDS) && !has(&HARMLESS_WORDS)

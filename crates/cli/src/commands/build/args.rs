@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Another context: directory, docker-image://REF, oci-layout://DIR, git URL, web URL, target:STAGE
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub(crate) build_contexts: Vec<String>,
+    /// Say of each step that was not cached what was different from its last run
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Run every step again
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(

@@ -124,7 +124,20 @@ fn scope(main: &Main, request: &Request) -> String {
         Main::Directory(directory) => directory.to_string_lossy().into_owned(),
         Main::Unpacked(_) | Main::DockerfileOnly(_) => request.context.clone(),
     };
-    format!("{place}\n{}", request.file.as_deref().unwrap_or(DOCKERFILE))
+    scope_of(&place, request.file.as_deref())
+}
+
+fn scope_of(place: &str, file: Option<&str>) -> String {
+    format!("{place}\n{}", file.unwrap_or(DOCKERFILE))
+}
+
+/// The name under which the steps of a context and a Dockerfile are recorded.
+pub(crate) fn project_scope(context: &str, file: Option<&str>) -> anyhow::Result<String> {
+    let directory = std::path::absolute(context)?;
+    match directory.canonicalize() {
+        Ok(directory) => Ok(scope_of(&directory.to_string_lossy(), file)),
+        Err(_) => Ok(scope_of(context, file)),
+    }
 }
 
 fn main_context(app: &App, request: &Request, steps: &InternalSteps) -> anyhow::Result<Main> {

@@ -1,16 +1,18 @@
 //! Failures and warnings in the words and the form that people know: where, what, what to do.
 
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use rbuild_dockerfile::{Diagnostic, Severity, Source, Span};
 use rbuild_plan::{Plan, PlanError, Planned};
 use rbuild_progress::{EventKind, Reporter, Summary, WarningAbout};
-use rbuild_solve::{SolveError, StepError};
+use rbuild_solve::{Solution, SolveError, StepError};
 use serde_json::{Value, json};
 
 use super::answers;
 use super::places::{Places, instruction};
 use super::request::{Request, Warnings};
+use crate::commands::cache::explained;
 use crate::failure::{Interrupted, WithExcerpt, chain};
 use crate::render::{diagnostic_excerpt, excerpt, excerpt_of, position};
 
@@ -142,6 +144,19 @@ pub(super) fn failure_findings(error: &anyhow::Error) -> Vec<Value> {
             "message": chain(error.as_ref()),
         })],
     }
+}
+
+/// `--explain`: why each step that ran was not cached.
+pub(super) fn misses(plan: &Plan, solution: &Solution, now: SystemTime) -> String {
+    if solution.misses.is_empty() {
+        return "Every step was cached.\n".to_owned();
+    }
+    let mut text = String::new();
+    for miss in &solution.misses {
+        let _ = writeln!(text, "{}", plan.vertex(miss.vertex).name);
+        text.push_str(&explained(&miss.explanation, now));
+    }
+    text
 }
 
 /// `FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 2)`

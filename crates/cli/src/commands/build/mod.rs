@@ -33,6 +33,7 @@ use self::answers::{Answer, Verdict};
 pub(crate) use self::args::Args;
 use self::call::{Call, Format, Function, Status};
 use self::contexts::Inputs;
+pub(crate) use self::contexts::project_scope;
 use self::internal::InternalSteps;
 use self::outputs::Outcome;
 use self::places::Places;
@@ -59,6 +60,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let summary = renderer.finish();
     match built {
         Ok(Finished::Built(outcome)) => {
+            render::note(&outcome.explanations)?;
             result_files::write(app, &request, &outcome)?;
             if request.diagnostics == Diagnostics::Json {
                 print_findings(&outcome.findings)?;
@@ -187,6 +189,9 @@ fn build(
         .iter()
         .map(|warning| result_files::warning(places, warning))
         .collect();
+    if request.explain {
+        outcome.explanations = explain::misses(&planned.plan, &solution, app.environment.now());
+    }
     outcome.findings = planned
         .warnings
         .iter()

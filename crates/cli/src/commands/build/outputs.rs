@@ -388,6 +388,8 @@ pub(super) struct Outcome {
     pub(super) warnings: Vec<serde_json::Value>,
     /// The warnings, for editors.
     pub(super) findings: Vec<serde_json::Value>,
+    /// `--explain`: why steps ran.
+    pub(super) explanations: String,
 }
 
 impl Outcome {
@@ -415,6 +417,7 @@ pub(super) fn write(
         exported: None,
         warnings: Vec::new(),
         findings: Vec::new(),
+        explanations: String::new(),
     };
     for output in &request.outputs.0 {
         let exported = steps.run(output.kind.title(), |step| {

@@ -34,6 +34,7 @@ pub(super) struct Request {
     pub(super) build_args: Vec<(String, String)>,
     pub(super) build_contexts: Vec<(String, String)>,
     pub(super) labels: Vec<(String, String)>,
+    pub(super) explain: bool,
     pub(super) no_cache: NoCache,
     pub(super) pull: bool,
     pub(super) network: NetworkMode,
@@ -123,6 +124,7 @@ impl Request {
                 .iter()
                 .map(|label| split_label(label))
                 .collect::<Result<_, _>>()?,
+            explain: args.explain,
             no_cache: no_cache(args),
             pull: args.pull,
             network,

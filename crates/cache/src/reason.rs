@@ -1,0 +1,416 @@
+//! Differences between two preimages in the words of the Dockerfile.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rbuild_layer::{Change, ContentIndex};
+use rbuild_plan::is_secret_name;
+use serde::Serialize;
+
+use crate::{Difference, Preimage, first_differences};
+
+/// Values are shown up to so many characters.
+const SHOWN_CHARACTERS: usize = 40;
+/// So many files are named, the others counted.
+const NAMED_FILES: usize = 20;
+
+/// One thing that made a step miss.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// Nothing like it ran before.
+    First,
+    /// It was not to look: `--no-cache`.
+    NotAsked,
+    /// It ran before with the same inputs, but what it made is gone.
+    Removed,
+    /// The base image is another.
+    BaseImage {
+        /// As `name@digest`.
+        before: Option<String>,
+        /// As `name@digest`.
+        now: Option<String>,
+    },
+    /// A step before it gave other files.
+    Above {
+        /// What became different, if both layers are still there.
+        files: Files,
+    },
+    /// Files that it copies are others.
+    Copied {
+        /// Which, by their names in the source.
+        files: Files,
+    },
+    /// What a mount shows is another.
+    Mounted {
+        /// The mount's target.
+        target: String,
+    },
+    /// A build argument or a variable.
+    Variable {
+        /// Its name.
+        name: String,
+        /// Its value, if it was there; a value that looks like a secret is not told.
+        before: Option<String>,
+        /// Its value, if it is there.
+        now: Option<String>,
+    },
+    /// The command itself.
+    Command {
+        /// Its words.
+        before: String,
+        /// Its words.
+        now: String,
+    },
+    /// A flag or another property of the step.
+    Property {
+        /// What.
+        name: String,
+        /// Its value, if it had one.
+        before: Option<String>,
+        /// Its value, if it has one.
+        now: Option<String>,
+    },
+}
+
+/// Files that became different.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Files {
+    /// The first of them.
+    pub named: Vec<FileChange>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// A file that became different.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Its name.
+    pub path: String,
+    /// What became of it.
+    pub change: Kind,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It has other bytes or attributes.
+    Changed,
+}
+
+impl Files {
+    /// What differs from `before` to `now`, called as `name` says. A directory counts only if nothing in it does.
+    pub fn between(
+        before: &ContentIndex,
+        now: &ContentIndex,
+        name: impl Fn(&[u8]) -> String,
+    ) -> Self {
+        let changes = before.changes(now);
+        let paths: Vec<&[u8]> = changes.iter().map(Change::path).collect();
+        let holds_the_next = |position: usize| {
+            paths.get(position + 1).is_some_and(|next| {
+                next.strip_prefix(paths[position])
+                    .is_some_and(|rest| rest.starts_with(b"/"))
+            })
+        };
+        let told: Vec<&Change<'_>> = changes
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| !holds_the_next(*position))
+            .map(|(_, change)| change)
+            .collect();
+        let named = told.iter().take(NAMED_FILES).map(|change| FileChange {
+            path: name(change.path()),
+            change: match change {
+                Change::Added(_) => Kind::Added,
+                Change::Removed(_) => Kind::Removed,
+                Change::Changed { .. } => Kind::Changed,
+            },
+        });
+        Self {
+            named: named.collect(),
+            more: told.len().saturating_sub(NAMED_FILES),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.named.len() + self.more
+    }
+}
+
+/// Why `now` is not `before`, the likeliest cause first. What files differ is for the caller to fill in.
+pub(crate) fn reasons(before: &Preimage, now: &Preimage) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for difference in first_differences(before, now) {
+        let reason = reason(difference, before, now);
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    // What a person did comes before what followed from it.
+    reasons.sort_by_key(|reason| matches!(reason, Reason::Above { .. }));
+    reasons
+}
+
+fn reason(difference: Difference, old: &Preimage, new: &Preimage) -> Reason {
+    let (label, before, now) = match difference {
+        Difference::Added(element) => (element.label, None, Some(element.value)),
+        Difference::Removed(element) => (element.label, Some(element.value), None),
+        Difference::Changed { label, before, now } => (label, Some(before), Some(now)),
+    };
+    let (before, now) = (before.as_deref().map(text), now.as_deref().map(text));
+    if let Some(name) = label.strip_prefix("env ") {
+        let hide = |value: Option<String>| value.map(|value| shown(name, value));
+        return Reason::Variable {
+            name: name.to_owned(),
+            before: hide(before),
+            now: hide(now),
+        };
+    }
+    if label.starts_with("arg ") {
+        return Reason::Command {
+            before: command(old),
+            now: command(new),
+        };
+    }
+    if let Some(target) = label
+        .strip_prefix("mount ")
+        .and_then(|rest| rest.strip_suffix(" content"))
+    {
+        let target = target.to_owned();
+        return Reason::Mounted { target };
+    }
+    match label.as_str() {
+        "base" => Reason::Above {
+            files: Files::default(),
+        },
+        "source" => Reason::Copied {
+            files: Files::default(),
+        },
+        _ => Reason::Property {
+            name: label,
+            before: before.map(shorten),
+            now: now.map(shorten),
+        },
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn shown(name: &str, value: String) -> String {
+    if is_secret_name(name) {
+        "(hidden)".to_owned()
+    } else {
+        shorten(value)
+    }
+}
+
+fn shorten(value: String) -> String {
+    let line = value.lines().next().unwrap_or_default();
+    if line.len() == value.len() && line.chars().count() <= SHOWN_CHARACTERS {
+        return value;
+    }
+    let start: String = line.chars().take(SHOWN_CHARACTERS).collect();
+    format!("{start}…")
+}
+
+/// The words of a command, without the shell that it is given to.
+fn command(preimage: &Preimage) -> String {
+    let words: BTreeMap<usize, String> = preimage
+        .elements()
+        .iter()
+        .filter_map(|element| {
+            let position = element.label.strip_prefix("arg ")?.parse().ok()?;
+            Some((position, text(&element.value)))
+        })
+        .collect();
+    let words: Vec<String> = words.into_values().collect();
+    match words.as_slice() {
+        [shell, flag, script] if shell.ends_with("sh") && flag == "-c" => shorten(script.clone()),
+        _ => shorten(words.join(" ")),
+    }
+}
+
+impl Reason {
+    /// In words, with a line for each file.
+    pub fn in_full(&self) -> Vec<String> {
+        let (Self::Above { files } | Self::Copied { files }) = self else {
+            return vec![self.to_string()];
+        };
+        if files.len() == 0 {
+            return vec![self.to_string()];
+        }
+        let place = match self {
+            Self::Above { .. } => "step above: ",
+            _ => "",
+        };
+        let named = files
+            .named
+            .iter()
+            .map(|file| format!("{place}{} {}", file.path, file.change.verb()));
+        let more = (files.more > 0).then(|| format!("{place}{} more files", files.more));
+        named.chain(more).collect()
+    }
+}
+
+impl Kind {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::First => f.write_str("no such step ran before"),
+            Self::NotAsked => f.write_str("the cache was not to be used"),
+            Self::Removed => f.write_str("its earlier result was removed from the cache"),
+            Self::BaseImage { before, now } => base_image(f, before.as_deref(), now.as_deref()),
+            Self::Above { files } if files.len() == 0 => f.write_str("a step above changed"),
+            Self::Above { files } => write!(f, "step above: {files}"),
+            Self::Copied { files } if files.len() == 0 => f.write_str("the copied files changed"),
+            Self::Copied { files } => write!(f, "{files}"),
+            Self::Mounted { target } => write!(f, "what is mounted at {target} changed"),
+            Self::Variable { name, before, now } | Self::Property { name, before, now } => {
+                change(f, name, before.as_deref(), now.as_deref())
+            }
+            Self::Command { before, now } => write!(f, "command: {before} → {now}"),
+        }
+    }
+}
+
+fn change(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    before: Option<&str>,
+    now: Option<&str>,
+) -> fmt::Result {
+    match (before, now) {
+        (Some(before), Some(now)) if before == now => write!(f, "{name} changed"),
+        (Some(before), Some(now)) => write!(f, "{name}: {before} → {now}"),
+        (None, Some(now)) => write!(f, "{name} is new: {now}"),
+        (Some(before), None) => write!(f, "{name} is gone (was {before})"),
+        (None, None) => write!(f, "{name} changed"),
+    }
+}
+
+fn base_image(f: &mut fmt::Formatter<'_>, before: Option<&str>, now: Option<&str>) -> fmt::Result {
+    let split = |image: &'_ str| match image.split_once('@') {
+        Some((name, digest)) => (name.to_owned(), digest.to_owned()),
+        None => (image.to_owned(), String::new()),
+    };
+    match (before.map(split), now.map(split)) {
+        (Some((old, _)), Some((new, digest))) if old == new => {
+            write!(f, "base image {new} moved to {digest}")
+        }
+        (Some((old, _)), Some((new, _))) => write!(f, "base image: {old} → {new}"),
+        (_, Some((new, digest))) => write!(f, "base image is now {new} ({digest})"),
+        (_, None) => f.write_str("the base image changed"),
+    }
+}
+
+impl fmt::Display for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = self.named.first() else {
+            return f.write_str("files changed");
+        };
+        write!(f, "{} {}", first.path, first.change.verb())?;
+        match self.len() - 1 {
+            0 => Ok(()),
+            more => write!(f, " (and {more} more)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preimage(elements: &[(&str, &str)]) -> Preimage {
+        let mut preimage = Preimage::new("exec");
+        for (label, value) in elements {
+            preimage.push(*label, value);
+        }
+        preimage
+    }
+
+    fn told(before: &[(&str, &str)], now: &[(&str, &str)]) -> Vec<String> {
+        reasons(&preimage(before), &preimage(now))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn reasons_are_in_the_words_of_the_dockerfile() {
+        let shell = [("arg 0", "/bin/sh"), ("arg 1", "-c")];
+        let with = |rest: &[(&'static str, &'static str)]| [&shell[..], rest].concat();
+        let before = with(&[("arg 2", "make"), ("env SHA", "a1b2"), ("base", "1")]);
+        let now = with(&[("arg 2", "make -j"), ("env SHA", "c3d4"), ("base", "2")]);
+        assert_eq!(
+            told(&before, &now),
+            [
+                "command: make → make -j",
+                "SHA: a1b2 → c3d4",
+                "a step above changed"
+            ]
+        );
+        assert_eq!(
+            told(
+                &[("env A", "1"), ("source", "x")],
+                &[("source", "y"), ("mount /m content", "z")]
+            ),
+            [
+                "the copied files changed",
+                "what is mounted at /m changed",
+                "A is gone (was 1)"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_value_of_a_secret_is_not_told() {
+        let told = told(
+            &[("env API_TOKEN", "hunter2")],
+            &[("env API_TOKEN", "hunter3")],
+        );
+        assert_eq!(told, ["API_TOKEN changed"]);
+    }
+
+    #[test]
+    fn long_values_are_cut_and_several_lines_are_one() {
+        let long = "x".repeat(100);
+        let told = told(&[("env A", "1\n2")], &[("env A", &long)]);
+        assert_eq!(told, [format!("A: 1… → {}…", "x".repeat(40))]);
+    }
+
+    #[test]
+    fn a_moved_base_image_is_named() {
+        let reason = |before: &str, now: &str| {
+            Reason::BaseImage {
+                before: Some(before.into()),
+                now: Some(now.into()),
+            }
+            .to_string()
+        };
+        assert_eq!(
+            reason("debian:bookworm@sha256:1", "debian:bookworm@sha256:2"),
+            "base image debian:bookworm moved to sha256:2"
+        );
+        assert_eq!(
+            reason("debian:bookworm@sha256:1", "debian:trixie@sha256:2"),
+            "base image: debian:bookworm → debian:trixie"
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! `rbuild cache`: what the cache knows.
+
+mod why;
+
+use std::process::ExitCode;
+
+use crate::app::App;
+
+/// What was typed after `rbuild cache`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Say why the steps of a Dockerfile ran when they last ran
+    Why(why::Args),
+}
+
+/// Does what was asked.
+pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        Command::Why(args) => why::run(app, args),
+    }
+}
+
+pub(crate) use why::explained;
