@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Whole builds with rbuild beside buildah and, where BUILDKIT_BIN names a folder with buildkitd and buildctl, BuildKit.
+"""Whole builds with rbuild beside buildah, the Docker engine with its own builder and, where BUILDKIT_BIN names a folder
+with buildkitd and buildctl, BuildKit by itself.
 
     compare.py --rbuild target/release/rbuild --state DIR [--rounds 5] [--scale 1.0] [SCENARIO...]
 
@@ -167,6 +168,56 @@ class BuildKit(Tool):
 
     def forget(self):
         self.buildctl("prune", "--all")
+
+    def close(self):
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait()
+        super().close()
+
+
+class Docker(Tool):
+    """A Docker engine of our own, building with the builder that needs no plugin."""
+
+    name = "docker"
+
+    def __init__(self, *rest):
+        super().__init__(*rest)
+        self.host = f"unix://{self.state}/docker.sock"
+        self.daemon = subprocess.Popen(
+            [
+                # Its mounts go with it.
+                "unshare", "--mount", "dockerd", "--host", self.host, "--data-root", self.state / "data",
+                "--exec-root", self.state / "exec", "--pidfile", self.state / "pid", "--bridge", "none",
+                "--iptables=false", "--insecure-registry", self.registry,
+            ],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+        )
+        wait_until(self.answers, "dockerd")
+
+    def answers(self):
+        command = ["docker", "--host", self.host, "version"]
+        return subprocess.run(command, stdout=self.log, stderr=self.log, check=False).returncode == 0
+
+    def docker(self, *arguments):
+        pathlib.Path(f"/proc/{self.daemon.pid}/clear_refs").write_text("5")
+        environment = os.environ | {"DOCKER_BUILDKIT": "0"}
+        seconds, _ = self.call("docker", "--host", self.host, *arguments, env=environment)
+        status = pathlib.Path(f"/proc/{self.daemon.pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return seconds, int(peak.split()[1]) / 1024
+
+    def build(self, context, tag, args):
+        words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
+        return self.docker("build", "--network", "host", "--quiet", "-t", tag, *words, context)
+
+    def push(self, tag):
+        return self.docker("push", "--quiet", tag)
+
+    def pull(self, image):
+        return self.docker("pull", "--quiet", image)
+
+    def forget(self):
+        self.docker("system", "prune", "--all", "--force")
 
     def close(self):
         self.daemon.send_signal(signal.SIGTERM)
@@ -392,6 +443,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="of the sizes and numbers of files")
     parser.add_argument("--images", type=pathlib.Path, help="where base images are kept; default STATE/images")
+    parser.add_argument("--without", action="append", default=[], metavar="TOOL", help="leave buildah or docker out")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     options = parser.parse_args()
     unknown = set(options.scenarios) - set(SCENARIOS)
@@ -414,8 +466,10 @@ def main():
         run([BASE_IMAGES, "--out", images, "--push", address, "busybox:latest"], log=log)
         common = (work, address, log)
         tools = [Rbuild(options.rbuild.resolve(), *common)]
-        if shutil.which("buildah"):
+        if shutil.which("buildah") and "buildah" not in options.without:
             tools.append(Buildah(*common))
+        if shutil.which("dockerd") and "docker" not in options.without:
+            tools.append(Docker(*common))
         if folder := os.environ.get("BUILDKIT_BIN"):
             tools.append(BuildKit(folder, *common))
         for tool in tools:
