@@ -7,6 +7,7 @@ mod support;
 
 mod caching;
 mod calls;
+mod checks;
 mod copying;
 mod crash;
 mod distribution;

@@ -165,14 +165,15 @@ pub(super) fn short(places: Places<'_>, warning: &Diagnostic) -> String {
     format!("{}: {} (line {line})", warning.code, warning.message)
 }
 
-/// Lints in a normal build: once, short; at length where that is asked for.
-pub(super) fn announce_warnings(
+/// Lints in a normal build: once, short; at length where that is asked for. Errors among `findings` are left out.
+pub(super) fn announce_lints(
     reporter: &Reporter,
     request: &Request,
     places: Places<'_>,
-    planned: &Planned,
+    findings: &[Diagnostic],
 ) {
-    for warning in &planned.warnings {
+    let is_warning = |one: &&Diagnostic| one.severity == Severity::Warning;
+    for warning in findings.iter().filter(is_warning) {
         let mut message = short(places, warning);
         if request.warnings == Warnings::Long {
             let url = answers::url(warning);
@@ -192,6 +193,16 @@ pub(super) fn announce_warnings(
         }));
         reporter.send(EventKind::Warning { message, about });
     }
+}
+
+/// All that there is to say of a file and a command line that are good enough to build.
+pub(super) fn announce_warnings(
+    reporter: &Reporter,
+    request: &Request,
+    places: Places<'_>,
+    planned: &Planned,
+) {
+    announce_lints(reporter, request, places, &planned.warnings);
     let unused = planned.unused_build_args.iter();
     let unused = unused.map(|unused| {
         let name = &unused.name;

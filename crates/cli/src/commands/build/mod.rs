@@ -170,15 +170,17 @@ fn build(
             app, request, &inputs, call, &steps,
         )?));
     }
-    let understood = planning::understand(request, &inputs.source);
-    let understood = understood.map_err(|mistakes| mistakes.into_error(&inputs.source))?;
-    let planned = planning::plan(app, request, &inputs, &understood, &steps)
-        .map_err(|mistakes| mistakes.into_error(&inputs.source))?;
+    let places = Places(&inputs.source);
+    let refused = |unplanned: Unplanned| {
+        explain::announce_lints(reporter, request, places, unplanned.findings());
+        unplanned.into_error(&inputs.source)
+    };
+    let understood = planning::understand(request, &inputs.source).map_err(refused)?;
+    let planned = planning::plan(app, request, &inputs, &understood, &steps).map_err(refused)?;
     if let Action::PrintPlan(format) = request.action {
         render::out(&planning::draw(&planned.plan, format))?;
         return Ok(Finished::Printed);
     }
-    let places = Places(&inputs.source);
     explain::announce_warnings(reporter, request, places, &planned);
     let build = surroundings(app, request, &inputs, &planned, cancel, reporter)?;
     let solution = solve(&planned.plan, &build)

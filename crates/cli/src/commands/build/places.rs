@@ -18,10 +18,13 @@ impl<'a> Places<'a> {
         self.0
     }
 
-    /// A place as BuildKit's answers have it: lines only, what is zero left out.
+    /// A place as BuildKit's answers have it: a range for every line, without columns.
     pub(super) fn location(self, span: Span) -> Value {
         let (first, last) = self.0.lines(span);
-        json!({ "ranges": [{ "start": { "line": first }, "end": { "line": last } }] })
+        let ranges: Vec<_> = (first..=last)
+            .map(|line| json!({ "start": { "line": line }, "end": { "line": line } }))
+            .collect();
+        json!({ "ranges": ranges })
     }
 
     /// A finding for an editor: `{"severity", "code", "message", "help", "replacement", "url", "file", "range"}`.

@@ -31,6 +31,14 @@ pub(super) enum Unplanned {
 }
 
 impl Unplanned {
+    /// What was found in the file.
+    pub(super) fn findings(&self) -> &[Diagnostic] {
+        match self {
+            Self::Mistakes(findings) => findings,
+            Self::Other(_) => &[],
+        }
+    }
+
     /// As the failure of a build.
     pub(super) fn into_error(self, source: &Source) -> anyhow::Error {
         match self {
