@@ -62,14 +62,11 @@ impl Devices {
             "*" => of_kind.collect(),
             wanted => {
                 let all: Vec<_> = of_kind.collect();
-                match all.iter().find(|device| device.name == name) {
-                    Some(device) => vec![device],
-                    None => {
-                        let in_class =
-                            |device: &&&KnownDevice| device.class.as_deref() == Some(wanted);
-                        all.iter().filter(in_class).copied().collect()
-                    }
+                if let Some(device) = all.iter().find(|device| device.name == name) {
+                    return vec![device];
                 }
+                let in_class = |device: &&&KnownDevice| device.class.as_deref() == Some(wanted);
+                all.iter().filter(in_class).copied().collect()
             }
         }
     }

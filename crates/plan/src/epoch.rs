@@ -85,7 +85,7 @@ pub(crate) fn span_of(build: &Build<'_>) -> Span {
                 .as_ref()
                 .map_or(item.name.span, |default| default.span)
         })
-        .last()
+        .next_back()
         .unwrap_or_default()
 }
 

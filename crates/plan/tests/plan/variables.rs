@@ -251,19 +251,16 @@ fn the_epoch_is_a_number() {
 }
 
 fn epoch_of(text: &str) -> Result<Option<EpochSource>, String> {
-    match try_plan(text, &PlanOptions::default(), &Shelf::standard()) {
-        Err(PlanError::Mistakes { diagnostics }) => Err(diagnostics[0].message.clone()),
-        _ => {
-            let source = rbuild_dockerfile::Source::new("Dockerfile", text);
-            let dockerfile = rbuild_dockerfile::parse(&source)
-                .dockerfile
-                .expect("a good file");
-            Ok(rbuild_plan::epoch_source(
-                &dockerfile,
-                &PlanOptions::default(),
-            ))
-        }
+    let options = PlanOptions::default();
+    if let Err(PlanError::Mistakes { diagnostics }) = try_plan(text, &options, &Shelf::standard()) {
+        return Err(diagnostics[0].message.clone());
     }
+    let source = rbuild_dockerfile::Source::new("Dockerfile", text);
+    let dockerfile = rbuild_dockerfile::parse(&source).dockerfile;
+    Ok(rbuild_plan::epoch_source(
+        &dockerfile.expect("a good file"),
+        &options,
+    ))
 }
 
 #[test]
