@@ -36,6 +36,18 @@ enum Origin {
     Base,
     /// This layer made it: nothing of the base is below it.
     New,
+    /// Both have it no more: something that is no directory stands there now.
+    Replaced,
+}
+
+impl Origin {
+    /// What is to be seen there.
+    fn existing(self) -> Existing {
+        match self {
+            Self::Base | Self::New => Existing::Directory,
+            Self::Replaced => Existing::Other,
+        }
+    }
 }
 
 /// What is at a path, links not followed.
@@ -144,8 +156,11 @@ impl Canvas {
 
     /// What is at `path`, whose parents hold no links.
     pub(crate) fn look(&self, path: &[u8]) -> Result<Existing, CanvasError> {
-        if path.is_empty() || self.origin(path).is_some() {
+        if path.is_empty() {
             return Ok(Existing::Directory);
+        }
+        if let Some(origin) = self.origin(path) {
+            return Ok(origin.existing());
         }
         if self.origin(path::parent(path)) == Some(Origin::New) {
             return Ok(Existing::Nothing);
@@ -175,8 +190,11 @@ impl Canvas {
         path: &[u8],
         attributes: &Attributes,
     ) -> Result<(), CanvasError> {
-        if path.is_empty() || self.origin(path).is_some() {
-            return Ok(());
+        match self.origin(path) {
+            _ if path.is_empty() => return Ok(()),
+            Some(Origin::Replaced) => return Err(CanvasError::NotADirectory(path.to_vec())),
+            Some(_) => return Ok(()),
+            None => {}
         }
         let below_new = self.origin(path::parent(path)) == Some(Origin::New);
         let found = if below_new {
@@ -198,11 +216,29 @@ impl Canvas {
             }
             Some(_) => return Err(CanvasError::NotADirectory(path.to_vec())),
         };
-        self.directories
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.to_vec(), origin);
+        self.remember(path, origin);
         Ok(())
+    }
+
+    /// Makes the directory `path` with `attributes`. One that is there keeps its owner, time and extended attributes, but
+    /// gets `mode`.
+    pub(crate) fn put_parent(
+        &self,
+        path: &[u8],
+        attributes: &Attributes,
+        mode: u32,
+    ) -> Result<(), CanvasError> {
+        if self.look(path)? != Existing::Directory || self.origin(path) == Some(Origin::New) {
+            return self.make_directory(path, attributes);
+        }
+        let Some(found) = self.look_in_base(path)? else {
+            return Ok(());
+        };
+        let kept = Attributes {
+            mode,
+            ..found.attributes
+        };
+        self.put_directory(path, &kept, Obstacle::Refused)
     }
 
     /// Makes the directory `path` with `attributes`. A directory that is there gets them; what becomes of anything else
@@ -213,20 +249,41 @@ impl Canvas {
         attributes: &Attributes,
         obstacle: Obstacle,
     ) -> Result<(), CanvasError> {
-        let origin = match self.origin(path) {
-            Some(origin) => origin,
-            None => match (self.look(path)?, obstacle) {
-                (Existing::Directory, _) => Origin::Base,
-                (Existing::Nothing, _) | (_, Obstacle::Hidden) => Origin::New,
-                (_, Obstacle::Refused) => return Err(CanvasError::NotADirectory(path.to_vec())),
-            },
+        let known = self.origin(path);
+        let origin = match (known, self.look(path)?, obstacle) {
+            (Some(origin @ (Origin::Base | Origin::New)), ..) => origin,
+            (_, Existing::Directory, _) => Origin::Base,
+            (_, Existing::Nothing, _) | (_, _, Obstacle::Hidden) => Origin::New,
+            (.., Obstacle::Refused) => return Err(CanvasError::NotADirectory(path.to_vec())),
         };
         self.writer.directory(path, attributes)?;
+        if known == Some(Origin::Replaced) {
+            self.writer.opaque(path)?;
+        }
+        self.remember(path, origin);
+        Ok(())
+    }
+
+    /// Makes way for something that is no directory: what the layer has of the directory `path` goes, and what the base has
+    /// of it will be hidden.
+    pub(crate) fn replace_directory(&self, path: &[u8]) -> Result<(), CanvasError> {
+        if self.look(path)? != Existing::Directory {
+            return Ok(());
+        }
+        let mut directories = self
+            .directories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        directories.retain(|known, _| !path::is_below(known, path));
+        directories.insert(path.to_vec(), Origin::Replaced);
+        Ok(())
+    }
+
+    fn remember(&self, path: &[u8], origin: Origin) {
         self.directories
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(path.to_vec(), origin);
-        Ok(())
     }
 
     /// Writes a file at `path`, whose parent is in the layer already; replaces what is there but a directory.

@@ -18,13 +18,10 @@ use crate::canvas::{Canvas, CanvasError, Existing, Obstacle};
 use crate::mode::{self, Node};
 use crate::owner::{self, OwnerError, ResolvedOwner};
 use crate::path;
-use crate::select::{Match, MatchKind, Placed};
+use crate::select::{Match, MatchKind, Placed, Role};
 
 /// Fewer files than this are not worth another thread.
 const MIN_FILES_A_THREAD: usize = 16;
-
-/// The mode of directories that a copy has to make on its way, as BuildKit has it.
-pub(crate) const NEW_DIRECTORY_MODE: u32 = 0o755;
 
 /// A tree that can be copied from.
 pub(crate) trait SourceTree: Sync {
@@ -140,7 +137,7 @@ impl Copy<'_> {
                         .make_directories(&destination, &self.new_directory(owner)?)?;
                     placements.extend(entries.iter().map(|placed| Placed {
                         relative: path::join(&destination, &placed.relative),
-                        entry: placed.entry,
+                        ..*placed
                     }));
                 }
                 MatchKind::File(entry) => {
@@ -151,6 +148,7 @@ impl Copy<'_> {
                     placements.push(Placed {
                         relative: target,
                         entry,
+                        role: Role::Selected,
                     });
                 }
             }
@@ -200,9 +198,10 @@ impl Copy<'_> {
             .with_min_len(MIN_FILES_A_THREAD)
             .try_for_each(|placed| self.place_one(placed, owner))?;
         for (placed, shared) in links {
+            self.make_way(&self.real_place(placed)?)?;
             let shared = Placed {
                 relative: shared.to_vec(),
-                entry: placed.entry,
+                ..*placed
             };
             self.canvas
                 .hardlink(&self.real_place(placed)?, &self.real_place(&shared)?)?;
@@ -215,8 +214,17 @@ impl Copy<'_> {
         match &self.directories {
             DirectoryRule::Merge => {
                 self.make_parent(&placed.relative, owner)?;
-                self.canvas
-                    .put_directory(&placed.relative, &attributes, Obstacle::Refused)?;
+                match placed.role {
+                    Role::Selected => self.canvas.put_directory(
+                        &placed.relative,
+                        &attributes,
+                        Obstacle::Refused,
+                    )?,
+                    Role::Parent => {
+                        self.canvas
+                            .put_parent(&placed.relative, &attributes, placed.entry.mode)?
+                    }
+                }
             }
             DirectoryRule::Replace { implied } if implied.contains(&placed.relative) => {
                 let real = self.canvas.resolve(&placed.relative)?;
@@ -257,6 +265,7 @@ impl Copy<'_> {
         let entry = self.tree.index().resolve(placed.entry);
         let attributes = self.attributes(entry, owner)?;
         let target = self.real_place(placed)?;
+        self.make_way(&target)?;
         match &entry.kind {
             EntryKind::File { size, digest } => {
                 if self
@@ -264,6 +273,11 @@ impl Copy<'_> {
                     .file_from_earlier(&target, &attributes, *size, digest)?
                 {
                     return Ok(());
+                }
+                if *size == 0 {
+                    // There is nothing to read, and a context's sockets cannot even be opened.
+                    let nothing = FileContent::Bytes(b"");
+                    return Ok(self.canvas.file(&target, &attributes, nothing)?);
                 }
                 let fail = |source| CopyError::Read {
                     path: String::from_utf8_lossy(&entry.path).into_owned(),
@@ -286,6 +300,14 @@ impl Copy<'_> {
         Ok(())
     }
 
+    /// What an archive brings takes the place of a directory; a COPY must not.
+    fn make_way(&self, target: &[u8]) -> Result<(), CanvasError> {
+        match self.directories {
+            DirectoryRule::Merge => Ok(()),
+            DirectoryRule::Replace { .. } => self.canvas.replace_directory(target),
+        }
+    }
+
     fn attributes(&self, entry: &Entry, owner: ResolvedOwner) -> Result<Attributes, CopyError> {
         let (uid, gid) = owner.apply((entry.uid, entry.gid));
         let mode = match entry.kind {
@@ -305,9 +327,8 @@ impl Copy<'_> {
     /// The attributes of directories that have to be made on the way.
     fn new_directory(&self, owner: ResolvedOwner) -> Result<Attributes, CopyError> {
         let (uid, gid) = owner.apply((0, 0));
-        let mode = self.mode(NEW_DIRECTORY_MODE, Node::Directory)?;
         Ok(Attributes {
-            mode,
+            mode: mode::of_new_directory(&self.action.mode),
             uid,
             gid,
             mtime: self.canvas.now(),

@@ -47,8 +47,10 @@ pub enum StepError {
         code: i32,
     },
     /// A COPY source is not there.
-    #[error("\"{path}\": not found")]
+    #[error("failed to calculate checksum of ref {tree}: \"{path}\": not found")]
     NotFound {
+        /// Which tree: the build context, or what a stage or image holds.
+        tree: &'static str,
         /// The path, from the root of its tree.
         path: String,
         /// What may have been meant or why it is not there.

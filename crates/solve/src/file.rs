@@ -21,7 +21,7 @@ use rbuild_sys::OverlayFlavor;
 
 use crate::archive::Unpacked;
 use crate::canvas::{Canvas, Existing};
-use crate::copy::{Copy, DirectoryRule, NEW_DIRECTORY_MODE, SourceTree};
+use crate::copy::{Copy, DirectoryRule, SourceTree};
 use crate::error::StepError;
 use crate::hints;
 use crate::mode::{self, Node};
@@ -160,13 +160,15 @@ impl FileStep<'_> {
     fn explain(&self, error: SelectError, opened: &Opened) -> StepError {
         match error {
             SelectError::Missing(path) => {
-                let hint = match opened {
-                    Opened::Context(source, tree) => {
-                        hints::why_missing(self.step.build, source, tree, &path)
-                    }
-                    Opened::Layers(_) => None,
+                let (tree, hint) = match opened {
+                    Opened::Context(source, tree) => (
+                        "context",
+                        hints::why_missing(self.step.build, source, tree, &path),
+                    ),
+                    Opened::Layers(mounted) => ("files", hints::similar(mounted.index(), &path)),
                 };
                 StepError::NotFound {
+                    tree,
                     path: format!("/{}", String::from_utf8_lossy(&path)),
                     hint,
                 }
@@ -293,7 +295,10 @@ impl FileStep<'_> {
 
 fn make_directory(canvas: &Canvas, path: &str, mode: u32, owner: &Owner) -> Result<(), StepError> {
     let resolved = canvas.resolve(path.as_bytes())?;
-    let attributes = attributes(canvas, mode, owner)?;
+    // It is the USER's; one that is not in the image is a mistake that the first command tells of (as BuildKit has it).
+    let root = Owner::Ids { uid: 0, gid: 0 };
+    let attributes =
+        attributes(canvas, mode, owner).or_else(|_| attributes(canvas, mode, &root))?;
     Ok(canvas.make_directories(&resolved, &attributes)?)
 }
 
@@ -314,12 +319,11 @@ fn make_file(
     } else {
         destination
     };
-    let apply = |source, node| {
-        mode::apply(mode, source, node).ok_or_else(|| StepError::Pattern(format!("{mode:?}")))
-    };
-    let parents = attributes(canvas, apply(NEW_DIRECTORY_MODE, Node::Directory)?, owner)?;
+    let mode_of_file = mode::apply(mode, FILE_MODE, Node::File)
+        .ok_or_else(|| StepError::Pattern(format!("{mode:?}")))?;
+    let parents = attributes(canvas, mode::of_new_directory(mode), owner)?;
     canvas.make_directories(path::parent(&target), &parents)?;
-    let file = attributes(canvas, apply(FILE_MODE, Node::File)?, owner)?;
+    let file = attributes(canvas, mode_of_file, owner)?;
     Ok(canvas.file(&target, &file, FileContent::Bytes(data.as_bytes()))?)
 }
 

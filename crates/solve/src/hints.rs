@@ -1,5 +1,8 @@
-//! What may help when a file of the context is not found.
+//! What may help when the source of a copy is not found.
 
+use std::collections::BTreeSet;
+
+use rbuild_layer::ContentIndex;
 use rbuild_plan::ContextSource;
 use rbuild_source::ContextTree;
 
@@ -17,11 +20,10 @@ pub(crate) fn why_missing(
     path: &[u8],
 ) -> Option<String> {
     let context = build.contexts.get(source)?;
+    let directory = context.path();
+    let on_disk = |path: &[u8]| directory.join(String::from_utf8_lossy(path).as_ref());
     if let Some(rule) = context.ignore().hidden_by(path)
-        && context
-            .path()
-            .join(String::from_utf8_lossy(path).as_ref())
-            .exists()
+        && on_disk(path).exists()
     {
         let pattern = String::from_utf8_lossy(rule.pattern);
         return Some(format!(
@@ -29,36 +31,85 @@ pub(crate) fn why_missing(
             rule.file, rule.line
         ));
     }
-    similar(context.path(), tree, path).map(|name| format!("did you mean {name}?"))
+    // Only what the build needs is indexed; what people may have meant is more.
+    let names = |parent: &[u8]| {
+        let listed = std::fs::read_dir(on_disk(parent)).into_iter().flatten();
+        let names = listed
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        names.chain(names_in(tree.index(), parent)).collect()
+    };
+    nearest_path(&names, path)
 }
 
-/// A path in the same directory whose name is nearly the same.
-fn similar(directory: &std::path::Path, tree: &ContextTree, path: &[u8]) -> Option<String> {
-    let wanted = String::from_utf8_lossy(path::file_name(path)).into_owned();
-    let parent = path::parent(path);
-    let listed = std::fs::read_dir(directory.join(String::from_utf8_lossy(parent).as_ref()));
-    let names = listed
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    let indexed = tree
-        .index()
-        .entries()
-        .iter()
-        .map(|entry| entry.path.as_slice());
-    let indexed = indexed
-        .filter(|candidate| path::parent(candidate) == parent)
-        .map(|candidate| String::from_utf8_lossy(path::file_name(candidate)).into_owned());
+/// Which path of `index` may have been meant by `path`.
+pub(crate) fn similar(index: &ContentIndex, path: &[u8]) -> Option<String> {
+    nearest_path(&|parent| names_in(index, parent).collect(), path)
+}
+
+/// The names in a directory.
+fn names_in(index: &ContentIndex, parent: &[u8]) -> impl Iterator<Item = String> {
+    let entries = index.entries().iter();
+    entries
+        .filter(move |entry| path::parent(&entry.path) == parent)
+        .map(|entry| String::from_utf8_lossy(path::file_name(&entry.path)).into_owned())
+}
+
+/// `path` with its first component that is not there replaced by the one that is most like it.
+fn nearest_path(names: &dyn Fn(&[u8]) -> BTreeSet<String>, path: &[u8]) -> Option<String> {
+    let mut known: Vec<u8> = Vec::new();
+    let mut rest = path::components(path);
+    while let Some(component) = rest.next() {
+        let wanted = String::from_utf8_lossy(component).into_owned();
+        let there = names(&known);
+        if there.contains(&wanted) {
+            known = path::join(&known, component);
+            continue;
+        }
+        let name = nearest(&there, &wanted)?;
+        let meant = rest.fold(path::join(&known, name.as_bytes()), |so_far, component| {
+            path::join(&so_far, component)
+        });
+        return Some(format!("did you mean {}?", String::from_utf8_lossy(&meant)));
+    }
+    None
+}
+
+fn nearest(names: &BTreeSet<String>, wanted: &str) -> Option<String> {
+    let wanted = wanted.to_lowercase();
     names
-        .chain(indexed)
-        .map(|name| {
-            (
-                strsim::osa_distance(&name.to_lowercase(), &wanted.to_lowercase()),
-                name,
-            )
-        })
+        .iter()
+        .map(|name| (strsim::osa_distance(&name.to_lowercase(), &wanted), name))
         .filter(|(distance, name)| *distance <= MAX_DIFFERENCES && *distance < name.len())
         .min()
-        .map(|(_, name)| String::from_utf8_lossy(&path::join(parent, name.as_bytes())).into_owned())
+        .map(|(_, name)| name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typing_error_in_any_component_is_pointed_out() {
+        let names = |parent: &[u8]| match parent {
+            b"" => BTreeSet::from(["src".to_owned(), "README.md".to_owned()]),
+            b"src" => BTreeSet::from(["main.rs".to_owned()]),
+            _ => BTreeSet::new(),
+        };
+        let nearest = |path: &str| nearest_path(&names, path.as_bytes());
+        assert_eq!(
+            nearest("scr/main.rs").as_deref(),
+            Some("did you mean src/main.rs?")
+        );
+        assert_eq!(
+            nearest("src/mian.rs").as_deref(),
+            Some("did you mean src/main.rs?")
+        );
+        assert_eq!(
+            nearest("readme.md").as_deref(),
+            Some("did you mean README.md?")
+        );
+        assert_eq!(nearest("src/other"), None);
+        assert_eq!(nearest("x"), None);
+    }
 }

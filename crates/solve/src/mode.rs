@@ -2,6 +2,9 @@
 
 use rbuild_plan::Mode;
 
+/// The mode of directories that a copy has to make on its way.
+const NEW_DIRECTORY_MODE: u32 = 0o755;
+
 /// What symbolic clauses need to know of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Node {
@@ -9,6 +12,15 @@ pub(crate) enum Node {
     Directory,
     /// `X` applies where some execute bit is set.
     File,
+}
+
+/// The mode of directories that a copy has to make on its way: that of `--chmod` if it is octal. Symbolic clauses are for
+/// what is copied (as BuildKit has it).
+pub(crate) fn of_new_directory(mode: &Mode) -> u32 {
+    match mode {
+        Mode::Octal(bits) => *bits,
+        Mode::Source | Mode::Symbolic(_) => NEW_DIRECTORY_MODE,
+    }
 }
 
 /// The mode that an entry with mode `source` gets; `None` if the clauses cannot be read.
@@ -117,6 +129,16 @@ mod tests {
         assert_eq!(symbolic("g=u", 0o740, Node::File), Some(0o770));
         assert_eq!(symbolic("u+s", 0o755, Node::File), Some(0o4755));
         assert_eq!(symbolic("+t", 0o777, Node::Directory), Some(0o1777));
+    }
+
+    #[test]
+    fn directories_on_the_way_take_octal_modes_only() {
+        assert_eq!(of_new_directory(&Mode::Octal(0o700)), 0o700);
+        assert_eq!(
+            of_new_directory(&Mode::Symbolic("go-rwx".to_owned())),
+            0o755
+        );
+        assert_eq!(of_new_directory(&Mode::Source), 0o755);
     }
 
     #[test]

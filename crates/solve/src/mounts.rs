@@ -24,7 +24,7 @@ use crate::copy::{Copy, DirectoryRule, SourceTree as _};
 use crate::error::StepError;
 use crate::file::{FileStep, mtime};
 use crate::path;
-use crate::select::{self, MatchKind, Placed};
+use crate::select::{self, MatchKind, Placed, Role};
 use crate::step::Step;
 use crate::tree::{MountedStack, Stack, Tree, lower_directories, mount};
 
@@ -93,8 +93,11 @@ fn digest(
     {
         for found in &mut matches {
             if let MatchKind::Directory(entries) = &mut found.kind {
-                let relative = Vec::new();
-                entries.push(Placed { relative, entry });
+                entries.push(Placed {
+                    relative: Vec::new(),
+                    entry,
+                    role: Role::Selected,
+                });
             }
         }
     }
@@ -466,6 +469,7 @@ fn fill(
     };
     let tree = MountedStack::new(step.fetcher, stack)?;
     let matches = select::select(tree.index(), &action).map_err(|_| StepError::NotFound {
+        tree: "files",
         path: source.to_owned(),
         hint: None,
     })?;

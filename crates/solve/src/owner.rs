@@ -69,11 +69,12 @@ fn resolve_named(text: &str, root: Option<BorrowedFd<'_>>) -> Result<ResolvedOwn
         .map_or((text, None), |(u, g)| (u, Some(g)));
     let (uid, primary) = match user.parse::<u32>() {
         Ok(uid) => (uid, uid),
-        Err(_) if user.is_empty() => (0, 0),
+        Err(_) if matches!(user, "" | "root") => (0, 0),
         Err(_) => find_user(user, root)?,
     };
     let gid = match group.filter(|group| !group.is_empty()) {
         None => primary,
+        Some("root") => 0,
         Some(group) => match group.parse::<u32>() {
             Ok(gid) => gid,
             Err(_) => find_group(group, root)?,
@@ -170,6 +171,7 @@ mod tests {
             ("7:staff", (7, 50)),
             (":staff", (0, 50)),
             ("app:", (1000, 1001)),
+            ("root:root", (0, 0)),
             ("1234:staff", (1234, 50)),
         ] {
             assert_eq!(named(root.path(), text)?, expected, "{text}");
@@ -186,7 +188,7 @@ mod tests {
         fs::create_dir(root.path().join("etc"))?;
         std::os::unix::fs::symlink("/etc/passwd", root.path().join("etc/passwd"))?;
         assert!(
-            named(root.path(), "root").is_err(),
+            named(root.path(), "daemon").is_err(),
             "the link leads to itself"
         );
         assert_eq!(resolve(&Owner::Source, None)?.apply((3, 4)), (3, 4));

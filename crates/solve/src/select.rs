@@ -7,6 +7,8 @@
 //!                             Match { name: "a1.txt", File }
 //! ```
 
+mod parents;
+
 use std::collections::HashSet;
 
 use rbuild_layer::{AttributeMask, ContentIndex, Counted, Entry, EntryKind};
@@ -43,6 +45,17 @@ pub(crate) struct Placed<'a> {
     pub(crate) relative: Vec<u8>,
     /// The entry in its tree.
     pub(crate) entry: &'a Entry,
+    /// Why it is placed.
+    pub(crate) role: Role,
+}
+
+/// Why an entry is placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It was asked for.
+    Selected,
+    /// A directory that something below it needs.
+    Parent,
 }
 
 /// Why nothing could be selected.
@@ -62,13 +75,17 @@ pub(crate) fn select<'a>(
     copy: &CopyAction,
 ) -> Result<Vec<Match<'a>>, SelectError> {
     let excludes = excludes(copy)?;
-    let (source, pivot) = pivot(copy);
+    let found = match copy.parents {
+        Parents::Dropped => {
+            resolve_wildcards(tree, &path::clean(copy.source.as_bytes()), copy.wildcard)?
+                .iter()
+                .map(|matched| take(tree, matched))
+                .collect::<Result<_, _>>()?
+        }
+        Parents::Kept => parents::take(tree, copy)?,
+    };
     let mut matches = Vec::new();
-    for matched in resolve_wildcards(tree, &source, copy)? {
-        let mut found = match copy.parents {
-            Parents::Dropped => take(tree, &matched)?,
-            Parents::Kept => take_with_parents(tree, &matched, &pivot)?,
-        };
+    for mut found in found {
         if let Some(rules) = &excludes
             && exclude(&mut found, rules) == Excluded::Whole
         {
@@ -88,31 +105,16 @@ fn excludes(copy: &CopyAction) -> Result<Option<IgnoreRules>, SelectError> {
         .map_err(|error| SelectError::Pattern(error.to_string()))
 }
 
-/// The source without `/./`, and the part of it before the pivot that `--parents` drops.
-fn pivot(copy: &CopyAction) -> (Vec<u8>, Vec<u8>) {
-    let source = copy.source.as_bytes();
-    let pivot = match copy.parents {
-        Parents::Dropped => None,
-        Parents::Kept => source.windows(3).position(|window| window == b"/./"),
-    };
-    let pivot = pivot.map_or_else(Vec::new, |at| path::clean(&source[..at]));
-    (path::clean(source), pivot)
-}
-
-/// The paths that `source` stands for. Under `--parents` a `**` in it stands for any number of directories.
+/// The paths that `source` stands for.
 fn resolve_wildcards(
     tree: &ContentIndex,
     source: &[u8],
-    copy: &CopyAction,
+    wildcard: Wildcard,
 ) -> Result<Vec<Vec<u8>>, SelectError> {
-    if copy.wildcard == Wildcard::Literal {
+    if wildcard == Wildcard::Literal {
         return Ok(vec![source.to_vec()]);
     }
-    let text = String::from_utf8_lossy(source).into_owned();
-    let pattern = match copy.parents {
-        Parents::Dropped => Pattern::glob(&text),
-        Parents::Kept => Pattern::ignore(&text),
-    };
+    let pattern = Pattern::glob(source);
     let pattern = pattern.map_err(|error| SelectError::Pattern(error.to_string()))?;
     // What stands before the first component with a wildcard is followed as a path.
     let fixed = path::components(source)
@@ -159,51 +161,6 @@ fn take<'a>(tree: &'a ContentIndex, matched: &[u8]) -> Result<Match<'a>, SelectE
     Ok(Match { name, kind })
 }
 
-/// The match for one path under `--parents`: its parents below `pivot` come along.
-fn take_with_parents<'a>(
-    tree: &'a ContentIndex,
-    matched: &[u8],
-    pivot: &[u8],
-) -> Result<Match<'a>, SelectError> {
-    let below_pivot = path::relative(matched, pivot);
-    let mut placed = Vec::new();
-    let mut parent = pivot.to_vec();
-    let depth = path::components(below_pivot).count();
-    for component in path::components(below_pivot).take(depth.saturating_sub(1)) {
-        parent = path::join(&parent, component);
-        let entry = tree
-            .get(&follow(tree, &parent)?)
-            .ok_or_else(|| SelectError::Missing(matched.to_vec()))?;
-        placed.push(Placed {
-            relative: path::relative(&parent, pivot).to_vec(),
-            entry,
-        });
-    }
-    let found = take(tree, matched)?;
-    match found.kind {
-        MatchKind::File(entry) => placed.push(Placed {
-            relative: below_pivot.to_vec(),
-            entry,
-        }),
-        MatchKind::Directory(entries) => {
-            if let Some(entry) = tree.get(&follow(tree, matched)?) {
-                placed.push(Placed {
-                    relative: below_pivot.to_vec(),
-                    entry,
-                });
-            }
-            placed.extend(entries.into_iter().map(|inner| Placed {
-                relative: path::join(below_pivot, &inner.relative),
-                entry: inner.entry,
-            }));
-        }
-    }
-    Ok(Match {
-        name: found.name,
-        kind: MatchKind::Directory(placed),
-    })
-}
-
 /// How much of a match `--exclude` took out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Excluded {
@@ -222,19 +179,28 @@ fn exclude(found: &mut Match<'_>, rules: &IgnoreRules) -> Excluded {
         MatchKind::Directory(entries) => {
             let mut parents = HashSet::new();
             // Parents stand before their children.
-            let mut kept: Vec<bool> = entries
+            let mut kept: Vec<Option<Role>> = entries
                 .iter()
                 .rev()
                 .map(|placed| {
-                    let keep = !rules.ignores(&placed.relative)
-                        || parents.contains(placed.relative.as_slice());
-                    if keep {
+                    let role = if !rules.ignores(&placed.relative) {
+                        Some(placed.role)
+                    } else if parents.contains(placed.relative.as_slice()) {
+                        Some(Role::Parent)
+                    } else {
+                        None
+                    };
+                    if role.is_some() {
                         parents.insert(path::parent(&placed.relative).to_vec());
                     }
-                    keep
+                    role
                 })
                 .collect();
-            entries.retain(|_| kept.pop().expect("one answer for each entry"));
+            entries.retain_mut(|placed| {
+                let role = kept.pop().expect("one answer for each entry");
+                placed.role = role.unwrap_or(placed.role);
+                role.is_some()
+            });
             Excluded::Part
         }
     }
@@ -245,6 +211,7 @@ pub(crate) fn contents<'a>(tree: &'a ContentIndex, directory: &[u8]) -> Vec<Plac
         .map(|entry| Placed {
             relative: path::relative(&entry.path, directory).to_vec(),
             entry,
+            role: Role::Selected,
         })
         .collect()
 }
@@ -318,6 +285,14 @@ pub(crate) fn digest(tree: &ContentIndex, matches: &[Match<'_>], copy: &CopyActi
         };
         hasher.update(&[kind]);
         hasher.update(&count.to_le_bytes());
+    }
+    let parents = matches.iter().flat_map(|found| match &found.kind {
+        MatchKind::File(_) => &[],
+        MatchKind::Directory(entries) => entries.as_slice(),
+    });
+    for parent in parents.filter(|placed| placed.role == Role::Parent) {
+        hasher.update(&(parent.relative.len() as u64).to_le_bytes());
+        hasher.update(&parent.relative);
     }
     // All matches at once: names that share a file share it across matches too.
     let entries = matches.iter().flat_map(|found| match &found.kind {
@@ -461,9 +436,37 @@ mod tests {
     #[test]
     fn parents_are_kept_from_the_pivot_on() {
         let tree = tree(&["a/", "a/b/", "a/b/c", "a/b/d"]);
-        assert_eq!(selected(&tree, &with_parents("/a/b/c")), ["c: a a/b a/b/c"]);
-        assert_eq!(selected(&tree, &with_parents("/a/./b/c")), ["c: b b/c"]);
-        assert_eq!(selected(&tree, &with_parents("/a/./b")), ["b: b b/c b/d"]);
+        assert_eq!(selected(&tree, &with_parents("/a/b/c")), [": a a/b a/b/c"]);
+        assert_eq!(selected(&tree, &with_parents("/a/./b/c")), ["a: b b/c"]);
+        assert_eq!(selected(&tree, &with_parents("/a/./b")), ["a: b b/c b/d"]);
+        assert_eq!(
+            selected(&tree, &with_parents("/a/no")),
+            [format!("{:?}", SelectError::Missing(b"a/no".to_vec()))]
+        );
+    }
+
+    #[test]
+    fn both_sides_of_a_pivot_may_have_wildcards_and_a_directory_without_matches_counts() {
+        let tree = tree(&["a1/", "a1/x/", "a1/x/c", "a2/", "a2/x/", "a2/x/d", "a2/y"]);
+        assert_eq!(
+            selected(&tree, &with_parents("/a*/./**/x")),
+            ["a1: x x/c", "a2: x x/d"]
+        );
+        assert_eq!(selected(&tree, &with_parents("/a1/./z*")), ["a1: "]);
+        assert_eq!(
+            selected(&tree, &with_parents("/b*/./c")),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn whether_a_directory_was_asked_for_or_is_on_the_way_is_in_the_digest() {
+        let tree = tree(&["a/", "a/b"]);
+        let digest_of = |source: &str| {
+            let copy = with_parents(source);
+            select(&tree, &copy).map(|matches| digest(&tree, &matches, &copy))
+        };
+        assert_ne!(digest_of("/a"), digest_of("/a/b"));
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn a_tree_is_sorted_owned_by_root_and_keeps_modes() {
 }
 
 #[test]
-fn sockets_are_left_out_and_pipes_are_not_read() {
+fn sockets_are_empty_files_and_pipes_are_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let _socket = UnixListener::bind(dir.path().join("socket")).unwrap();
     rustix::fs::mknodat(
@@ -96,8 +96,12 @@ fn sockets_are_left_out_and_pipes_are_not_read() {
     )
     .unwrap();
     let tree = walk(dir.path());
-    assert_eq!(paths(&tree), ["pipe"]);
+    assert_eq!(paths(&tree), ["pipe", "socket"]);
     assert_eq!(get(&tree, "pipe").kind, EntryKind::Fifo);
+    assert!(matches!(
+        get(&tree, "socket").kind,
+        EntryKind::File { size: 0, .. }
+    ));
 }
 
 #[test]

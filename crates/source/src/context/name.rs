@@ -60,6 +60,11 @@ impl At<'_> {
                 }
             }
             FileType::Fifo => EntryKind::Fifo,
+            // Nobody can be at its other end in an image: an empty file, as `BuildKit` has it.
+            FileType::Socket => EntryKind::File {
+                size: 0,
+                digest: blake3::hash(b"").into(),
+            },
             FileType::CharacterDevice => EntryKind::CharDevice {
                 major: rustix::fs::major(stat.st_rdev),
                 minor: rustix::fs::minor(stat.st_rdev),
@@ -68,7 +73,7 @@ impl At<'_> {
                 major: rustix::fs::major(stat.st_rdev),
                 minor: rustix::fs::minor(stat.st_rdev),
             },
-            // It has become a directory or a socket since it was listed: too late for this walk.
+            // It has become a directory since it was listed: too late for this walk.
             _ => {
                 return Err(SourceError::ChangedContext {
                     path: text(self.path),

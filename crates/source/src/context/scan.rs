@@ -64,7 +64,7 @@ pub(crate) enum Child<'a> {
     },
     /// A file to be hashed.
     Unknown { entry: Entry, stamp: Stamp },
-    /// A symbolic link, device or pipe.
+    /// A symbolic link, device, pipe or socket.
     Other(Entry),
     /// Not wanted now; its record is kept for walks that do.
     Passed { raw: &'a [u8] },
@@ -253,7 +253,7 @@ impl<'w, 'a> Scan<'w, 'a> {
             let name = name?;
             let kind = name.file_type();
             let name = name.file_name().to_bytes();
-            if name != b"." && name != b".." && kind != FileType::Socket {
+            if name != b"." && name != b".." {
                 listed.push(Listed {
                     name: name.to_vec(),
                     kind,
@@ -320,8 +320,7 @@ impl<'w, 'a> Scan<'w, 'a> {
     /// Whether something that is no directory does not count. A symbolic link does even on the way to what is
     /// needed, since the way goes on behind it.
     fn skips(&self, task: &Task<'_>, kind: FileType, path: &[u8], reach: &Reach) -> bool {
-        kind == FileType::Socket
-            || (kind != FileType::Symlink && !reach.is_everything())
+        (kind != FileType::Symlink && !reach.is_everything())
             || self.ignore.ignores_in(&task.ignored, path)
     }
 

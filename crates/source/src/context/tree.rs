@@ -19,7 +19,7 @@ const TICK_NANOSECONDS: i128 = 20_000_000;
 const COARSE_TICK_NANOSECONDS: i128 = 2_000_000_000;
 
 /// A directory and its index. The index owns nothing of the host: uid and gid are 0, hard links are
-/// plain files, sockets are left out.
+/// plain files, sockets are empty files that nobody can open.
 #[derive(Debug)]
 pub struct ContextTree {
     root: OwnedFd,
