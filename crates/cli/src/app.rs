@@ -9,10 +9,18 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context as _;
 use rbuild_image::Platform;
 use rbuild_registry::{Client, ClientOptions, DockerConfig, ProxySettings, RegistryConfig};
-use rbuild_source::{GitClient, GitOptions, GitProtocols, HttpClient, KnownHosts};
+use rbuild_solve::SshKeys;
+use rbuild_source::{GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions};
 use rbuild_store::Store;
 
 use crate::args::Global;
+
+/// Who we say we are on the web. Servers that make exceptions for `BuildKit` are to make them for us.
+const USER_AGENT: &str = concat!(
+    "rbuild/",
+    env!("CARGO_PKG_VERSION"),
+    " (compatible; buildkit/v0.26)"
+);
 
 /// What a command works with.
 pub(crate) struct App {
@@ -72,12 +80,19 @@ impl App {
     }
 
     /// Fetches git repositories; clones are kept in the store.
-    pub(crate) fn git(&self) -> anyhow::Result<GitClient> {
+    /// `keys` are those that SSH remotes may be shown.
+    pub(crate) fn git(&self, keys: Option<SshKeys>) -> anyhow::Result<GitClient> {
+        let (ssh_agent, ssh_keys) = match keys {
+            None => (None, Vec::new()),
+            Some(SshKeys::Agent(socket)) => (Some(socket), Vec::new()),
+            Some(SshKeys::Files(files)) => (None, files),
+        };
         Ok(GitClient::new(GitOptions {
             program: PathBuf::from("git"),
             cache: self.store()?.root().join("git"),
             environment: self.environment.for_git(),
-            ssh_agent: self.environment.path("SSH_AUTH_SOCK"),
+            ssh_agent,
+            ssh_keys,
             known_hosts: self.environment.known_hosts(),
             protocols: GitProtocols::Network,
         }))
@@ -85,8 +100,15 @@ impl App {
 
     /// Fetches files from the web; what was fetched is kept in the store.
     pub(crate) fn http(&self) -> anyhow::Result<HttpClient> {
-        let agent = concat!("rbuild/", env!("CARGO_PKG_VERSION"));
-        Ok(HttpClient::new(self.store()?.root().join("http"), agent))
+        let proxies = self.environment.proxies();
+        let options = HttpOptions {
+            user_agent: USER_AGENT.to_owned(),
+            http_proxy: proxies.http,
+            https_proxy: proxies.https,
+            no_proxy: proxies.no_proxy,
+            root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
+        };
+        Ok(HttpClient::new(self.store()?.root().join("http"), options))
     }
 
     /// Leaves the store to be synced and swept, by a process that nobody waits for.
@@ -259,12 +281,11 @@ impl Environment {
             .collect()
     }
 
-    fn known_hosts(self) -> KnownHosts {
-        let file = self.home().map(|home| home.join(".ssh/known_hosts"));
-        match file.filter(|file| file.exists()) {
-            Some(file) => KnownHosts::File(file),
-            None => KnownHosts::AcceptAny,
-        }
+    /// The user's and the machine's known SSH hosts.
+    fn known_hosts(self) -> Vec<PathBuf> {
+        let own = self.home().map(|home| home.join(".ssh/known_hosts"));
+        let machines = PathBuf::from("/etc/ssh/ssh_known_hosts");
+        own.into_iter().chain([machines]).collect()
     }
 
     /// The host's /etc/resolv.conf; empty where there is none.

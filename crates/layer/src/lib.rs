@@ -57,6 +57,8 @@ pub use index::identity::{AttributeMask, Counted};
 pub use index::path::compare_paths;
 pub use index::{ContentIndex, FileTimes};
 pub use rbuild_sys::OverlayFlavor;
+pub use tar::pax::xattr_name as pax_xattr_name;
+pub use tar::records::timestamp as pax_time;
 pub use tar::write::{tar_digest, write_tar};
 pub use tree_writer::{Attributes, FileContent, TreeWriter};
 pub use walk::index_upper;

@@ -27,37 +27,50 @@ pub struct GitUrlError {
     pub reason: String,
 }
 
+/// Which http addresses mean git.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WebAddresses {
+    /// Those that end in `.git`.
+    WithSuffix,
+    /// All: something else said that git is meant.
+    All,
+}
+
 /// `text` as a git URL; `None` if it means something else (a path, a file on the web).
 pub fn parse_git_url(text: &str) -> Result<Option<GitUrl>, GitUrlError> {
+    parse(text, WebAddresses::WithSuffix)
+}
+
+/// What the build context `text` means, as [`parse_git_url`]; `github.com/owner/repository` is git too.
+pub fn parse_git_context(text: &str) -> Result<Option<GitUrl>, GitUrlError> {
+    if text.starts_with("github.com/") {
+        return parse(&format!("https://{text}"), WebAddresses::All);
+    }
+    parse_git_url(text)
+}
+
+pub(crate) fn parse(text: &str, web: WebAddresses) -> Result<Option<GitUrl>, GitUrlError> {
     let (address, fragment) = match text.split_once('#') {
         Some((address, fragment)) => (address, Some(fragment)),
         None => (text, None),
     };
     let (remote, query) = match address.split_once('?') {
-        Some((remote, query)) => (remote, Some(query)),
-        None => (address, None),
+        Some((remote, query)) => (remote, query),
+        None => (address, ""),
     };
-    if !is_git_remote(remote) {
+    let Some(remote) = git_remote(remote, web) else {
         return Ok(None);
-    }
+    };
     let mut found = Parts::default();
     if let Some(fragment) = fragment {
         let (reference, subdirectory) = fragment.split_once(':').unwrap_or((fragment, ""));
         found.reference = non_empty(reference);
         found.subdirectory = non_empty(subdirectory);
     }
-    for pair in query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-    {
-        found.take(pair).map_err(|reason| GitUrlError {
-            url: text.to_owned(),
-            reason,
-        })?;
-    }
-    found
-        .finish(remote)
+    let mut pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .try_for_each(|pair| found.take(pair))
+        .and_then(|()| found.finish(remote))
         .map(Some)
         .map_err(|reason| GitUrlError {
             url: text.to_owned(),
@@ -65,35 +78,38 @@ pub fn parse_git_url(text: &str) -> Result<Option<GitUrl>, GitUrlError> {
         })
 }
 
-#[allow(clippy::case_sensitive_file_extension_comparisons)] // `.GIT` is no git
-fn is_git_remote(remote: &str) -> bool {
-    if let Some((scheme, rest)) = remote.split_once("://") {
-        return match scheme {
-            "http" | "https" => rest
-                .split_once('/')
-                .is_some_and(|(_, path)| path.ends_with(".git")),
-            "git" | "ssh" => true,
-            _ => false,
-        };
-    }
-    is_scp_like(remote)
+/// What git is told to fetch from, if `remote` is a git address.
+fn git_remote(remote: &str, web: WebAddresses) -> Option<String> {
+    let Some((scheme, rest)) = remote.split_once("://") else {
+        return is_scp_like(remote).then(|| remote.to_owned());
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    let path = rest.split_once('/').map_or("", |(_, path)| path);
+    let is_git = match scheme.as_str() {
+        // Not an extension: a path that is all `.git` counts, and `.GIT` does not.
+        "http" | "https" => web == WebAddresses::All || path.as_bytes().ends_with(b".git"),
+        "git" | "ssh" => true,
+        _ => false,
+    };
+    is_git.then(|| format!("{scheme}://{rest}"))
 }
 
 /// `user@host:path`, as scp has it.
 fn is_scp_like(remote: &str) -> bool {
-    let Some((account, path)) = remote.split_once(':') else {
+    let Some((user, rest)) = remote.split_once('@') else {
         return false;
     };
-    let Some((user, host)) = account.split_once('@') else {
+    let Some((host, path)) = rest.split_once(':') else {
         return false;
     };
-    let is_name = |part: &str| {
-        !part.is_empty()
-            && part
+    let word = |text: &str, extra: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text
                 .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+                .all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
     };
-    is_name(user) && is_name(host) && !path.is_empty()
+    word(user, "-_") && word(host, "-.") && !path.is_empty()
 }
 
 fn non_empty(text: &str) -> Option<String> {
@@ -117,49 +133,58 @@ impl Parts {
     /// One `key=value` of the query.
     fn take(&mut self, pair: &str) -> Result<(), String> {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if self.seen.iter().any(|seen| seen == key) {
+        let (key, value) = (decoded(key), decoded(value));
+        if self.seen.contains(&key) {
             return Err(format!("query {key:?} has multiple values"));
         }
-        self.seen.push(key.to_owned());
-        let value = decoded(value);
+        self.seen.push(key.clone());
         let needed = || match non_empty(&value) {
             Some(value) => Ok(value),
             None => Err(format!("query {key:?} has no value")),
         };
-        match key {
+        match key.as_str() {
             "ref" => merge(&mut self.reference, needed()?, "ref")?,
             "subdir" => merge(&mut self.subdirectory, needed()?, "subdir")?,
             "tag" => self.tag = Some(with_prefix("refs/tags/", needed()?)),
             "branch" => self.branch = Some(with_prefix("refs/heads/", needed()?)),
             "checksum" | "commit" => merge(&mut self.checksum, needed()?, "checksum")?,
-            "keep-git-dir" => self.keep_git_dir = Some(flag(key, &value)?),
-            "submodules" => self.submodules = Some(flag(key, &value)?),
+            "keep-git-dir" => self.keep_git_dir = Some(flag(&key, &value)?),
+            "submodules" => self.submodules = Some(flag(&key, &value)?),
             "fetch-by-commit" => {
-                flag(key, &value)?;
+                flag(&key, &value)?;
             }
             "mtime" => match value.as_str() {
                 "checkout" => self.commit_times = false,
                 "commit" => self.commit_times = true,
                 _ => return Err(format!("invalid mtime value: {value:?}")),
             },
-            _ => return Err(format!("unexpected query {key:?}")),
+            _ => {
+                return Err(format!(
+                    "unexpected query {key:?} (known are ref, tag, branch, subdir, checksum, commit, keep-git-dir, \
+                     submodules, mtime and fetch-by-commit)"
+                ));
+            }
         }
         Ok(())
     }
 
-    fn finish(mut self, remote: &str) -> Result<GitUrl, String> {
+    fn finish(mut self, remote: String) -> Result<GitUrl, String> {
         if self.tag.is_some() && self.branch.is_some() {
             return Err("branch conflicts with tag".to_owned());
         }
         if let Some(name) = self.tag.or(self.branch) {
             merge(&mut self.reference, name, "ref")?;
         }
+        if let Some(checksum) = &self.checksum {
+            check_git_checksum(checksum)?;
+        }
         let reference = self.reference.or_else(|| self.checksum.clone());
+        let subdirectory = self.subdirectory.as_deref().map(crate::paths::clamp);
         Ok(GitUrl {
             source: GitSource {
-                url: remote.to_owned(),
+                url: remote,
                 reference,
-                subdirectory: self.subdirectory,
+                subdirectory: subdirectory.and_then(|path| non_empty(path.trim_matches('/'))),
                 checksum: self.checksum,
                 git_directory: if self.keep_git_dir == Some(true) {
                     GitDirectory::Kept
@@ -184,12 +209,25 @@ impl Parts {
 
 fn merge(slot: &mut Option<String>, value: String, what: &str) -> Result<(), String> {
     match slot {
-        Some(known) if *known != value => Err(format!("{what} conflicts: {known:?} and {value:?}")),
+        Some(known) if *known != value => Err(format!("{what} conflicts: {known:?} vs {value:?}")),
         _ => {
             *slot = Some(value);
             Ok(())
         }
     }
+}
+
+/// That `--checksum` of a git source is a commit's name, or the beginning of one.
+pub(crate) fn check_git_checksum(checksum: &str) -> Result<(), String> {
+    /// A whole name of a sha256 repository.
+    const LONGEST: usize = 64;
+    let is_hex = checksum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_hex && !checksum.is_empty() && checksum.len() <= LONGEST {
+        return Ok(());
+    }
+    Err(format!(
+        "invalid checksum {checksum:?} for git source, expected hex commit hash"
+    ))
 }
 
 fn with_prefix(prefix: &str, name: String) -> String {
@@ -237,46 +275,4 @@ pub(crate) fn decoded_path(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn git(text: &str) -> GitUrl {
-        parse_git_url(text).expect("a good URL").expect("a git URL")
-    }
-
-    #[test]
-    fn web_addresses_are_git_only_with_the_git_suffix() {
-        assert_eq!(parse_git_url("https://host/file.tar.gz"), Ok(None));
-        assert_eq!(parse_git_url("./dir"), Ok(None));
-        assert_eq!(parse_git_url("src/a:b"), Ok(None));
-        assert_eq!(
-            git("https://host/repo.git").source.url,
-            "https://host/repo.git"
-        );
-        assert_eq!(git("git@host:a/b").source.url, "git@host:a/b");
-    }
-
-    #[test]
-    fn fragment_and_query_name_the_same_things() {
-        let fragment = git("https://host/repo.git#v1:sub/dir").source;
-        let query = git("https://host/repo.git?ref=v1&subdir=sub/dir").source;
-        assert_eq!(fragment, query);
-        assert_eq!(
-            git("https://host/r.git?tag=v1").source.reference.as_deref(),
-            Some("refs/tags/v1")
-        );
-    }
-
-    #[test]
-    fn unknown_and_contradicting_queries_are_refused() {
-        for bad in [
-            "https://host/r.git?what=1",
-            "https://host/r.git?ref=a&tag=b",
-            "https://host/r.git?ref=",
-            "https://host/r.git?tag=a&branch=b",
-            "https://host/r.git?submodules=maybe",
-        ] {
-            assert!(parse_git_url(bad).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -67,7 +67,7 @@ mod words;
 pub use devices::{Devices, KnownDevice, Permission};
 pub use draw::{to_dot, to_json};
 pub use epoch::{EpochSource, SOURCE_DATE_EPOCH};
-pub use git_url::{GitUrl, GitUrlError, parse_git_url};
+pub use git_url::{GitUrl, GitUrlError, parse_git_context, parse_git_url};
 pub use graph::{CacheUse, HISTORY_COMMENT, ImageOutput, Needed, Plan, Vertex, VertexId};
 pub use images::{BaseImage, Images, PlanError, ResolveError};
 pub use lint::{LINT_RULES, LintRule, is_secret_name, lint_rule, syntax_warnings};

@@ -29,7 +29,7 @@ pub struct Build {
     /// The local directories that the plan names.
     pub contexts: HashMap<ContextSource, Context>,
     /// `--secret`, by id.
-    pub secrets: BTreeMap<String, Secret>,
+    pub secrets: Secrets,
     /// `--ssh`, by id.
     pub ssh: BTreeMap<String, SshKeys>,
     /// What RUN --device can name.
@@ -62,6 +62,9 @@ pub enum BaseLayers {
     Always,
 }
 
+/// The secrets of a build, by id.
+pub type Secrets = BTreeMap<String, Secret>;
+
 /// A secret's bytes, read when the build begins. Shown nowhere.
 #[derive(Clone)]
 pub struct Secret(Arc<[u8]>);
@@ -75,6 +78,11 @@ impl Secret {
     /// The bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The bytes as text, for a header.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
     }
 }
 

@@ -134,7 +134,7 @@ impl Copy<'_> {
             match &found.kind {
                 MatchKind::Directory(entries) => {
                     self.canvas
-                        .make_directories(&destination, &self.new_directory(owner)?)?;
+                        .make_directories(&destination, &self.new_directory(owner))?;
                     placements.extend(entries.iter().map(|placed| Placed {
                         relative: path::join(&destination, &placed.relative),
                         ..*placed
@@ -144,7 +144,7 @@ impl Copy<'_> {
                     let target = self.file_target(&destination, &found.name)?;
                     let parent = path::parent(&target);
                     self.canvas
-                        .make_directories(parent, &self.new_directory(owner)?)?;
+                        .make_directories(parent, &self.new_directory(owner))?;
                     placements.push(Placed {
                         relative: target,
                         entry,
@@ -222,7 +222,7 @@ impl Copy<'_> {
                     )?,
                     Role::Parent => {
                         self.canvas
-                            .put_parent(&placed.relative, &attributes, placed.entry.mode)?
+                            .put_parent(&placed.relative, &attributes, placed.entry.mode)?;
                     }
                 }
             }
@@ -244,7 +244,7 @@ impl Copy<'_> {
         let parent = path::parent(path);
         Ok(self
             .canvas
-            .make_directories(parent, &self.new_directory(owner)?)?)
+            .make_directories(parent, &self.new_directory(owner))?)
     }
 
     /// Where an entry goes: an archive's parents may be links of the base.
@@ -325,15 +325,15 @@ impl Copy<'_> {
     }
 
     /// The attributes of directories that have to be made on the way.
-    fn new_directory(&self, owner: ResolvedOwner) -> Result<Attributes, CopyError> {
+    fn new_directory(&self, owner: ResolvedOwner) -> Attributes {
         let (uid, gid) = owner.apply((0, 0));
-        Ok(Attributes {
+        Attributes {
             mode: mode::of_new_directory(&self.action.mode),
             uid,
             gid,
             mtime: self.canvas.now(),
             xattrs: Vec::new(),
-        })
+        }
     }
 
     fn mode(&self, source: u32, node: Node) -> Result<u32, CopyError> {

@@ -1,22 +1,22 @@
 //! The time of something remote, for `SOURCE_DATE_EPOCH`.
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rbuild_plan::{GitSource, HttpSource};
 use rbuild_source::{Archive, GitClient, HttpClient, HttpRequest};
 
-use crate::build::Secret;
+use crate::build::Secrets;
 use crate::error::StepError;
-use crate::remote::{authorization, git_url};
+use crate::remote::{git_authorization, git_url, http_authorization};
 
 /// When the commit was made, in seconds after 1970.
 pub fn git_time(
     client: &GitClient,
     source: &GitSource,
-    secrets: &BTreeMap<String, Secret>,
+    secrets: &Secrets,
 ) -> Result<i64, StepError> {
-    let authorization = authorization(secrets, &source.url, "GIT_AUTH");
+    let authorization = git_authorization(secrets, &source.url);
     Ok(client.time(&git_url(source), &authorization)?)
 }
 
@@ -25,14 +25,14 @@ pub fn git_time(
 pub fn http_time(
     client: &HttpClient,
     source: &HttpSource,
-    secrets: &BTreeMap<String, Secret>,
+    secrets: &Secrets,
 ) -> Result<Option<i64>, StepError> {
     let request = HttpRequest {
         url: &source.url,
         checksum: source.checksum,
-        authorization: authorization(secrets, &source.url, "HTTP_AUTH"),
+        authorization: http_authorization(secrets, &source.url),
     };
-    let file = client.fetch(&request, &|_, _| {})?;
+    let file = client.fetch(&request, &|_, _| ControlFlow::Continue(()))?;
     if let Some(modified) = file.last_modified() {
         return Ok(Some(seconds(modified)));
     }

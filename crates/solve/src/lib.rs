@@ -38,7 +38,7 @@ mod tree;
 mod why;
 
 pub use agent::{AgentError, SshKeys};
-pub use build::{BaseLayers, Build, NetworkFiles, Secret};
+pub use build::{BaseLayers, Build, NetworkFiles, Secret, Secrets};
 pub use cancel::{Cancel, CancelGuard};
 pub use canvas::CanvasError;
 pub use cdi::{CdiDevices, CdiError};
@@ -47,6 +47,7 @@ pub use epoch::{git_time, http_time};
 pub use error::{SolveError, StepError, with_causes};
 pub use owner::OwnerError;
 pub use pull::pull;
+pub use remote::{git_authorization, git_url, http_authorization};
 pub use report::FIRST_FREE_EVENT_VERTEX;
 pub use schedule::{Solution, solve};
 pub use why::Miss;

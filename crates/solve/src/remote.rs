@@ -1,6 +1,6 @@
 //! Contexts, git checkouts and files from the web: trees that no step makes.
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rbuild_cache::Preimage;
@@ -15,7 +15,7 @@ use rbuild_source::{
 use rbuild_store::RootAttributes;
 use rbuild_sys::OverlayFlavor;
 
-use crate::build::Secret;
+use crate::build::Secrets;
 use crate::error::StepError;
 use crate::report::{event_vertex, now_started};
 use crate::step::{Found, Keys, Step};
@@ -47,9 +47,16 @@ pub(crate) fn walk_context(
 pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepError> {
     now_started(&step.build.reporter, step.id);
     let url = git_url(source);
-    let authorization = authorization(&step.build.secrets, &source.url, "GIT_AUTH");
-    let client = &step.build.git;
-    let commit = client.resolve(&url, &authorization)?;
+    let authorization = git_authorization(&step.build.secrets, &source.url);
+    let client = step.build.git.clone();
+    let same = client.clone();
+    let _stopped = step.build.cancel.on_cancel(move || same.stop());
+    // A commit that the checksum names is the same wherever it is: who has it need not ask.
+    let pinned = client.pinned(&url);
+    let commit = match &pinned {
+        Some(commit) => commit.clone(),
+        None => client.resolve(&url, &authorization)?,
+    };
     let mut preimage = Preimage::new("git");
     preimage.push("commit", &commit.sha);
     preimage.push("subdirectory", source.subdirectory.as_deref().unwrap_or(""));
@@ -81,12 +88,17 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
     };
     step.find_or_make(&keys, &Stack::default(), || {
         let draft = step.build.store.draft(&RootAttributes::default())?;
+        let commit = match pinned {
+            Some(_) => client.resolve(&url, &authorization)?,
+            None => commit,
+        };
         let checkout = client.checkout(&url, &commit, &draft.diff_path(), &authorization)?;
         step.commit(draft, checkout.index)
     })
 }
 
-pub(crate) fn git_url(source: &GitSource) -> GitUrl {
+/// What is fetched for `source`.
+pub fn git_url(source: &GitSource) -> GitUrl {
     GitUrl {
         remote: source.url.clone(),
         reference: source.reference.clone(),
@@ -113,7 +125,7 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
     let request = HttpRequest {
         url: &source.url,
         checksum: source.checksum,
-        authorization: authorization(&step.build.secrets, &source.url, "HTTP_AUTH"),
+        authorization: http_authorization(&step.build.secrets, &source.url),
     };
     let file = step.build.http.fetch(&request, &|current, total| {
         step.build.reporter.send(EventKind::Status {
@@ -123,6 +135,11 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
             total,
             state: StatusState::Running,
         });
+        if step.build.cancel.is_cancelled() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     let mut preimage = Preimage::new("http");
     preimage.push("content", file.digest().to_string());
@@ -141,30 +158,88 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
     })
 }
 
-/// What the secrets `<prefix>_TOKEN[.host]` and `<prefix>_HEADER[.host]` say for the host of `url`.
-pub(crate) fn authorization(
-    secrets: &BTreeMap<String, Secret>,
-    url: &str,
-    prefix: &str,
-) -> Authorization {
-    let host = url
-        .split("://")
-        .nth(1)
-        .unwrap_or(url)
-        .split(['/', '?', '#'])
-        .next()
-        .unwrap_or("");
-    let host = host.rsplit('@').next().unwrap_or(host);
-    let separator = if prefix == "GIT_AUTH" { '.' } else { '_' };
-    let secret = |kind: &str| {
-        let specific = format!("{prefix}_{kind}{separator}{host}");
-        let general = format!("{prefix}_{kind}");
-        let found = secrets.get(&specific).or_else(|| secrets.get(&general))?;
-        Some(String::from_utf8_lossy(found.bytes()).into_owned())
+/// What the secrets say to a git remote: `GIT_AUTH_HEADER.<host>`, `GIT_AUTH_TOKEN.<host>`, or those without a host.
+pub fn git_authorization(secrets: &Secrets, remote: &str) -> Authorization {
+    let host = host(remote);
+    let text = |name: &str| Some(secrets.get(name)?.text());
+    text(&format!("GIT_AUTH_HEADER.{host}"))
+        .map(Authorization::Header)
+        .or_else(|| text(&format!("GIT_AUTH_TOKEN.{host}")).map(Authorization::Token))
+        .or_else(|| text("GIT_AUTH_HEADER").map(Authorization::Header))
+        .or_else(|| text("GIT_AUTH_TOKEN").map(Authorization::Token))
+        .unwrap_or_default()
+}
+
+/// What the secrets `HTTP_AUTH_TOKEN_<host>` and `HTTP_AUTH_HEADER_<host>` say to a web server; the host is without its port.
+pub fn http_authorization(secrets: &Secrets, url: &str) -> Authorization {
+    let host = host(url);
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
     };
-    match (secret("HEADER"), secret("TOKEN")) {
-        (Some(header), _) => Authorization::Header(header),
-        (None, Some(token)) => Authorization::Token(token),
-        (None, None) => Authorization::None,
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let text = |kind: &str| Some(secrets.get(&format!("HTTP_AUTH_{kind}_{name}"))?.text());
+    text("TOKEN")
+        .map(Authorization::Token)
+        .or_else(|| text("HEADER").map(Authorization::Header))
+        .unwrap_or_default()
+}
+
+/// The host of an address, with its port.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Secret;
+
+    fn secrets(pairs: &[(&str, &str)]) -> Secrets {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, text)| ((*name).to_owned(), Secret::new(text.as_bytes())))
+            .collect()
+    }
+
+    fn token(text: &str) -> Authorization {
+        Authorization::Token(text.to_owned())
+    }
+
+    fn header(text: &str) -> Authorization {
+        Authorization::Header(text.to_owned())
+    }
+
+    #[test]
+    fn a_secret_for_the_host_goes_before_one_for_all_remotes() {
+        let known = secrets(&[
+            ("GIT_AUTH_TOKEN", "all"),
+            ("GIT_AUTH_HEADER", "all header"),
+            ("GIT_AUTH_TOKEN.h:8080", "one"),
+        ]);
+        let to = |remote: &str| git_authorization(&known, remote);
+        assert_eq!(to("https://me@h:8080/x.git"), token("one"));
+        assert_eq!(to("https://h/x.git"), header("all header"));
+        assert_eq!(
+            git_authorization(&secrets(&[]), "https://h/x.git"),
+            Authorization::None
+        );
+    }
+
+    #[test]
+    fn web_servers_get_only_what_is_meant_for_them() {
+        let known = secrets(&[
+            ("HTTP_AUTH_TOKEN_h", "t"),
+            ("HTTP_AUTH_HEADER_k", "Basic x"),
+            ("HTTP_AUTH_TOKEN", "nobody's"),
+        ]);
+        let to = |url: &str| http_authorization(&known, url);
+        assert_eq!(to("http://h:8080/f?x=@k"), token("t"));
+        assert_eq!(to("https://k/f"), header("Basic x"));
+        assert_eq!(to("https://other/f"), Authorization::None);
     }
 }

@@ -16,9 +16,12 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
-use rbuild_layer::{Attributes, EntryKind, FileContent, LayerError, Mtime, TreeWriter};
+use rbuild_layer::{
+    Attributes, EntryKind, FileContent, LayerError, TreeWriter, pax_time, pax_xattr_name,
+};
 
 use crate::SourceError;
+use crate::context::is_kept;
 use crate::ignore::file::clean;
 
 /// The length of a tar header.
@@ -27,8 +30,6 @@ pub(crate) const BLOCK_BYTES: usize = 512;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// What an xz stream may ask for: `xz -9` needs 65 MiB.
 const XZ_MEMORY_KIB: u32 = 256 * 1024;
-/// An extended attribute in a PAX header, as all tools write it.
-const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
 /// How an archive's bytes are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,37 +308,14 @@ fn apply_extension(attributes: &mut Attributes, extension: &tar::PaxExtension<'_
         b"gid" => attributes.gid = number().unwrap_or(attributes.gid),
         b"mtime" => attributes.mtime = pax_time(value).unwrap_or(attributes.mtime),
         _ => {
-            if let Some(name) = key.strip_prefix(XATTR_PREFIX)
-                && (name == b"security.capability" || name.starts_with(b"user."))
-                && !name.starts_with(b"user.overlay.")
+            if let Some(name) = pax_xattr_name(key)
+                && is_kept(&name)
             {
-                attributes.xattrs.push((name.to_vec(), value.to_vec()));
+                attributes.xattrs.retain(|(known, _)| *known != name);
+                attributes.xattrs.push((name, value.to_vec()));
             }
         }
     }
-}
-
-/// `-12.5`: seconds since 1970 with a decimal fraction.
-fn pax_time(value: &[u8]) -> Option<Mtime> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().ok()?;
-    let digits: String = fraction
-        .chars()
-        .chain("000000000".chars())
-        .take(9)
-        .collect();
-    let nanoseconds: u32 = digits.parse().ok()?;
-    if text.starts_with('-') && nanoseconds > 0 {
-        return Some(Mtime {
-            seconds: seconds.checked_sub(1)?,
-            nanoseconds: 1_000_000_000 - nanoseconds,
-        });
-    }
-    Some(Mtime {
-        seconds,
-        nanoseconds,
-    })
 }
 
 /// A path of an archive as one below its root.
@@ -410,15 +388,5 @@ mod tests {
         assert_eq!(clamp(b"../../etc/passwd"), b"etc/passwd");
         assert_eq!(clamp(b"/abs/./x/"), b"abs/x");
         assert_eq!(clamp(b"./"), b"");
-    }
-
-    #[test]
-    fn pax_times_have_fractions_on_both_sides_of_1970() {
-        let time =
-            |text: &str| pax_time(text.as_bytes()).map(|time| (time.seconds, time.nanoseconds));
-        assert_eq!(time("12.5"), Some((12, 500_000_000)));
-        assert_eq!(time("12"), Some((12, 0)));
-        assert_eq!(time("-1.25"), Some((-2, 750_000_000)));
-        assert_eq!(time("x"), None);
     }
 }

@@ -93,6 +93,12 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The proxy or the certificates that were configured cannot be used.
+    #[error("prepare downloads: {reason}")]
+    HttpOptions {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A server did not answer, or the connection broke.
     #[error("download {url}")]
     Http {
@@ -102,7 +108,7 @@ pub enum SourceError {
         source: Box<ureq::Error>,
     },
     /// A server answered with an error.
-    #[error("download {url}: the server answered {status}")]
+    #[error("download {url}: invalid response status {status}")]
     HttpStatus {
         /// The URL, without its password.
         url: String,
@@ -120,14 +126,30 @@ pub enum SourceError {
         source: io::Error,
     },
     /// What was found is not what the checksum says.
-    #[error("verify {what}: expected {expected}, found {found}")]
+    #[error("digest mismatch for {url}: {found} (expected: {expected})")]
     Checksum {
-        /// What was checked.
-        what: String,
+        /// The URL, without its password.
+        url: String,
         /// As the Dockerfile or the descriptor says.
         expected: String,
         /// As it is.
         found: String,
+    },
+    /// A git ref does not lead to the commit that the checksum names.
+    #[error("verify {remote}: expected checksum to match {expected}, got {found}")]
+    GitChecksum {
+        /// The remote, without its password.
+        remote: String,
+        /// As the Dockerfile says, or the URL.
+        expected: String,
+        /// The commit that was found.
+        found: String,
+    },
+    /// [`crate::GitClient::stop`] ended it.
+    #[error("fetch {what}: canceled")]
+    Stopped {
+        /// The URL, without its password.
+        what: String,
     },
     /// A file of a cache or a download's target cannot be used.
     #[error("{action} {}", path.display())]
@@ -156,7 +178,7 @@ pub enum SourceError {
         message: String,
     },
     /// A repository does not have what was asked for.
-    #[error("find {reference} in {remote}")]
+    #[error("fetch {remote}: repository does not contain ref {reference}")]
     GitReference {
         /// The branch, tag or commit.
         reference: String,

@@ -41,9 +41,9 @@ pub use context::{Context, ContextFile, ContextTree, Needed, Trust};
 pub use error::SourceError;
 pub use git::{
     GitCheckout, GitClient, GitCommit, GitFiles, GitOptions, GitProtocols, GitTimes, GitUrl,
-    KnownHosts, SubmodulePolicy,
+    SubmodulePolicy,
 };
-pub use http::{HttpClient, HttpFile, HttpRequest, http_file_name};
+pub use http::{HttpClient, HttpFile, HttpOptions, HttpRequest, http_file_name};
 pub use ignore::{HidingRule, IgnoreRules, Pattern};
 pub use oci_layout::{LayoutImage, LayoutReference, OciLayout, VerifiedBlob};
 pub use stdin::{ArchiveStream, Sniffed, StreamedContext, sniff};

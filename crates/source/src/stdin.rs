@@ -14,7 +14,7 @@ use crate::context::open_directory;
 use crate::{ContextTree, HttpFile, SourceError};
 
 /// A larger Dockerfile is refused: it is read into memory.
-const MAX_DOCKERFILE_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_DOCKERFILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a stream turned out to be.
 pub enum StreamedContext<'a> {
@@ -78,7 +78,7 @@ impl<'a> StreamedContext<'a> {
                     .map_err(fail)?;
                 if first.len() as u64 > MAX_DOCKERFILE_BYTES {
                     return Err(SourceError::Stdin {
-                        reason: "it is no archive, and too large for a Dockerfile",
+                        reason: "Dockerfile exceeds maximum allowed size (and it is no archive)",
                     });
                 }
                 Ok(Self::Dockerfile(first))

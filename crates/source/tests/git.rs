@@ -8,7 +8,7 @@ use std::process::Command;
 use rbuild_layer::EntryKind;
 use rbuild_source::{
     Authorization, GitCheckout, GitClient, GitFiles, GitOptions, GitProtocols, GitTimes, GitUrl,
-    KnownHosts, SourceError, SubmodulePolicy,
+    SourceError, SubmodulePolicy,
 };
 
 const NONE: Authorization = Authorization::None;
@@ -91,7 +91,8 @@ impl Bench {
             cache: dir.path().join("cache"),
             environment: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
             ssh_agent: None,
-            known_hosts: KnownHosts::AcceptAny,
+            ssh_keys: Vec::new(),
+            known_hosts: Vec::new(),
             protocols,
         });
         Self { dir, client }

@@ -232,7 +232,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         store: app.store()?.clone(),
         scope: String::new(),
         registry: app.registry().clone(),
-        git: app.git()?,
+        git: app.git(None)?,
         http: app.http()?,
         contexts: HashMap::new(),
         secrets: BTreeMap::new(),

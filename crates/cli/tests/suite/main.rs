@@ -22,3 +22,4 @@ mod policies;
 mod readers;
 mod registries;
 mod running;
+mod sources;

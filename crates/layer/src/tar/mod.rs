@@ -4,7 +4,7 @@ pub(crate) mod header;
 pub(crate) mod member;
 pub(crate) mod pax;
 pub(crate) mod read;
-mod records;
+pub(crate) mod records;
 pub(crate) mod sparse;
 mod sparse_map;
 pub(crate) mod write;

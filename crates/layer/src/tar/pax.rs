@@ -53,8 +53,8 @@ pub(crate) fn xattr_key(name: &[u8]) -> Vec<u8> {
     key
 }
 
-/// The attribute that a pax key names.
-pub(crate) fn xattr_name(key: &[u8]) -> Option<Vec<u8>> {
+/// The extended attribute that a pax key names.
+pub fn xattr_name(key: &[u8]) -> Option<Vec<u8>> {
     let mut rest = key.strip_prefix(XATTR_PREFIX)?;
     let mut name = Vec::with_capacity(rest.len());
     while let Some((&first, after)) = rest.split_first() {

@@ -40,7 +40,7 @@ pub(crate) fn unsigned(text: &[u8]) -> Option<u64> {
 }
 
 /// Decimal seconds with an optional fraction, cut after nine digits.
-pub(crate) fn timestamp(text: &[u8]) -> Option<Mtime> {
+pub fn timestamp(text: &[u8]) -> Option<Mtime> {
     let text = std::str::from_utf8(text).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let seconds: i64 = whole.parse().ok()?;

@@ -22,7 +22,7 @@ use rbuild_solve::{
     BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, Secret, Solution, SolveError, solve,
 };
 use rbuild_source::{
-    Context, GitClient, GitOptions, GitProtocols, HttpClient, IgnoreRules, KnownHosts,
+    Context, GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions, IgnoreRules,
 };
 use rbuild_store::Store;
 
@@ -124,10 +124,11 @@ impl Lab {
                 cache: self.directory.path().join("git"),
                 environment: Vec::new(),
                 ssh_agent: None,
-                known_hosts: KnownHosts::AcceptAny,
+                ssh_keys: Vec::new(),
+                known_hosts: Vec::new(),
                 protocols: GitProtocols::Network,
             }),
-            http: HttpClient::new(self.directory.path().join("http"), "tests"),
+            http: HttpClient::new(self.directory.path().join("http"), HttpOptions::default()),
             contexts: HashMap::from([
                 (ContextSource::Main, open("main")?),
                 (ContextSource::Named("base".to_owned()), open("base")?),

@@ -151,7 +151,8 @@ pub(crate) fn read_xattrs(file: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
     Ok(xattrs)
 }
 
-fn is_kept(name: &[u8]) -> bool {
+/// Whether an extended attribute goes into an image.
+pub(crate) fn is_kept(name: &[u8]) -> bool {
     name == b"security.capability"
         || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
 }

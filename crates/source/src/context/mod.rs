@@ -9,6 +9,7 @@ mod stat_cache;
 mod tree;
 mod walk;
 
+pub(crate) use hash::is_kept;
 pub(crate) use name::open_beneath;
 pub use needed::Needed;
 pub(crate) use rbuild_layer::compare_paths as component_order;

@@ -89,7 +89,7 @@ impl GitClient {
         }
         self.clone_into(url, commit, fetched, directory)?;
         if has_submodules {
-            Git::new(&self.options, &url.remote, authorization)
+            Git::new(self, &url.remote, authorization)
                 .directory(directory)
                 .args([
                     "submodule",
@@ -112,7 +112,7 @@ impl GitClient {
     }
 
     fn has_submodules(&self, url: &GitUrl, commit: &GitCommit, fetched: &Fetched) -> bool {
-        Git::new(&self.options, &url.remote, &Authorization::None)
+        Git::new(self, &url.remote, &Authorization::None)
             .env("GIT_DIR", &fetched.repository)
             .args(["cat-file", "-e", &format!("{}:.gitmodules", commit.sha)])
             .run("look for submodules in")
@@ -130,7 +130,7 @@ impl GitClient {
         // The index is this checkout's own, so that any number of them can run at once.
         let index = directory.join(format!("{STAGING}-index"));
         let git = || {
-            Git::new(&self.options, &url.remote, &Authorization::None)
+            Git::new(self, &url.remote, &Authorization::None)
                 .env("GIT_DIR", &fetched.repository)
                 .env("GIT_WORK_TREE", directory)
                 .env("GIT_INDEX_FILE", &index)
@@ -161,7 +161,7 @@ impl GitClient {
         directory: &Path,
     ) -> Result<(), SourceError> {
         let git = || {
-            Git::new(&self.options, &url.remote, &Authorization::None)
+            Git::new(self, &url.remote, &Authorization::None)
                 // Only to our own bare clone.
                 .config("protocol.file.allow", "always")
                 .directory(directory)
@@ -211,7 +211,7 @@ impl GitClient {
         commit: &GitCommit,
         fetched: &Fetched,
     ) -> Result<i64, SourceError> {
-        let shown = Git::new(&self.options, &url.remote, &Authorization::None)
+        let shown = Git::new(self, &url.remote, &Authorization::None)
             .env("GIT_DIR", &fetched.repository)
             .args(["show", "--no-patch", "--format=%ct", &commit.sha])
             .run("read the commit of")?;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use crate::git::processes::Processes;
 use crate::git::program::{Git, GitOptions};
 use crate::git::url::GitUrl;
 use crate::{Authorization, SourceError};
@@ -14,6 +15,7 @@ const HELD_REFS: &str = "refs/rbuild";
 #[derive(Debug, Clone)]
 pub struct GitClient {
     pub(crate) options: GitOptions,
+    pub(crate) processes: Processes,
 }
 
 /// A commit that a URL was resolved to.
@@ -34,10 +36,49 @@ pub(crate) struct Fetched {
     pub(crate) held: String,
 }
 
+/// A bare clone that nobody else works on.
+struct HeldClone {
+    repository: PathBuf,
+    _lock: File,
+}
+
 impl GitClient {
     /// A client that keeps its clones in `options.cache`.
     pub fn new(options: GitOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            processes: Processes::default(),
+        }
+    }
+
+    /// Ends every `git` that runs for this client or a clone of it; what it was asked for fails, now and later.
+    pub fn stop(&self) {
+        self.processes.stop();
+    }
+
+    /// The commit that the checksum of `url` names in full: its contents are known before anybody is asked. Whether the URL
+    /// leads there is for [`GitClient::resolve`] to say.
+    pub fn pinned(&self, url: &GitUrl) -> Option<GitCommit> {
+        let sha = url.checksum.as_deref()?.to_ascii_lowercase();
+        let named_by_commit = url.reference.as_deref().is_some_and(is_object_name);
+        (is_object_name(&sha) && !named_by_commit).then_some(GitCommit {
+            sha,
+            reference: None,
+            tag: None,
+        })
+    }
+
+    /// [`GitClient::pinned`], if it has been fetched before.
+    pub fn held(&self, url: &GitUrl) -> Option<GitCommit> {
+        let commit = self.pinned(url)?;
+        let repository = self.repository(&url.remote);
+        let object = format!("{}^{{commit}}", commit.sha);
+        Git::new(self, &url.remote, &Authorization::None)
+            .env("GIT_DIR", &repository)
+            .args(["cat-file", "-e", &object])
+            .run("look for the commit of")
+            .is_ok()
+            .then_some(commit)
     }
 
     /// The commit that `url` names now: asks the remote, unless the URL names a commit itself. The
@@ -47,14 +88,23 @@ impl GitClient {
         url: &GitUrl,
         authorization: &Authorization,
     ) -> Result<GitCommit, SourceError> {
-        let commit = match &url.reference {
+        let commit = match url.reference.as_deref() {
             Some(reference) if is_object_name(reference) => GitCommit {
-                sha: reference.clone(),
+                sha: reference.to_owned(),
                 reference: None,
                 tag: None,
             },
             reference => {
-                self.ask_remote(url, reference.as_deref().unwrap_or("HEAD"), authorization)?
+                let asked = self.ask_remote(url, reference.unwrap_or("HEAD"), authorization);
+                match (asked, reference) {
+                    // The beginning of a commit's name is no ref: it takes all commits to find which one is meant.
+                    (Err(SourceError::GitReference { .. }), Some(beginning))
+                        if url.checksum.as_deref() == Some(beginning) =>
+                    {
+                        self.search(url, beginning, authorization)?
+                    }
+                    (asked, _) => asked?,
+                }
             }
         };
         verify(url, &commit)?;
@@ -68,7 +118,7 @@ impl GitClient {
         authorization: &Authorization,
     ) -> Result<GitCommit, SourceError> {
         let peeled = format!("{reference}^{{}}");
-        let listing = Git::new(&self.options, &url.remote, authorization)
+        let listing = Git::new(self, &url.remote, authorization)
             .args(["ls-remote", "--", &url.remote, reference, &peeled])
             .run("list the refs of")?;
         choose(&String::from_utf8_lossy(&listing), reference).ok_or_else(|| {
@@ -79,6 +129,38 @@ impl GitClient {
         })
     }
 
+    /// The commit whose name begins with `beginning`.
+    fn search(
+        &self,
+        url: &GitUrl,
+        beginning: &str,
+        authorization: &Authorization,
+    ) -> Result<GitCommit, SourceError> {
+        let clone = self.clone_of(url, authorization)?;
+        let git = || Git::new(self, &url.remote, authorization).env("GIT_DIR", &clone.repository);
+        let object = format!("{beginning}^{{commit}}");
+        let find = || {
+            let found = git()
+                .args(["rev-parse", "--verify", "--quiet", &object])
+                .run("look for the commit of");
+            found.map(|sha| String::from_utf8_lossy(&sha).trim().to_owned())
+        };
+        let sha = if let Ok(sha) = find() {
+            sha
+        } else {
+            everything(git(), url, &clone.repository)?;
+            find().map_err(|_| SourceError::GitReference {
+                reference: beginning.to_owned(),
+                remote: url.display_remote(),
+            })?
+        };
+        Ok(GitCommit {
+            sha,
+            reference: None,
+            tag: None,
+        })
+    }
+
     /// A bare clone with `commit` in it: fetched as shallow as the server allows, or not at all if it is there.
     pub(crate) fn fetch(
         &self,
@@ -86,31 +168,11 @@ impl GitClient {
         commit: &GitCommit,
         authorization: &Authorization,
     ) -> Result<Fetched, SourceError> {
-        let repository = self.repository(&url.remote);
-        let fail = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| SourceError::File {
-                action,
-                path,
-                source,
-            }
-        };
-        fs::create_dir_all(&self.options.cache).map_err(fail("create", &self.options.cache))?;
-        let lock_path = repository.with_extension("lock");
-        let lock = File::create(&lock_path).map_err(fail("create", &lock_path))?;
-        // Held until it is dropped, or the process is gone.
-        lock.lock().map_err(fail("lock", &lock_path))?;
-
-        let git =
-            || Git::new(&self.options, &url.remote, authorization).env("GIT_DIR", &repository);
-        if !repository.join("HEAD").exists() {
-            git()
-                .args(["init", "--bare", "--quiet", "--template="])
-                .run("make a clone of")?;
-        }
+        let clone = self.clone_of(url, authorization)?;
+        let git = || Git::new(self, &url.remote, authorization).env("GIT_DIR", &clone.repository);
         let fetched = Fetched {
             held: format!("{HELD_REFS}/{}", commit.sha),
-            repository: repository.clone(),
+            repository: clone.repository.clone(),
         };
         let object = format!("{}^{{commit}}", commit.sha);
         let is_here = || {
@@ -128,7 +190,7 @@ impl GitClient {
                     .as_ref()
                     .map(|reference| shallow(git(), url, reference));
                 if by_reference.is_none_or(|result| result.is_err()) || !is_here() {
-                    everything(git(), url)?;
+                    everything(git(), url, &clone.repository)?;
                 }
             }
             if !is_here() {
@@ -142,6 +204,39 @@ impl GitClient {
             .args(["update-ref", &fetched.held, &commit.sha])
             .run("keep the commit of")?;
         Ok(fetched)
+    }
+
+    /// The bare clone of the remote, made where it is missing; for us alone until it is dropped.
+    fn clone_of(
+        &self,
+        url: &GitUrl,
+        authorization: &Authorization,
+    ) -> Result<HeldClone, SourceError> {
+        let repository = self.repository(&url.remote);
+        let fail = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| SourceError::File {
+                action,
+                path,
+                source,
+            }
+        };
+        fs::create_dir_all(&self.options.cache).map_err(fail("create", &self.options.cache))?;
+        let lock_path = repository.with_extension("lock");
+        let lock = File::create(&lock_path).map_err(fail("create", &lock_path))?;
+        // Held until it is dropped, or the process is gone.
+        lock.lock().map_err(fail("lock", &lock_path))?;
+
+        if !repository.join("HEAD").exists() {
+            Git::new(self, &url.remote, authorization)
+                .env("GIT_DIR", &repository)
+                .args(["init", "--bare", "--quiet", "--template="])
+                .run("make a clone of")?;
+        }
+        Ok(HeldClone {
+            repository,
+            _lock: lock,
+        })
     }
 
     fn repository(&self, remote: &str) -> PathBuf {
@@ -163,9 +258,17 @@ fn shallow(git: Git<'_>, url: &GitUrl, what: &str) -> Result<Vec<u8>, SourceErro
     .run("fetch from")
 }
 
-fn everything(git: Git<'_>, url: &GitUrl) -> Result<Vec<u8>, SourceError> {
+/// All refs with all that led to them: what earlier fetches left out of the history too.
+fn everything(git: Git<'_>, url: &GitUrl, repository: &Path) -> Result<Vec<u8>, SourceError> {
     let refspec = format!("+refs/*:{HELD_REFS}/remote/*");
-    git.args(["fetch", "--quiet", "--no-tags", "--", &url.remote, &refspec])
+    let depth: &[&str] = if repository.join("shallow").exists() {
+        &["--unshallow"]
+    } else {
+        &[]
+    };
+    git.args(["fetch", "--quiet", "--no-tags"])
+        .args(depth)
+        .args(["--", &url.remote, &refspec])
         .run("fetch from")
 }
 
@@ -191,9 +294,9 @@ fn choose(listing: &str, reference: &str) -> Option<GitCommit> {
     };
     [
         reference.to_owned(),
+        format!("refs/{reference}"),
         format!("refs/heads/{reference}"),
         format!("refs/tags/{reference}"),
-        format!("refs/{reference}"),
     ]
     .into_iter()
     .filter(|full| full == "HEAD" || full.starts_with("refs/"))
@@ -213,12 +316,12 @@ fn verify(url: &GitUrl, commit: &GitCommit) -> Result<(), SourceError> {
         return Ok(());
     };
     let expected = checksum.to_ascii_lowercase();
-    let fits = |sha: &str| expected.len() >= 7 && sha.starts_with(&expected);
+    let fits = |sha: &str| sha.starts_with(&expected);
     if fits(&commit.sha) || commit.tag.as_deref().is_some_and(fits) {
         return Ok(());
     }
-    Err(SourceError::Checksum {
-        what: url.display_remote(),
+    Err(SourceError::GitChecksum {
+        remote: url.display_remote(),
         expected: checksum.clone(),
         found: commit.sha.clone(),
     })

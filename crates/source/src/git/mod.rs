@@ -3,11 +3,12 @@
 
 mod checkout;
 mod fetch;
+mod processes;
 mod program;
 pub(crate) mod url;
 
 pub use checkout::GitCheckout;
 pub use fetch::{GitClient, GitCommit};
-pub use program::{GitOptions, GitProtocols, KnownHosts};
+pub use program::{GitOptions, GitProtocols};
 pub(crate) use url::redact;
 pub use url::{GitFiles, GitTimes, GitUrl, SubmodulePolicy};

@@ -2,11 +2,17 @@
 //!
 //! The environment starts empty. Configuration comes from us alone, through `GIT_CONFIG_COUNT`, so that no secret
 //! stands in an argument. Hooks, prompts, credential helpers and protocols that run programs are off.
+//!
+//! Each `git` leads a process group of its own, so that those that it starts (`ssh`, `git-remote-https`) stop with it.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
+use crate::git::GitClient;
+use crate::git::processes::Processes;
 use crate::git::url::redact;
 use crate::{Authorization, SourceError};
 
@@ -24,19 +30,13 @@ pub struct GitOptions {
     pub environment: Vec<(OsString, OsString)>,
     /// The socket of an SSH agent.
     pub ssh_agent: Option<PathBuf>,
-    /// Which SSH hosts are known.
-    pub known_hosts: KnownHosts,
+    /// Private keys in files, for SSH without an agent.
+    pub ssh_keys: Vec<PathBuf>,
+    /// Files of the form of `known_hosts`: a host that is in one of them must have the key that stands there. Any other
+    /// host is believed the first time, and its key is kept beside the clones.
+    pub known_hosts: Vec<PathBuf>,
     /// Which protocols may be used.
     pub protocols: GitProtocols,
-}
-
-/// How an SSH host proves who it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KnownHosts {
-    /// It stands in this file.
-    File(PathBuf),
-    /// Not at all.
-    AcceptAny,
 }
 
 /// The protocols that remotes and submodules may use.
@@ -50,7 +50,8 @@ pub enum GitProtocols {
 
 /// One command to be run on behalf of a remote.
 pub(crate) struct Git<'a> {
-    options: &'a GitOptions,
+    protocols: GitProtocols,
+    processes: &'a Processes,
     remote: &'a str,
     command: Command,
     config: Vec<(String, String)>,
@@ -58,10 +59,11 @@ pub(crate) struct Git<'a> {
 
 impl<'a> Git<'a> {
     pub(crate) fn new(
-        options: &'a GitOptions,
+        client: &'a GitClient,
         remote: &'a str,
         authorization: &Authorization,
     ) -> Self {
+        let options = &client.options;
         let mut command = Command::new(&options.program);
         command
             .env_clear()
@@ -75,16 +77,20 @@ impl<'a> Git<'a> {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ASKPASS", "")
-            .env("GIT_SSH_COMMAND", ssh_command(&options.known_hosts))
+            .env("GIT_SSH_COMMAND", ssh_command(options))
             .env("HOME", "/dev/null")
             .env("LC_ALL", "C")
             .current_dir("/")
-            .stdin(Stdio::null());
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         if let Some(agent) = &options.ssh_agent {
             command.env("SSH_AUTH_SOCK", agent);
         }
         let mut git = Self {
-            options,
+            protocols: options.protocols,
+            processes: &client.processes,
             remote,
             command,
             config: Vec::new(),
@@ -94,7 +100,7 @@ impl<'a> Git<'a> {
     }
 
     fn configure(&mut self, authorization: &Authorization) {
-        let files = match self.options.protocols {
+        let files = match self.protocols {
             GitProtocols::Network => "never",
             GitProtocols::NetworkAndFiles => "always",
         };
@@ -163,10 +169,14 @@ impl<'a> Git<'a> {
             self.command.env(format!("GIT_CONFIG_KEY_{index}"), key);
             self.command.env(format!("GIT_CONFIG_VALUE_{index}"), value);
         }
-        let output = self
-            .command
-            .output()
-            .map_err(|source| SourceError::StartGit { source })?;
+        let start = |source| SourceError::StartGit { source };
+        let child = self.command.spawn().map_err(start)?;
+        let output = self.attend(child).map_err(start)?;
+        if self.processes.are_stopped() {
+            return Err(SourceError::Stopped {
+                what: redact(self.remote),
+            });
+        }
         if output.status.success() {
             return Ok(output.stdout);
         }
@@ -174,6 +184,26 @@ impl<'a> Git<'a> {
             action,
             remote: redact(self.remote),
             message: self.complaint(&output.stderr),
+        })
+    }
+
+    /// What `child` writes, until it ends.
+    fn attend(&self, mut child: Child) -> io::Result<Output> {
+        let group = self.processes.enter(&child);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = std::thread::scope(|scope| {
+            let errors = scope.spawn(|| read_all(stderr));
+            let output = read_all(stdout);
+            let errors = errors.join().unwrap_or_else(|_| Ok(Vec::new()));
+            (output, errors)
+        });
+        // It is not reaped before: until then its number can be nobody else's.
+        self.processes.leave(group);
+        let status = child.wait()?;
+        Ok(Output {
+            status,
+            stdout: stdout?,
+            stderr: stderr?,
         })
     }
 
@@ -190,18 +220,38 @@ impl<'a> Git<'a> {
     }
 }
 
-/// As in `BuildKit`: the user's SSH configuration does not count.
-fn ssh_command(known_hosts: &KnownHosts) -> String {
-    let hosts = match known_hosts {
-        KnownHosts::File(path) => {
-            let quoted = path.to_string_lossy().replace('\'', "'\\''");
-            format!("-o StrictHostKeyChecking=yes -o UserKnownHostsFile='{quoted}'")
-        }
-        KnownHosts::AcceptAny => {
-            "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null".to_owned()
-        }
-    };
-    format!("ssh -F /dev/null -o BatchMode=yes -o LogLevel=ERROR {hosts}")
+fn read_all(pipe: Option<impl Read>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// As in `BuildKit`, the user's SSH configuration does not count and a host that nobody knows is believed; but a key that
+/// is known must not change.
+fn ssh_command(options: &GitOptions) -> String {
+    /// The first file of `UserKnownHostsFile` is where keys are added.
+    const KEPT: &str = "known_hosts";
+    let kept = options.cache.join(KEPT);
+    let files: Vec<String> = std::iter::once(&kept)
+        .chain(&options.known_hosts)
+        .map(|file| format!("\"{}\"", file.display()))
+        .collect();
+    let files = quoted(&files.join(" "));
+    let mut keys = String::new();
+    for key in &options.ssh_keys {
+        keys.push_str(" -i ");
+        keys.push_str(&quoted(&key.to_string_lossy()));
+    }
+    format!(
+        "ssh{keys} -F /dev/null -o BatchMode=yes -o LogLevel=ERROR -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile={files}"
+    )
+}
+
+/// A word for the shell that git has read the command.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// `https://host` of an http remote.

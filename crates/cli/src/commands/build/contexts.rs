@@ -1,30 +1,27 @@
 //! The Dockerfile and the contexts: where they are, brought here if they are elsewhere.
 
 use std::collections::HashMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::{Context as _, bail};
 use rbuild_dockerfile::Source;
 use rbuild_plan::{
-    CONTEXT_FILE, ContextSource, HttpSource, MainContext, NamedContext, parse_git_url,
+    CONTEXT_FILE, ContextSource, GitDirectory, GitSource, HttpSource, MainContext, NamedContext,
+    parse_git_context, parse_git_url,
 };
-use rbuild_source::{
-    Authorization, Context, GitUrl, HttpFile, HttpRequest, IgnoreRules, StreamedContext,
-};
+use rbuild_solve::{Cancel, SshKeys, git_authorization, git_url, http_authorization};
+use rbuild_source::{Context, HttpFile, HttpRequest, IgnoreRules, StreamedContext};
 use rbuild_store::{LayerDraft, RootAttributes};
 
+use super::dockerfile_file::{DOCKERFILE, DockerfileFile, Relative, is_web, source};
 use super::internal::InternalSteps;
 use super::request::Request;
 use crate::app::App;
 
-/// The Dockerfile's name where none is given.
-const DOCKERFILE: &str = "Dockerfile";
-/// What is tried when there is no [`DOCKERFILE`].
-const LOWER_CASE_DOCKERFILE: &str = "dockerfile";
-/// A larger Dockerfile is refused, in bytes: it is read into memory.
-const MAX_DOCKERFILE_BYTES: u64 = 64 << 20;
+/// The build argument that keeps `.git` in a git context.
+const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
 /// Everything that a build reads, but images.
 pub(super) struct Inputs {
@@ -56,8 +53,14 @@ impl Inputs {
         app: &App,
         request: &Request,
         steps: &InternalSteps,
+        cancel: &Cancel,
     ) -> anyhow::Result<Self> {
-        let main = main_context(app, request, steps)?;
+        let fetch = Fetch {
+            app,
+            request,
+            cancel,
+        };
+        let main = fetch.main_context(steps)?;
         let named = named_contexts(request)?;
         let mut contexts = HashMap::new();
         for (name, directory) in named.directories {
@@ -68,19 +71,27 @@ impl Inputs {
         let mut unpacked = Vec::new();
         let scope = scope(&main, request);
         let (source, main) = match main {
-            Main::DockerfileOnly(text) => (source("Dockerfile", text)?, MainContext::Absent),
+            Main::DockerfileOnly(text) => {
+                // With an address, `-f` may be anything: the file itself is what there is.
+                if request.context == "-" && request.file.is_some() {
+                    bail!(
+                        "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles"
+                    );
+                }
+                (source("Dockerfile", text)?, MainContext::Absent)
+            }
             Main::Directory(directory) => {
                 request.policies.local("dockerfile")?;
                 let file = steps.run("[internal] load build definition from Dockerfile", |_| {
-                    DockerfileFile::find(app, request, &directory, Relative::ToCaller)
+                    DockerfileFile::find(&fetch, &directory, Relative::ToCaller)
                 })?;
-                let ignore = IgnoreRules::load(&directory, file.path.as_deref())?;
+                let ignore = IgnoreRules::load(&directory, file.requested.as_deref())?;
                 contexts.insert(ContextSource::Main, Context::open(&directory, ignore)?);
                 (file.source, MainContext::Directory)
             }
             Main::Unpacked(draft) => {
                 let directory = draft.diff_path();
-                let file = DockerfileFile::find(app, request, &directory, Relative::ToContext)?;
+                let file = DockerfileFile::find(&fetch, &directory, Relative::ToContext)?;
                 let context = Context::open(&directory, IgnoreRules::none())?;
                 contexts.insert(ContextSource::Main, context);
                 unpacked.push(draft);
@@ -140,38 +151,94 @@ pub(crate) fn project_scope(context: &str, file: Option<&str>) -> anyhow::Result
     }
 }
 
-fn main_context(app: &App, request: &Request, steps: &InternalSteps) -> anyhow::Result<Main> {
-    let text = request.context.as_str();
-    if text == "-" {
-        return from_stream(app, std::io::stdin(), "standard input");
+/// What fetching needs.
+pub(super) struct Fetch<'a> {
+    app: &'a App,
+    pub(super) request: &'a Request,
+    cancel: &'a Cancel,
+}
+
+impl Fetch<'_> {
+    fn main_context(&self, steps: &InternalSteps) -> anyhow::Result<Main> {
+        let text = self.request.context.as_str();
+        if text == "-" {
+            if self.request.file.as_deref() == Some("-") {
+                bail!("invalid argument: can't use stdin for both build context and dockerfile");
+            }
+            return from_stream(self.app, std::io::stdin(), "standard input");
+        }
+        if let Some(git) = parse_git_context(text)? {
+            let name = format!(
+                "[internal] load git source {}",
+                git_url(&git.source).display_remote()
+            );
+            let keeps = git.keep_git_dir == Some(true) || self.keeps_git_directory();
+            return steps.run(&name, |_| self.git(git.source, keeps));
+        }
+        if is_web(text) {
+            return steps.run(
+                &format!("[internal] load remote build context {text}"),
+                |_| unpack(self.app, StreamedContext::from_http(&self.http(text)?)?),
+            );
+        }
+        let directory = std::path::absolute(text)?;
+        match std::fs::metadata(&directory) {
+            Ok(found) if found.is_dir() => Ok(Main::Directory(directory.canonicalize()?)),
+            Ok(_) => bail!("the build context {text:?} is not a directory"),
+            Err(error) => bail!("the build context {text:?} cannot be used: {error}"),
+        }
     }
-    if let Some(url) = GitUrl::parse(text)? {
-        let url = policed_git(url, request)?;
-        return steps.run(
-            &format!("[internal] load git source {}", url.display_remote()),
-            |_| {
-                let draft = app.store()?.draft(&RootAttributes::default())?;
-                let client = app.git()?;
-                let commit = client.resolve(&url, &Authorization::None)?;
-                client.checkout(&url, &commit, &draft.diff_path(), &Authorization::None)?;
-                anyhow::Ok(Main::Unpacked(draft))
-            },
-        );
+
+    fn keeps_git_directory(&self) -> bool {
+        let arguments = self.request.build_args.iter().rev();
+        let value = arguments
+            .filter(|(name, _)| name == KEEP_GIT_DIR)
+            .map(|(_, value)| value.as_str())
+            .next();
+        matches!(value, Some("1" | "t" | "T" | "true" | "True" | "TRUE"))
     }
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return steps.run(
-            &format!("[internal] load remote build context {text}"),
-            |_| {
-                let file = fetch(app, request, text)?;
-                unpack(app, StreamedContext::from_http(&file)?)
-            },
-        );
+
+    fn git(&self, mut source: GitSource, keeps_directory: bool) -> anyhow::Result<Main> {
+        if keeps_directory {
+            source.git_directory = GitDirectory::Kept;
+        }
+        let source = self.request.policies.git(&source)?;
+        let draft = self.app.store()?.draft(&RootAttributes::default())?;
+        // Who asks for a context by SSH means the agent to be used; a Dockerfile may use it only with --ssh.
+        let agent = self.request.ssh.get("default").cloned();
+        let agent = agent.or_else(|| {
+            let socket = self.app.environment.get("SSH_AUTH_SOCK")?;
+            Some(SshKeys::Agent(PathBuf::from(socket)))
+        });
+        let client = self.app.git(agent)?;
+        let stop = client.clone();
+        let _stopped = self.cancel.on_cancel(move || stop.stop());
+        let authorization = git_authorization(&self.request.secrets, &source.url);
+        let url = git_url(&source);
+        let commit = match client.held(&url) {
+            Some(commit) => commit,
+            None => client.resolve(&url, &authorization)?,
+        };
+        client.checkout(&url, &commit, &draft.diff_path(), &authorization)?;
+        Ok(Main::Unpacked(draft))
     }
-    let directory = std::path::absolute(text)?;
-    match std::fs::metadata(&directory) {
-        Ok(found) if found.is_dir() => Ok(Main::Directory(directory.canonicalize()?)),
-        Ok(_) => bail!("the build context {text:?} is not a directory"),
-        Err(error) => bail!("the build context {text:?} cannot be used: {error}"),
+
+    /// The file at an address, if the source policies allow it.
+    pub(super) fn http(&self, url: &str) -> anyhow::Result<HttpFile> {
+        let source = self.request.policies.http(&web_context(url))?;
+        let request = HttpRequest {
+            url: &source.url,
+            checksum: source.checksum,
+            authorization: http_authorization(&self.request.secrets, &source.url),
+        };
+        let go_on = |_, _| {
+            if self.cancel.is_cancelled() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        Ok(self.app.http()?.fetch(&request, &go_on)?)
     }
 }
 
@@ -190,165 +257,12 @@ fn unpack(app: &App, streamed: StreamedContext<'_>) -> anyhow::Result<Main> {
     }
 }
 
-/// What a relative `-f` is relative to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Relative {
-    /// The working directory.
-    ToCaller,
-    /// The context.
-    ToContext,
-}
-
-/// A Dockerfile that was found.
-struct DockerfileFile {
-    source: Source,
-    /// Where it is; none for one that was piped in or fetched.
-    path: Option<PathBuf>,
-}
-
-impl DockerfileFile {
-    fn find(
-        app: &App,
-        request: &Request,
-        context: &Path,
-        relative: Relative,
-    ) -> anyhow::Result<Self> {
-        let named = match request.file.as_deref() {
-            None => return Self::default_in(context),
-            Some("-") => {
-                let mut text = Vec::new();
-                std::io::stdin()
-                    .take(MAX_DOCKERFILE_BYTES)
-                    .read_to_end(&mut text)?;
-                return Ok(Self {
-                    source: source("-", text)?,
-                    path: None,
-                });
-            }
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-                let file = fetch(app, request, url)?;
-                let mut text = Vec::new();
-                file.file()
-                    .take(MAX_DOCKERFILE_BYTES)
-                    .read_to_end(&mut text)?;
-                return Ok(Self {
-                    source: source(&file.name(), text)?,
-                    path: None,
-                });
-            }
-            Some(named) => named,
-        };
-        let path = match relative {
-            Relative::ToCaller => std::path::absolute(named)?,
-            Relative::ToContext => inside(context, named)?,
-        };
-        let text = read(&path).with_context(|| format!("failed to read dockerfile: {named}"))?;
-        Ok(Self {
-            source: source(named, text)?,
-            path: Some(path),
-        })
-    }
-
-    fn default_in(context: &Path) -> anyhow::Result<Self> {
-        for name in [DOCKERFILE, LOWER_CASE_DOCKERFILE] {
-            let path = context.join(name);
-            match read(&path) {
-                Ok(text) => {
-                    return Ok(Self {
-                        source: source(name, text)?,
-                        path: Some(path),
-                    });
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(error)
-                        .with_context(|| format!("failed to read dockerfile: {name}"));
-                }
-            }
-        }
-        bail!(
-            "failed to read dockerfile: open Dockerfile: no such file or directory (there is none in {}; name another with -f)",
-            context.display()
-        )
-    }
-}
-
-/// A file of the web that is a context or a Dockerfile, if the source policies allow it.
-fn fetch(app: &App, request: &Request, url: &str) -> anyhow::Result<HttpFile> {
-    let source = request.policies.http(&web_context(url))?;
-    let wanted = HttpRequest {
-        url: &source.url,
-        checksum: source.checksum,
-        authorization: Authorization::None,
-    };
-    Ok(app.http()?.fetch(&wanted, &|_, _| {})?)
-}
-
 fn web_context(url: &str) -> HttpSource {
     HttpSource {
         url: url.to_owned(),
         checksum: None,
         file_name: CONTEXT_FILE.to_owned(),
     }
-}
-
-/// The repository that the source policies let stand for `url`.
-fn policed_git(url: GitUrl, request: &Request) -> anyhow::Result<GitUrl> {
-    let Some(asked) = parse_git_url(&request.context)? else {
-        return Ok(url);
-    };
-    let found = request.policies.git(&asked.source)?;
-    if found == asked.source {
-        return Ok(url);
-    }
-    Ok(GitUrl {
-        remote: found.url,
-        reference: found.reference,
-        subdirectory: found.subdirectory,
-        checksum: found.checksum,
-        ..url
-    })
-}
-
-/// A path of an unpacked context, which must not lead out of it.
-fn inside(context: &Path, named: &str) -> anyhow::Result<PathBuf> {
-    let path = context.join(named.trim_start_matches('/'));
-    let real = path
-        .canonicalize()
-        .with_context(|| format!("failed to read dockerfile: {named}"))?;
-    if !real.starts_with(context.canonicalize()?) {
-        bail!("failed to read dockerfile: {named} leads out of the context");
-    }
-    Ok(real)
-}
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let size = std::fs::metadata(path)?.len();
-    if size > MAX_DOCKERFILE_BYTES {
-        let message = format!("it has {size} bytes, more than a Dockerfile may have");
-        return Err(std::io::Error::other(message));
-    }
-    let mut text = Vec::new();
-    std::fs::File::open(path)?
-        .take(MAX_DOCKERFILE_BYTES)
-        .read_to_end(&mut text)?;
-    Ok(text)
-}
-
-fn source(name: &str, text: Vec<u8>) -> anyhow::Result<Source> {
-    let text = String::from_utf8(text).map_err(|error| {
-        anyhow::anyhow!(
-            "{name}: it is not UTF-8 (byte {})",
-            error.utf8_error().valid_up_to()
-        )
-    })?;
-    let text = text
-        .strip_prefix('\u{feff}')
-        .map_or(text.clone(), str::to_owned);
-    Ok(Source {
-        name: name.to_owned(),
-        text,
-    })
 }
 
 /// `--build-context`, taken apart.
@@ -370,8 +284,9 @@ fn named_contexts(request: &Request) -> anyhow::Result<Named> {
         } else if let Some(stage) = value.strip_prefix("target:") {
             NamedContext::Target(stage.to_owned())
         } else if let Some(git) = parse_git_url(value)? {
-            NamedContext::Git(git.source)
-        } else if value.starts_with("http://") || value.starts_with("https://") {
+            NamedContext::Git(kept(git))
+        } else if is_web(value) {
+            // As it is: archives are for ADD --unpack.
             NamedContext::Http(web_context(value))
         } else {
             let directory = std::path::absolute(value)?;
@@ -388,4 +303,15 @@ fn named_contexts(request: &Request) -> anyhow::Result<Named> {
 
 fn absolute_layout(layout: &str) -> anyhow::Result<String> {
     Ok(std::path::absolute(layout)?.to_string_lossy().into_owned())
+}
+
+/// A git context as its URL wants it.
+fn kept(git: rbuild_plan::GitUrl) -> GitSource {
+    GitSource {
+        git_directory: match git.keep_git_dir {
+            Some(true) => GitDirectory::Kept,
+            _ => GitDirectory::Dropped,
+        },
+        ..git.source
+    }
 }

@@ -3,7 +3,7 @@
 use rbuild_dockerfile::Dockerfile;
 use rbuild_plan::{
     EpochSource, HttpSource, NamedContext, PlanOptions, SOURCE_DATE_EPOCH, epoch_source,
-    parse_git_url,
+    parse_git_context,
 };
 use rbuild_solve::{git_time, http_time, with_causes};
 
@@ -42,7 +42,7 @@ pub(super) fn resolve(
 
 /// What the build context is the time of; a directory has none.
 fn main_context(context: &str) -> anyhow::Result<Option<EpochSource>> {
-    if let Some(git) = parse_git_url(context)? {
+    if let Some(git) = parse_git_context(context)? {
         return Ok(Some(EpochSource::Git(git.source)));
     }
     let is_web = context.starts_with("http://") || context.starts_with("https://");
@@ -57,9 +57,12 @@ fn main_context(context: &str) -> anyhow::Result<Option<EpochSource>> {
 
 fn time(app: &App, request: &Request, source: EpochSource) -> anyhow::Result<Option<i64>> {
     let time = match source {
-        EpochSource::Git(git) | EpochSource::Context(NamedContext::Git(git)) => {
-            git_time(&app.git()?, &git, &request.secrets).map(Some)
-        }
+        EpochSource::Git(git) | EpochSource::Context(NamedContext::Git(git)) => git_time(
+            &app.git(request.ssh.get("default").cloned())?,
+            &git,
+            &request.secrets,
+        )
+        .map(Some),
         EpochSource::Http(http) | EpochSource::Context(NamedContext::Http(http)) => {
             http_time(&app.http()?, &http, &request.secrets)
         }

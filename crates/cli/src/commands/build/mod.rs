@@ -8,6 +8,7 @@ mod answers;
 mod args;
 mod call;
 mod contexts;
+mod dockerfile_file;
 mod epoch;
 mod explain;
 mod grants;
@@ -163,7 +164,7 @@ fn build(
     reporter: &Reporter,
 ) -> anyhow::Result<Finished> {
     let steps = InternalSteps::new(reporter);
-    let inputs = Inputs::read(app, request, &steps)?;
+    let inputs = Inputs::read(app, request, &steps, cancel)?;
     syntax::check(&inputs.source, request)?;
     if let Action::Call(call) = request.action {
         return Ok(Finished::Answered(ask(
@@ -218,7 +219,7 @@ fn surroundings(
         store: app.store()?.clone(),
         scope: inputs.scope.clone(),
         registry: app.registry().clone(),
-        git: app.git()?,
+        git: app.git(request.ssh.get("default").cloned())?,
         http: app.http()?,
         contexts: inputs.take_contexts(),
         secrets: request.secrets.clone(),

@@ -8,6 +8,7 @@ mod layout;
 mod outcome;
 mod project;
 mod tree;
+mod web;
 
 pub(crate) use base_images::BaseImage;
 pub(crate) use caller::{Caller, am_root, note_skipped, skip};
@@ -18,3 +19,4 @@ pub(crate) use outcome::{Outcome, State};
 pub(crate) use project::Project;
 pub(crate) use rbuild_testkit::require;
 pub(crate) use tree::{Kind, Tree};
+pub(crate) use web::WebServer;

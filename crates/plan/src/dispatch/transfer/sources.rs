@@ -5,7 +5,7 @@ use rbuild_image::Digest;
 
 use super::{Actions, Shared, Verb};
 use crate::dispatch::{Outcome, Step};
-use crate::git_url::{GitUrl, parse_git_url};
+use crate::git_url::{GitUrl, WebAddresses, check_git_checksum, parse};
 use crate::lint::{hidden_source, rules};
 use crate::{
     CopyAction, FileAction, GitDirectory, HttpSource, MainContext, Mode, Operation, Owner, Parents,
@@ -27,7 +27,12 @@ impl Step<'_, '_, '_> {
         actions: &mut Actions,
     ) -> Outcome<String> {
         let text = self.expand(word)?;
-        match parse_git_url(&text) {
+        // `--keep-git-dir` says that an address without `.git` is git's too.
+        let web = match shared.keep_git_dir {
+            Some(_) => WebAddresses::All,
+            None => WebAddresses::WithSuffix,
+        };
+        match parse(&text, web) {
             Err(error) => {
                 return Err(self.mistake("invalid-git-url", error.to_string(), word.span));
             }
@@ -75,6 +80,8 @@ impl Step<'_, '_, '_> {
             source.git_directory = GitDirectory::Kept;
         }
         if let Some(wanted) = &shared.checksum {
+            check_git_checksum(wanted)
+                .map_err(|reason| self.mistake("invalid-checksum", reason, word.span))?;
             match &source.checksum {
                 Some(known) if known != wanted => {
                     let message = format!("checksum mismatch {wanted:?} != {known:?}");
@@ -102,13 +109,13 @@ impl Step<'_, '_, '_> {
                 .mistake("invalid-source", message, word.span)
                 .with_help("use ADD"));
         }
-        let checksum =
-            match &shared.checksum {
-                Some(text) => Some(text.parse::<Digest>().map_err(|error| {
-                    self.mistake("invalid-checksum", error.to_string(), word.span)
-                })?),
-                None => None,
-            };
+        let checksum = match &shared.checksum {
+            Some(text) => {
+                let digest = body_digest(text);
+                Some(digest.map_err(|why| self.mistake("invalid-checksum", why, word.span))?)
+            }
+            None => None,
+        };
         let file_name = web_name(url);
         let source = Operation::Http(HttpSource {
             url: url.to_owned(),
@@ -196,6 +203,18 @@ impl Step<'_, '_, '_> {
             let warning = rules::copy_ignored_file(verb, &source, word.span);
             self.warn(warning);
         }
+    }
+}
+
+/// `--checksum` of a file from the web.
+fn body_digest(text: &str) -> Result<Digest, String> {
+    let known = ["sha256", "sha384", "sha512"];
+    match text.split_once(':') {
+        None => Err(format!("invalid checksum digest format: {text:?}")),
+        Some((algorithm, _)) if !known.contains(&algorithm) => {
+            Err(format!("unsupported digest algorithm: {algorithm:?}"))
+        }
+        Some(_) => text.parse().map_err(|error| format!("{error}")),
     }
 }
 

@@ -5,17 +5,27 @@
 //! <cache>/<blake3 of the URL>-<sha256>    the body
 //! ```
 //!
-//! The server is asked with the `ETag` (or the date) of what is kept, and answers 304 if that is still right. With a
-//! checksum that the kept body has, it is not asked at all.
+//! The server is asked (HEAD) for the `ETag` of what is kept, and with that (or a date that can be relied on) for the body: it
+//! answers 304 if what is kept is still right. With a checksum that the kept body has, it is not asked at all. A
+//! body that breaks off is continued where the server knows ranges.
+
+mod agents;
+mod partial;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rbuild_image::{Digest, Digester};
+use rbuild_image::Digest;
 use rbuild_layer::{Attributes, FileContent, Mtime, TreeWriter};
 use serde::{Deserialize, Serialize};
+
+use agents::Agents;
+pub use agents::HttpOptions;
+use partial::{Broken, Partial};
 
 use crate::git::redact;
 use crate::{Authorization, SourceError};
@@ -24,19 +34,17 @@ use crate::{Authorization, SourceError};
 const ATTEMPTS: u32 = 4;
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// How long a connection may take, and how long the headers after it.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Read from the network at once.
-const CHUNK_BYTES: usize = 128 * 1024;
+/// A file that was changed so shortly before it was sent may be changed again without a new date, which counts seconds.
+const SETTLING: Duration = Duration::from_secs(2);
 /// What a file from the web has for a mode, as `BuildKit` has it.
 const FILE_MODE: u32 = 0o600;
 /// Changes with the layout of the cache's JSON: what is older is downloaded again.
-const CACHE_VERSION: u32 = 1;
+const CACHE_VERSION: u32 = 2;
 
 /// Downloads files and keeps them.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    agent: ureq::Agent,
+    agents: Arc<Agents>,
     cache: PathBuf,
 }
 
@@ -67,6 +75,7 @@ struct Facts {
     size: u64,
     etag: Option<String>,
     last_modified: Option<String>,
+    date: Option<String>,
     content_type: Option<String>,
     disposition: Option<String>,
 }
@@ -77,28 +86,20 @@ enum Answer {
 }
 
 impl HttpClient {
-    /// A client that keeps its files in `cache`, and gives `user_agent` as its name.
-    pub fn new(cache: PathBuf, user_agent: &str) -> Self {
-        let config = ureq::Agent::config_builder()
-            .user_agent(user_agent)
-            .http_status_as_error(false)
-            .max_redirects(10)
-            .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
-            .timeout_connect(Some(PATIENCE))
-            .timeout_recv_response(Some(PATIENCE))
-            .timeout_per_read(Some(PATIENCE))
-            .build();
+    /// A client that keeps its files in `cache`.
+    pub fn new(cache: PathBuf, options: HttpOptions) -> Self {
         Self {
-            agent: config.into(),
+            agents: Arc::new(Agents::new(options)),
             cache,
         }
     }
 
-    /// The file at `request.url` as it is now. `progress` hears how many bytes have come and how many there will be.
+    /// The file at `request.url` as it is now. `progress` hears how many bytes have come and how many there will be, and says
+    /// whether to go on.
     pub fn fetch(
         &self,
         request: &HttpRequest<'_>,
-        progress: &dyn Fn(u64, Option<u64>),
+        progress: &dyn Fn(u64, Option<u64>) -> ControlFlow<()>,
     ) -> Result<HttpFile, SourceError> {
         let kept = self.kept(request.url);
         if let (Some(kept), Some(checksum)) = (&kept, request.checksum)
@@ -106,11 +107,20 @@ impl HttpClient {
         {
             return kept.reopened(self);
         }
+        let mut partial = None;
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         let file = loop {
-            match self.attempt(request, kept.as_ref(), progress) {
+            match self.attempt(request, kept.as_ref(), &mut partial, progress) {
                 Err(error) if attempt < ATTEMPTS && is_passing(&error) => {
+                    if matches!(error, SourceError::HttpStatus { .. }) {
+                        // Perhaps because of the range.
+                        partial = None;
+                    }
+                    let received = partial.as_ref().map_or(0, Partial::received);
+                    if progress(received, None).is_break() {
+                        return Err(stopped(request.url));
+                    }
                     std::thread::sleep(pause);
                     pause *= 2;
                     attempt += 1;
@@ -120,7 +130,7 @@ impl HttpClient {
         };
         match request.checksum {
             Some(expected) if expected != file.facts.sha256 => Err(SourceError::Checksum {
-                what: redact(request.url),
+                url: redact(request.url),
                 expected: expected.to_string(),
                 found: file.facts.sha256.to_string(),
             }),
@@ -132,31 +142,69 @@ impl HttpClient {
         &self,
         request: &HttpRequest<'_>,
         kept: Option<&HttpFile>,
-        progress: &dyn Fn(u64, Option<u64>),
+        partial: &mut Option<Partial>,
+        progress: &dyn Fn(u64, Option<u64>) -> ControlFlow<()>,
     ) -> Result<HttpFile, SourceError> {
-        match (self.ask(request, kept)?, kept) {
+        if let Some(kept) = kept
+            && partial.is_none()
+            && self.has_same_etag(request, kept)?
+        {
+            return kept.reopened(self);
+        }
+        match (self.ask(request, kept, partial.as_ref())?, kept) {
             (Answer::Unchanged, Some(kept)) => kept.reopened(self),
             (Answer::Unchanged, None) => Err(SourceError::HttpStatus {
                 url: redact(request.url),
                 status: 304,
             }),
-            (Answer::Body(response), _) => self.download(request.url, *response, progress),
+            (Answer::Body(response), _) => self.download(request.url, *response, partial, progress),
         }
+    }
+
+    /// Whether HEAD says that the kept body is still right: some servers ignore `If-None-Match` although they give out
+    /// `ETag`s. What goes wrong with it is left to GET.
+    fn has_same_etag(
+        &self,
+        request: &HttpRequest<'_>,
+        kept: &HttpFile,
+    ) -> Result<bool, SourceError> {
+        let Some(etag) = &kept.facts.etag else {
+            return Ok(false);
+        };
+        let mut call = self.agents.for_url(request.url)?.head(request.url);
+        if let Some(header) = request.authorization.http_header() {
+            call = call.header("Authorization", header);
+        }
+        let Ok(response) = call.header("If-None-Match", etag).call() else {
+            return Ok(false);
+        };
+        let answered = header(&response, "etag");
+        Ok(match response.status().as_u16() {
+            200 => answered.is_some_and(|answered| strong(&answered) == strong(etag)),
+            304 => answered.is_none_or(|answered| strong(&answered) == strong(etag)),
+            _ => false,
+        })
     }
 
     fn ask(
         &self,
         request: &HttpRequest<'_>,
         kept: Option<&HttpFile>,
+        partial: Option<&Partial>,
     ) -> Result<Answer, SourceError> {
-        let mut call = self.agent.get(request.url);
+        let mut call = self.agents.for_url(request.url)?.get(request.url);
         if let Some(header) = request.authorization.http_header() {
             call = call.header("Authorization", header);
         }
-        if let Some(facts) = kept.map(|kept| &kept.facts) {
+        let continued = partial.and_then(|partial| Some((partial, partial.validator()?)));
+        if let Some((partial, validator)) = continued {
+            call = call
+                .header("Range", format!("bytes={}-", partial.received()))
+                .header("If-Range", validator);
+        } else if let Some(facts) = kept.map(|kept| &kept.facts) {
             if let Some(etag) = &facts.etag {
                 call = call.header("If-None-Match", etag);
-            } else if let Some(date) = &facts.last_modified {
+            } else if let Some(date) = facts.reliable_date() {
                 call = call.header("If-Modified-Since", date);
             }
         }
@@ -178,62 +226,63 @@ impl HttpClient {
         &self,
         url: &str,
         response: ureq::http::Response<ureq::Body>,
-        progress: &dyn Fn(u64, Option<u64>),
+        partial: &mut Option<Partial>,
+        progress: &dyn Fn(u64, Option<u64>) -> ControlFlow<()>,
     ) -> Result<HttpFile, SourceError> {
-        let header = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned)
-        };
         let mut facts = Facts {
             version: CACHE_VERSION,
             url: url.to_owned(),
             sha256: Digest::from_sha256_bytes([0; 32]),
             size: 0,
-            etag: header("etag"),
-            last_modified: header("last-modified"),
-            content_type: header("content-type"),
-            disposition: header("content-disposition"),
+            etag: header(&response, "etag"),
+            last_modified: header(&response, "last-modified"),
+            date: header(&response, "date"),
+            content_type: header(&response, "content-type"),
+            disposition: header(&response, "content-disposition"),
         };
-        let total = response.body().content_length();
-        let (draft_path, mut draft) = self.draft(url)?;
-        let mut digester = Digester::new();
-        let mut body = response.into_body().into_reader();
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let received = digester.written();
-            let broken = |source| SourceError::Download {
+        let received = partial.as_ref().map_or(0, Partial::received);
+        if response.status().as_u16() != 206 {
+            let (path, file) = self.draft(url)?;
+            *partial = Some(Partial::new(path, file, facts.range_validator()));
+        } else if range_start(&response) != Some(received) {
+            *partial = None;
+            return Err(SourceError::HttpStatus {
                 url: redact(url),
-                received,
-                source,
-            };
-            let count = match body.read(&mut chunk) {
-                Ok(0) if total.is_some_and(|total| received < total) => {
-                    return Err(broken(io::ErrorKind::UnexpectedEof.into()));
-                }
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(broken(error)),
-            };
-            digester.update(&chunk[..count]);
-            draft
-                .write_all(&chunk[..count])
-                .map_err(|source| failed("write", &draft_path, source))?;
-            progress(digester.written(), total);
+                status: 206,
+            });
         }
-        facts.size = digester.written();
-        facts.sha256 = digester.finish();
-        self.keep(&draft_path, &facts)
+        let body = partial
+            .as_mut()
+            .expect("it was made above, or is continued");
+        let total = response
+            .body()
+            .content_length()
+            .map(|rest| rest + body.received());
+        let wanted = |received| progress(received, total).is_continue();
+        let taken = body.take(response.into_body().into_reader(), total, &wanted);
+        match taken {
+            Ok(()) => {}
+            Err(Broken::Stopped) => return Err(stopped(url)),
+            Err(Broken::File(source)) => return Err(failed("write", body.path(), source)),
+            Err(Broken::Connection(source)) => {
+                return Err(SourceError::Download {
+                    url: redact(url),
+                    received: body.received(),
+                    source,
+                });
+            }
+        }
+        facts.size = body.received();
+        facts.sha256 = body.digest();
+        self.keep(body, &facts)
     }
 
     /// Names the body after what it is, then writes what is known of it: readers find both or neither.
-    fn keep(&self, draft: &Path, facts: &Facts) -> Result<HttpFile, SourceError> {
+    fn keep(&self, body: &mut Partial, facts: &Facts) -> Result<HttpFile, SourceError> {
         let before = self.facts(&facts.url);
         let path = self.body_path(&facts.url, &facts.sha256);
-        fs::rename(draft, &path).map_err(|source| failed("rename", draft, source))?;
+        body.keep_as(&path)
+            .map_err(|source| failed("rename to", &path, source))?;
         let file = File::open(&path).map_err(|source| failed("open", &path, source))?;
         let json = serde_json::to_vec(facts).expect("plain fields are always JSON");
         let json_path = self.json_path(&facts.url);
@@ -286,6 +335,25 @@ impl HttpClient {
     fn body_path(&self, url: &str, sha256: &Digest) -> PathBuf {
         self.cache
             .join(format!("{}-{}", name_of(url), sha256.hex()))
+    }
+}
+
+impl Facts {
+    /// What tells whether a later answer continues a body that broke off: only a strong `ETag` does, or a date that cannot
+    /// stand for two bodies.
+    fn range_validator(&self) -> Option<String> {
+        match &self.etag {
+            Some(etag) if !etag.starts_with("W/") => Some(etag.clone()),
+            _ => self.reliable_date().map(str::to_owned),
+        }
+    }
+
+    /// `Last-Modified`, if it lay back so far that another change would have got another one.
+    fn reliable_date(&self) -> Option<&str> {
+        let changed = self.last_modified.as_deref()?;
+        let at = httpdate::parse_http_date(changed).ok()?;
+        let sent = httpdate::parse_http_date(self.date.as_deref()?).ok()?;
+        (at + SETTLING <= sent).then_some(changed)
     }
 }
 
@@ -361,6 +429,27 @@ impl HttpFile {
     }
 }
 
+fn header(response: &ureq::http::Response<ureq::Body>, name: &str) -> Option<String> {
+    let value = response.headers().get(name)?.to_str().ok()?;
+    Some(value.to_owned())
+}
+
+/// An `ETag` without the mark of a weak one.
+fn strong(etag: &str) -> &str {
+    etag.strip_prefix("W/").unwrap_or(etag)
+}
+
+/// Where `Content-Range: bytes 5-9/10` begins.
+fn range_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
+    let range = header(response, "content-range")?;
+    let (start, _) = range.trim().strip_prefix("bytes ")?.split_once('-')?;
+    start.parse().ok()
+}
+
+fn stopped(url: &str) -> SourceError {
+    SourceError::Stopped { what: redact(url) }
+}
+
 fn mtime_of(time: SystemTime) -> Mtime {
     let seconds = match time.duration_since(UNIX_EPOCH) {
         Ok(after) => after.as_secs() as i64,
@@ -414,7 +503,8 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> SourceError {
 fn is_passing(error: &SourceError) -> bool {
     match error {
         SourceError::HttpStatus { status, .. } => {
-            matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+            // 206 and 416: the rest is not to be had; without a range it will be all of it.
+            matches!(status, 206 | 408 | 416 | 425 | 429 | 500 | 502 | 503 | 504)
         }
         SourceError::Download { .. } => true,
         SourceError::Http { source, .. } => matches!(

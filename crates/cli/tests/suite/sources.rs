@@ -1,0 +1,340 @@
+//! Where files come from besides a directory: git, the web, archives; and what contexts hide.
+
+use std::path::Path;
+
+use crate::support::{Caller, Kind, Lab, Project, WebServer, run};
+
+fn root_lab() -> Option<Lab> {
+    Lab::new(Caller::Root)
+}
+
+/// A repository that is served over HTTP, as BuildKit's own tests have one.
+struct Repository {
+    server: WebServer,
+    /// The commit of the tag `v2`, and the newest one.
+    commits: [String; 2],
+}
+
+impl Repository {
+    fn new(lab: &Lab) -> Self {
+        let directory = lab.path("repository");
+        std::fs::create_dir(&directory).expect("a new folder");
+        let shell = |script: &str| {
+            let text = format!("cd {} && {script}", directory.display());
+            run("sh", &["-ec", &text]).success().stdout
+        };
+        shell(
+            "git init -q -b main && git config user.email t@t && git config user.name t \
+             && echo first > foo && printf 'FROM scratch\\nCOPY foo out\\n' > Dockerfile && git add . && git commit -qm first && git branch base \
+             && mkdir sub && echo below > sub/foo && cp Dockerfile sub/ && git add . && git commit -qm sub && git branch feature \
+             && git checkout -q -B main base && echo second > foo && git commit -qam second && git tag v2 \
+             && echo third > foo && git commit -qam third && git update-server-info && cp -r .git plain",
+        );
+        let commit = |name: &str| shell(&format!("git rev-parse {name}")).trim().to_owned();
+        Self {
+            commits: [commit("v2"), commit("main")],
+            server: WebServer::start(&directory),
+        }
+    }
+
+    fn url(&self, rest: &str) -> String {
+        format!("{}/.git{rest}", self.server.url)
+    }
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn a_repository_is_a_context_by_ref_query_and_subdirectory() {
+    let Some(lab) = root_lab() else { return };
+    let repository = Repository::new(&lab);
+    let [second, third] = &repository.commits;
+    for (rest, expected) in [
+        (String::new(), "third\n"),
+        ("#v2".to_owned(), "second\n"),
+        ("?ref=base".to_owned(), "first\n"),
+        ("?branch=base".to_owned(), "first\n"),
+        ("?tag=v2#refs/tags/v2".to_owned(), "second\n"),
+        (format!("?commit={second}"), "second\n"),
+        (format!("?commit={}", &second[..8]), "second\n"),
+        (format!("?tag=v2&checksum={second}"), "second\n"),
+        (format!("#{third}"), "third\n"),
+        ("#feature:sub".to_owned(), "below\n"),
+        ("?subdir=sub&ref=feature".to_owned(), "below\n"),
+    ] {
+        let out = lab.path("result");
+        let output = format!("type=local,dest={}", out.display());
+        lab.rbuild(&["build", "--output", &output, &repository.url(&rest)])
+            .success();
+        assert_eq!(text(&out.join("out")), expected, "{rest}");
+    }
+}
+
+#[test]
+fn what_a_git_address_cannot_mean_is_refused_with_its_reason() {
+    let Some(lab) = root_lab() else { return };
+    let repository = Repository::new(&lab);
+    let [second, third] = &repository.commits;
+    for (rest, reason) in [
+        ("?branch=v2".to_owned(), "repository does not contain ref"),
+        (
+            format!("?ref={}", &second[..8]),
+            "repository does not contain ref",
+        ),
+        (
+            format!("?tag=v2&commit={third}"),
+            "expected checksum to match",
+        ),
+        ("?tag=v2#refs/heads/main".to_owned(), "ref conflicts"),
+        ("?what=1".to_owned(), "unexpected query \"what\""),
+        ("?checksum=foobar".to_owned(), "expected hex commit hash"),
+    ] {
+        let url = repository.url(&rest);
+        let refused = lab.rbuild(&["build", &url]).failure();
+        assert!(refused.stderr.contains(reason), "{rest}: {refused}");
+        let project = lab.project(&format!("FROM scratch\nADD {url} /repo/\n"));
+        let refused = lab.try_build(&project, &[]).failure();
+        assert!(refused.stderr.contains(reason), "ADD {rest}: {refused}");
+    }
+}
+
+#[test]
+fn added_repositories_keep_git_only_where_that_is_asked_for() {
+    let Some(lab) = root_lab() else { return };
+    let repository = Repository::new(&lab);
+    let plain = repository.url("#v2");
+    let [second, _] = &repository.commits;
+    let without_suffix = format!("{}/plain", repository.server.url);
+    let project = lab.project(&format!(
+        "FROM scratch\nADD {plain} /plain\nADD --keep-git-dir=true --chown=42:84 --checksum={second} {plain} /kept\n\
+         ADD --keep-git-dir=false {without_suffix}#v2 /other\n"
+    ));
+    let tree = lab.tree(&project, &[]);
+    assert_eq!(tree.text("plain/foo"), "second\n");
+    assert!(!tree.has("plain/.git") && tree.has("kept/.git/HEAD"));
+    assert_eq!(
+        (tree.get("kept/foo").uid, tree.get("kept/foo").gid),
+        (42, 84)
+    );
+    assert_eq!(tree.text("other/foo"), "second\n");
+}
+
+#[test]
+fn a_pinned_commit_that_is_known_is_asked_for_nowhere() {
+    let Some(lab) = root_lab() else { return };
+    let repository = Repository::new(&lab);
+    let [second, _] = &repository.commits;
+    let url = repository.url("#v2");
+    let project = lab.project(&format!(
+        "FROM scratch\nADD --checksum={second} {url} /repo\n"
+    ));
+    lab.build(&project, &[]);
+    drop(repository);
+    lab.build(&project, &[]);
+}
+
+#[test]
+fn a_file_from_the_web_has_its_date_and_is_asked_for_again_only_by_its_head() {
+    let Some(lab) = root_lab() else { return };
+    let directory = lab.path("web");
+    std::fs::create_dir(&directory).expect("a new folder");
+    std::fs::write(directory.join("foo"), "content").expect("a new file");
+    let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(981_173_106);
+    let file = std::fs::File::options()
+        .write(true)
+        .open(directory.join("foo"));
+    file.and_then(|file| file.set_modified(old))
+        .expect("our own");
+    let server = WebServer::start(&directory);
+    let url = format!("{}/foo", server.url);
+    let project = lab.project(&format!(
+        "FROM scratch\nADD {url} /dest/\nADD --chmod=0413 {url} /mode\nADD --chown=3 {url} /owner\n"
+    ));
+    for _ in 0..2 {
+        let tree = lab.tree(&project, &[]);
+        let node = tree.get("dest/foo");
+        assert_eq!((node.mode, node.mtime), (0o600, 981_173_106));
+        assert_eq!(tree.text("dest/foo"), "content");
+        assert_eq!(tree.get("mode").mode, 0o413);
+        assert_eq!(tree.get("owner").uid, 3);
+    }
+    assert_eq!(server.methods("/foo"), ["GET", "HEAD"]);
+    let agent = server.header("/foo", "user-agent").unwrap_or_default();
+    assert!(agent.contains("buildkit/v"), "{agent}");
+}
+
+#[test]
+fn servers_get_the_secrets_for_their_host() {
+    let Some(lab) = root_lab() else { return };
+    let directory = lab.path("web");
+    std::fs::create_dir(&directory).expect("a new folder");
+    std::fs::write(directory.join("foo"), "content").expect("a new file");
+    let server = WebServer::start(&directory);
+    let token = lab.path("token");
+    std::fs::write(&token, "t0ken").expect("a new file");
+    let project = lab.project(&format!("FROM scratch\nADD {}/foo /\n", server.url));
+    let secret = format!("id=HTTP_AUTH_TOKEN_127.0.0.1,src={}", token.display());
+    lab.build(&project, &["--secret", &secret]);
+    let sent = server.header("/foo", "authorization");
+    assert_eq!(sent.as_deref(), Some("Bearer t0ken"));
+}
+
+#[test]
+fn checksums_of_files_are_verified_and_must_be_ones_that_are_known() {
+    let Some(lab) = root_lab() else { return };
+    let directory = lab.path("web");
+    std::fs::create_dir(&directory).expect("a new folder");
+    std::fs::write(directory.join("foo"), "content").expect("a new file");
+    let server = WebServer::start(&directory);
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    for (checksum, source, reason) in [
+        (format!("sha256:{empty}"), "foo", "digest mismatch"),
+        (
+            format!("md5:{empty}"),
+            "foo",
+            "unsupported digest algorithm",
+        ),
+        (empty.to_owned(), "foo", "invalid checksum digest format"),
+    ] {
+        let url = format!("{}/{source}", server.url);
+        let project = lab.project(&format!(
+            "FROM scratch\nADD --checksum={checksum} {url} /\n"
+        ));
+        let refused = lab.try_build(&project, &[]).failure();
+        assert!(refused.stderr.contains(reason), "{checksum}: {refused}");
+    }
+}
+
+#[test]
+fn an_archive_from_the_web_is_a_context_with_any_dockerfile() {
+    let Some(lab) = root_lab() else { return };
+    let project = lab.project("FROM scratch\nCOPY foo bar\n");
+    project
+        .file("foo", "foo-contents")
+        .file(".dockerignore", "foo\n");
+    let directory = lab.path("web");
+    std::fs::create_dir(&directory).expect("a new folder");
+    let script = format!(
+        "cd {} && mv Dockerfile mydockerfile && tar -czf {}/context mydockerfile foo .dockerignore",
+        project.dir.display(),
+        directory.display()
+    );
+    run("sh", &["-ec", &script]).success();
+    let server = WebServer::start(&directory);
+    let out = lab.path("result");
+    let output = format!("type=local,dest={}", out.display());
+    let url = format!("{}/context", server.url);
+    lab.rbuild(&["build", "-f", "mydockerfile", "--output", &output, &url])
+        .success();
+    assert_eq!(text(&out.join("bar")), "foo-contents");
+}
+
+#[test]
+fn a_dockerfile_has_a_largest_size() {
+    let Some(lab) = root_lab() else { return };
+    let line = format!("# {}\n", "x".repeat(4094));
+    let text = format!("FROM scratch\n{}", line.repeat((17 << 20) / line.len()));
+    let project = lab.project(&text);
+    let refused = lab.try_build(&project, &[]).failure();
+    let reason = "Dockerfile exceeds maximum allowed size";
+    assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+}
+
+/// What there is to COPY in these tests.
+fn tree_of_files(lab: &Lab, dockerfile: &str) -> Project {
+    let project = lab.project(dockerfile);
+    for (path, content) in [
+        ("a/b/c/d/foo", ""),
+        ("a/b/c/d/e/bay", ""),
+        ("a/b2/c/d/e/bar", ""),
+        ("a/b/c2/d/e/baz", ""),
+    ] {
+        project.file(path, content);
+    }
+    project
+}
+
+#[test]
+fn parents_are_kept_from_pivots_with_wildcards_and_the_target_is_made_in_any_case() {
+    let Some(lab) = root_lab() else { return };
+    let project = tree_of_files(
+        &lab,
+        "FROM scratch\nCOPY --parents a/b*/./c/**/e /both/\nCOPY --parents a/b/./z* /none/\nCOPY --parents x*/y /nothing/\n\
+         COPY --parents a/b/c*/./d/**/baz a/b*/./c/**/bar /two/\n",
+    );
+    let tree = lab.tree(&project, &[]);
+    for path in [
+        "both/c/d/e/bay",
+        "both/c/d/e/bar",
+        "two/d/e/baz",
+        "two/c/d/e/bar",
+    ] {
+        assert!(tree.has(path), "{path} is not among {:?}", tree.paths());
+    }
+    assert!(!tree.has("both/c/d/foo") && !tree.has("two/d/e/bay"));
+    assert_eq!(tree.get("none").kind, Kind::Directory);
+    assert_eq!(tree.get("nothing").kind, Kind::Directory);
+    let project = tree_of_files(&lab, "FROM scratch\nCOPY --parents a/nothing /\n");
+    let refused = lab.try_build(&project, &[]).failure();
+    let reason = "failed to calculate checksum of ref context: \"/a/nothing\": not found";
+    assert!(refused.stderr.contains(reason), "{refused}");
+}
+
+#[test]
+fn directories_on_the_way_keep_their_owner() {
+    let Some(lab) = root_lab() else { return };
+    let project = tree_of_files(
+        &lab,
+        "FROM busybox\nRUN mkdir -p /a/b && chown 7:8 /a /a/b\nCOPY --parents --chown=3:4 a/b/c /\n",
+    );
+    let tree = lab.tree(&project, &[]);
+    assert_eq!((tree.get("a/b").uid, tree.get("a/b").gid), (7, 8));
+    assert_eq!((tree.get("a/b/c").uid, tree.get("a/b/c").gid), (3, 4));
+}
+
+#[test]
+fn a_socket_of_the_context_is_an_empty_file() {
+    let Some(lab) = root_lab() else { return };
+    let project = lab.project("FROM scratch\nCOPY . /\n");
+    let _listener = std::os::unix::net::UnixListener::bind(project.dir.join("socket"));
+    let tree = lab.tree(&project, &[]);
+    assert_eq!(tree.get("socket").kind, Kind::File(Vec::new()));
+}
+
+#[test]
+fn an_archive_puts_files_in_the_place_of_directories() {
+    let Some(lab) = root_lab() else { return };
+    let project = lab.project(
+        "FROM busybox AS base\nRUN mkdir -p /opt/x/deep && touch /opt/x/deep/old\nFROM base\nADD in.tar /opt/\n\
+         FROM base\nADD in.tar /opt/\nRUN test -f /opt/x && test ! -e /opt/x/deep && cp /opt/x /copy\n",
+    );
+    project.file("x", "file");
+    let script = format!("cd {} && tar -cf in.tar x", project.dir.display());
+    run("sh", &["-ec", &script]).success();
+    let tree = lab.tree(&project, &[]);
+    assert_eq!(
+        (tree.text("opt/x").as_str(), tree.text("copy").as_str()),
+        ("file", "file")
+    );
+    assert!(!tree.has("opt/x/deep/old"));
+}
+
+#[test]
+fn a_missing_source_is_explained_by_what_is_like_it_or_hides_it() {
+    let Some(lab) = root_lab() else { return };
+    for (source, reason) in [
+        ("scr/main.rs", "did you mean src/main.rs?"),
+        ("src/mian.rs", "did you mean src/main.rs?"),
+        ("secret.txt", ".dockerignore:2 (*.txt)"),
+    ] {
+        let project = lab.project(&format!("FROM scratch\nCOPY {source} /\n"));
+        project
+            .file("src/main.rs", "")
+            .file("secret.txt", "")
+            .file(".dockerignore", "# no texts\n*.txt\n");
+        let refused = lab.try_build(&project, &[]).failure();
+        assert!(refused.stderr.contains(reason), "{source}: {refused}");
+    }
+}
