@@ -137,7 +137,7 @@ impl Flags {
                 Diagnostic::error("unknown-flag", format!("unknown flag: {dashed}"), name_span);
             return Err(match suggest(bare, known.iter().map(|(name, _)| *name)) {
                 Some(meant) => unknown
-                    .with_help(format!("did you mean --{meant}?"))
+                    .with_help(format!("did you mean {meant}?"))
                     .with_patch(if value.is_some() {
                         format!("--{meant}=")
                     } else {

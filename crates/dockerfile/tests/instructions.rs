@@ -255,13 +255,13 @@ fn two_dashes_end_the_flags() {
 #[case(
     "FROM scratch\nCOPY --form=a b c\n",
     "--form=",
-    "did you mean --from?",
+    "did you mean from?",
     "--from="
 )]
 #[case(
     "FROM scratch\nCOPY --lnk b c\n",
     "--lnk",
-    "did you mean --link?",
+    "did you mean link?",
     "--link"
 )]
 #[case(

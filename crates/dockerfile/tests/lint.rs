@@ -170,7 +170,7 @@ fn a_file_whose_lines_cannot_be_read_has_no_warnings() {
 )]
 #[case(
     "FROM a\nCOPY --frm=x a b\n",
-    "dockerfile parse error on line 2: unknown flag: --frm (did you mean --from?)"
+    "dockerfile parse error on line 2: unknown flag: --frm (did you mean from?)"
 )]
 #[case(
     "FROM a b\n",
