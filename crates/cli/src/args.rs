@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    build, cache, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
+    build, cache, du, fsck, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag,
+    version,
 };
 
 /// The command line.
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Cache(cache::Args),
     /// Show how much disk is used, and by what
     Du(du::Args),
+    /// Read the whole store again and find what is damaged
+    Fsck(fsck::Args),
     /// Show the version
     Version(version::Args),
     /// Sync and sweep the store; builds start it by themselves
@@ -86,6 +89,7 @@ const VERBS: &[&str] = &[
     "b",
     "cache",
     "images",
+    "fsck",
     "history",
     "inspect",
     "tag",

@@ -20,7 +20,8 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::app::App;
 use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
-    build, cache, du, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag, version,
+    build, cache, du, fsck, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag,
+    version,
 };
 
 fn main() -> ExitCode {
@@ -51,6 +52,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rm(args) => rm::run(&app, &args),
         Command::Prune(args) => prune::run(&app, &args),
         Command::Cache(args) => cache::run(&app, &args),
+        Command::Fsck(args) => fsck::run(&app, &args),
         Command::Du(args) => du::run(&app, &args),
         Command::Maintain => maintenance::run(app.store()?).map(|()| ExitCode::SUCCESS),
         Command::Version(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),

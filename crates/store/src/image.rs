@@ -60,10 +60,10 @@ pub struct ImageRemoval {
 }
 
 /// What an image refers to.
-struct Parts {
+pub(crate) struct Parts {
     id: Digest,
     blobs: BTreeSet<Digest>,
-    layers: BTreeSet<DiffId>,
+    pub(crate) layers: BTreeSet<DiffId>,
 }
 
 impl Store {
@@ -244,7 +244,7 @@ impl Store {
     }
 
     /// What an image refers to, read from its documents.
-    fn parts(&self, image: &Descriptor, digest: &Digest) -> Result<Parts> {
+    pub(crate) fn parts(&self, image: &Descriptor, digest: &Digest) -> Result<Parts> {
         let mut parts = Parts {
             id: *digest,
             blobs: BTreeSet::from([*digest]),

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
 use rbuild_image::{DiffId, Digest, LayerId};
-use rbuild_layer::{ContentIndex, FileTimes, Mtime};
+use rbuild_layer::{Change, ContentIndex, EntryKind, FileTimes, Mtime};
 use rbuild_sys::OverlayFlavor;
 use rusqlite::{OptionalExtension, params};
 
@@ -409,15 +409,37 @@ fn pin(directory: &Path) -> Result<Option<OwnedFd>> {
 }
 
 /// Reads all of a layer again. Any failure means that it is not what it was.
-fn is_whole(id: LayerId, directory: &Path) -> bool {
+pub(crate) fn is_whole(id: LayerId, directory: &Path) -> bool {
     let Ok(index) = read_index(id, directory) else {
         return false;
     };
     let Ok(diff) = open_directory(&directory.join("diff")) else {
         return false;
     };
-    rbuild_layer::index_upper(diff.as_fd(), OverlayFlavor::current())
-        .is_ok_and(|found| found.content_id() == index.content_id())
+    let flavor = OverlayFlavor::current();
+    rbuild_layer::index_upper(diff.as_fd(), flavor).is_ok_and(|found| {
+        let differences = index.changes(&found);
+        differences
+            .iter()
+            .all(|change| flavor == OverlayFlavor::User && is_beyond_us(change))
+    })
+}
+
+/// What a user namespace with a single id cannot put on the disk: other owners, and devices. The index has them.
+fn is_beyond_us(change: &Change<'_>) -> bool {
+    match change {
+        Change::Changed { before, now } => {
+            (now.uid, now.gid) == (0, 0)
+                && before.kind == now.kind
+                && before.mode == now.mode
+                && before.xattrs == now.xattrs
+        }
+        Change::Removed(entry) => matches!(
+            entry.kind,
+            EntryKind::CharDevice { .. } | EntryKind::BlockDevice { .. }
+        ),
+        Change::Added(_) => false,
+    }
 }
 
 /// A 32-byte column as a digest.

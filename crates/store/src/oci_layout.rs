@@ -50,6 +50,13 @@ fn draft(lease: &Lease, text: &str) -> Result<PathBuf> {
     Ok(draft)
 }
 
+/// Whether `index.json` lists the images that there are.
+pub(crate) fn is_current(store: &Store) -> Result<bool> {
+    let _lock = store.lock("index.json", &|| false)?;
+    let text = render(&store.images()?);
+    Ok(fs::read(store.paths().oci_index()).is_ok_and(|known| known == text.as_bytes()))
+}
+
 /// Writes `index.json` as the images are now.
 pub(crate) fn write(store: &Store) -> Result<()> {
     let _lock = store.lock("index.json", &|| false)?;

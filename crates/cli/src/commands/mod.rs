@@ -6,6 +6,7 @@ mod documents;
 pub(crate) mod du;
 mod fetch;
 mod format;
+pub(crate) mod fsck;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod inspect;

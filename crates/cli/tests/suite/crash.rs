@@ -89,6 +89,7 @@ fn killed_at_any_instant_the_next_build_succeeds(
                 "after kill {round}: {outcome}"
             );
             lab.assert_nothing_left();
+            lab.rbuild(&["fsck"]).success();
             assert_eq!(processes_with(&mark), [""; 0], "after kill {round}");
             begin_anew = true;
         }

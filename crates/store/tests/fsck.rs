@@ -1,0 +1,98 @@
+//! What a check of the store finds, and what is left after a repair.
+mod common;
+
+use std::fs;
+
+use common::{Result, Room, image, key, layer, name, record, room};
+use rbuild_store::{Check, Damage, Needed};
+
+fn check(room: &Room) -> Result<Check> {
+    Ok(room.store.check(&|_| {})?)
+}
+
+/// A store with a record and a named image over one layer.
+fn filled() -> Result<(Room, rbuild_image::LayerId)> {
+    let room = room()?;
+    let id = {
+        let one = layer(&room.store, "file", b"content")?;
+        record(&room.store, 1, &[one.id()])?;
+        let app = image(&room.store, &[&one], "app")?;
+        room.store.set_tag(&name("app:latest"), &app)?;
+        one.id()
+    };
+    Ok((room, id))
+}
+
+#[test]
+fn a_whole_store_has_no_damage() -> Result {
+    let (room, _) = filled()?;
+    let check = check(&room)?;
+    assert_eq!(check.damages, []);
+    assert_eq!((check.layers, check.records, check.images), (1, 1, 1));
+    assert_eq!(check.blobs, 2);
+    Ok(())
+}
+
+#[test]
+fn a_changed_file_of_a_layer_is_found_and_what_needs_it_goes() -> Result {
+    let (room, id) = filled()?;
+    let file = room.root().join(format!("layers/{id}/diff/file"));
+    fs::write(&file, "CONTENT")?;
+    let found = check(&room)?;
+    assert_eq!(found.damages, [Damage::Layer(id)]);
+    // Looking changes nothing.
+    assert_eq!(check(&room)?, found);
+    assert_eq!(room.store.repair(&found)?, []);
+    assert!(room.store.record(&key(1))?.is_none());
+    assert!(room.store.image(&name("app:latest"))?.is_none());
+    assert_eq!(check(&room)?.damages, []);
+    Ok(())
+}
+
+#[test]
+fn a_layer_in_use_is_left_and_said_so() -> Result {
+    let (room, id) = filled()?;
+    let other = room.again()?;
+    let _in_use = other.layer(&id)?.expect("there");
+    fs::write(room.root().join(format!("layers/{id}/diff/file")), "x")?;
+    let found = check(&room)?;
+    assert_eq!(room.store.repair(&found)?, [Damage::Layer(id)]);
+    Ok(())
+}
+
+#[test]
+fn a_damaged_document_costs_its_image_and_a_lost_index_nothing() -> Result {
+    let (room, _) = filled()?;
+    let found = room.store.image(&name("app:latest"))?.expect("named");
+    fs::write(room.root().join("blobs/sha256").join(found.id.hex()), "{}")?;
+    fs::remove_file(room.root().join("index.json"))?;
+    let damages = check(&room)?.damages;
+    assert!(damages.contains(&Damage::Blob(found.id)), "{damages:?}");
+    assert!(damages.contains(&Damage::Index), "{damages:?}");
+    let image = damages.iter().find_map(|damage| match damage {
+        Damage::Image { names, needs, .. } => Some((names.clone(), *needs)),
+        _ => None,
+    });
+    assert_eq!(
+        image,
+        Some((vec![name("app:latest")], Needed::Document(found.id)))
+    );
+    room.store.repair(&check(&room)?)?;
+    assert_eq!(check(&room)?.damages, []);
+    assert!(room.root().join("index.json").exists());
+    assert!(room.store.record(&key(1))?.is_some(), "the cache stays");
+    Ok(())
+}
+
+#[test]
+fn a_record_of_a_layer_that_is_gone_is_found() -> Result {
+    let (room, id) = filled()?;
+    room.sql(&format!(
+        "PRAGMA foreign_keys = OFF; DELETE FROM layers WHERE id = '{id}'"
+    ))?;
+    let damages = check(&room)?.damages;
+    assert!(damages.contains(&Damage::Record(key(1))), "{damages:?}");
+    room.store.repair(&check(&room)?)?;
+    assert_eq!(check(&room)?.damages, []);
+    Ok(())
+}
