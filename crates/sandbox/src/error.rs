@@ -103,6 +103,12 @@ pub enum InitFailure {
 }
 
 impl InitFailure {
+    /// Whether the command is a file that the kernel cannot run: what a program for another processor is without an
+    /// emulator.
+    pub fn is_unknown_program(&self) -> bool {
+        matches!(self, Self::Exec { errno, .. } if *errno == libc::ENOEXEC)
+    }
+
     /// See [`SandboxError::exit_code`].
     pub fn exit_code(&self) -> u8 {
         match self {

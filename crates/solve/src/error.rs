@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rbuild_image::{DiffId, ImageError, LayerId};
+use rbuild_image::{DiffId, ImageError, LayerId, Platform};
 use rbuild_layer::LayerError;
 use rbuild_plan::VertexId;
 use rbuild_progress::Outcome;
@@ -76,6 +76,19 @@ pub enum StepError {
     /// An SSH agent.
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// The command is for another kind of processor, and the kernel knows no emulator for it.
+    #[error(
+        "run a program for {platform} on {host}: {reason}. The kernel needs an emulator: install qemu-user-static (Debian, Ubuntu; elsewhere: docker run --privileged --rm tonistiigi/binfmt --install {}), or run the step on the build platform with FROM --platform=$BUILDPLATFORM",
+        platform.architecture
+    )]
+    Foreign {
+        /// What the step is for.
+        platform: Platform,
+        /// What this machine is.
+        host: Platform,
+        /// The kernel's words.
+        reason: String,
+    },
     /// A device's description asks for what is not done here.
     #[error(
         "use {devices}: their description has hooks, programs that a container runtime would run, and these are not supported"

@@ -6,11 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::resume_unwind;
 
 use rbuild_cache::{MountContent, Preimage, exec_preimage};
-use rbuild_image::LayerId;
+use rbuild_image::{LayerId, Platform};
 use rbuild_layer::index_upper;
 use rbuild_plan::{CacheUse, Exec, MountKind, NetworkMode, SecurityMode};
 use rbuild_progress::{EventKind, Stream};
-use rbuild_sandbox::{Exit, Network, Rlimit, Root, Spec, Stdio, Upper, rlimit_number};
+use rbuild_sandbox::{
+    Exit, Network, Rlimit, Root, SandboxError, Spec, Stdio, Upper, rlimit_number,
+};
 use rbuild_store::{FastKey, LayerDraft};
 use rbuild_sys::OverlayFlavor;
 
@@ -118,7 +120,9 @@ impl ExecStep<'_> {
             .store
             .draft(&self.step.root_attributes(base)?)?;
         let mounted = mounts::prepare(&self.step, self.exec, self.inputs)?;
-        let exit = self.execute(base, &draft, &mounted)?;
+        let exit = self
+            .execute(base, &draft, &mounted)
+            .map_err(|error| self.explained(error))?;
         self.check(exit)?;
         let upper = draft.open_diff()?;
         let index = index_upper(upper.as_fd(), OverlayFlavor::detect())?;
@@ -169,6 +173,24 @@ impl ExecStep<'_> {
                 stream,
                 data: buffer[..read].to_vec(),
             });
+        }
+    }
+
+    /// A program that the kernel cannot start because it is for another processor, with what to do.
+    fn explained(&self, error: StepError) -> StepError {
+        let platform = &self.step.vertex.platform;
+        let host = Platform::host();
+        match error {
+            StepError::Sandbox(SandboxError::Init(failure))
+                if failure.is_unknown_program() && platform.architecture != host.architecture =>
+            {
+                StepError::Foreign {
+                    platform: platform.clone(),
+                    host,
+                    reason: failure.to_string(),
+                }
+            }
+            other => other,
         }
     }
 
