@@ -38,7 +38,8 @@ pub fn exec_preimage(
         preimage.push(["env ", name].concat(), value);
     }
     preimage.push("cwd", &exec.cwd);
-    preimage.push("user", &exec.user);
+    // A lone number once meant a group of that number and no others: results from then must not be found.
+    preimage.push("user and groups", &exec.user);
     preimage.push("hostname", &exec.hostname);
     preimage.push("network", network(exec.network));
     preimage.push("security", security(exec.security));
@@ -249,7 +250,7 @@ mod tests {
         ];
         assert_eq!(
             preimage(&exec(mounts)).key().to_string(),
-            "69e35a8429ccc352f86656a27ec1384964548aff8d7aa8d5f44fd4e4725a5671"
+            "71e15b2b844dbac1dcf3746c8cb4efc92474bcef6aa5d97a9da9b57574f5f603"
         );
     }
 

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use rbuild_image::RuntimeConfig;
 use rbuild_sandbox::{
-    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, Mount, Network, Rlimit, Root, Spec, UserRules,
-    rlimit_number,
+    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, Mount, Network, Rlimit, Root, Spec, rlimit_number,
 };
 
 use crate::environment::merge;
@@ -60,7 +59,6 @@ pub(crate) fn specification(
     spec.process.env = env.into_iter().map(OsString::from).collect();
     spec.process.cwd = working_directory(options, image);
     spec.process.user = options.user.clone().unwrap_or_else(|| image.user.clone());
-    spec.process.user_rules = UserRules::Container;
     spec.process.rlimits = options.ulimits.iter().filter_map(rlimit).collect();
     if options.security == Security::Privileged {
         spec.lift_security();

@@ -49,5 +49,5 @@ pub use init::init_if_asked;
 pub use spawn::{Exit, Killer, Running, Stdio, spawn};
 pub use spec::{
     Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, KernelPaths, Mount, Network, NewPrivileges, Process,
-    Rlimit, Root, Seccomp, Source, Spec, Upper, UserRules, rlimit_number,
+    Rlimit, Root, Seccomp, Source, Spec, Upper, rlimit_number,
 };

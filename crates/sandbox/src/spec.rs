@@ -117,8 +117,6 @@ pub struct Process {
     pub cwd: PathBuf,
     /// `user`, `uid`, `user:group`, … as USER takes it; empty means root.
     pub user: String,
-    /// How a number without a group is read.
-    pub user_rules: UserRules,
     /// Groups besides those of the user.
     pub groups: Vec<u32>,
     /// Upper bound of what root may do inside.
@@ -139,7 +137,6 @@ impl Process {
             env: Vec::new(),
             cwd: PathBuf::from("/"),
             user: String::new(),
-            user_rules: UserRules::Build,
             groups: Vec::new(),
             capabilities: Capabilities::DEFAULT,
             seccomp: Seccomp::Default,
@@ -147,15 +144,6 @@ impl Process {
             rlimits: Vec::new(),
         }
     }
-}
-
-/// What a bare number means as user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum UserRules {
-    /// RUN steps: group is the same number, no supplementary groups.
-    Build,
-    /// Containers: /etc/passwd is asked for group and supplementary groups, else group 0.
-    Container,
 }
 
 /// A mount besides those that every sandbox has.

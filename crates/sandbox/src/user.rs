@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
 
-use crate::{InitFailure, UserRules};
+use crate::InitFailure;
 
 /// Who a process is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +20,10 @@ pub(crate) struct Identity {
 }
 
 /// Resolves `user` (`name`, `uid`, `name:group`, …) with the tables of the tree at `root`.
-pub(crate) fn resolve(
-    root: BorrowedFd<'_>,
-    user: &str,
-    rules: UserRules,
-) -> Result<Identity, InitFailure> {
+///
+/// A group that is written brings no others; without one, /etc/passwd and /etc/group are asked for the account of the name
+/// or number, and a number without an account has group 0.
+pub(crate) fn resolve(root: BorrowedFd<'_>, user: &str) -> Result<Identity, InitFailure> {
     let passwd = table(root, c"etc/passwd")?;
     let (user, group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
@@ -49,14 +48,6 @@ pub(crate) fn resolve(
         return Ok(Identity {
             uid,
             gid,
-            groups: Vec::new(),
-            home,
-        });
-    }
-    if let (Some(number), UserRules::Build) = (number, rules) {
-        return Ok(Identity {
-            uid,
-            gid: number,
             groups: Vec::new(),
             home,
         });
@@ -195,16 +186,16 @@ mod tests {
         image
     }
 
-    fn identity(user: &str, rules: UserRules) -> Result<(u32, u32, Vec<u32>, String), InitFailure> {
+    fn identity(user: &str) -> Result<(u32, u32, Vec<u32>, String), InitFailure> {
         let image = image();
         let root = File::open(image.path()).expect("the image");
-        let found = resolve(root.as_fd(), user, rules)?;
+        let found = resolve(root.as_fd(), user)?;
         Ok((found.uid, found.gid, found.groups, found.home))
     }
 
     #[test]
     fn a_name_brings_its_groups_and_home() {
-        let found = identity("alice", UserRules::Build);
+        let found = identity("alice");
         assert_eq!(
             found,
             Ok((1000, 100, vec![29, 44], "/home/alice".to_owned()))
@@ -212,36 +203,33 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_its_own_group_in_a_step_and_asks_the_table_in_a_container() {
-        let step = identity("1000", UserRules::Build);
-        assert_eq!(step, Ok((1000, 1000, vec![], "/home/alice".to_owned())));
-        let container = identity("1000", UserRules::Container);
+    fn a_number_has_the_groups_of_its_account_and_without_one_group_0() {
+        let known = identity("1000");
         assert_eq!(
-            container,
+            known,
             Ok((1000, 100, vec![29, 44], "/home/alice".to_owned()))
         );
-        let stranger = identity("4242", UserRules::Container);
-        assert_eq!(stranger, Ok((4242, 0, vec![], "/".to_owned())));
+        assert_eq!(identity("4242"), Ok((4242, 0, vec![], "/".to_owned())));
     }
 
     #[test]
     fn a_group_given_replaces_all_others() {
-        let found = identity("alice:video", UserRules::Build);
+        let found = identity("alice:video");
         assert_eq!(found, Ok((1000, 44, vec![], "/home/alice".to_owned())));
-        let numbers = identity("7:8", UserRules::Build);
+        let numbers = identity("7:8");
         assert_eq!(numbers, Ok((7, 8, vec![], "/".to_owned())));
     }
 
     #[test]
     fn nobody_means_root_and_strangers_are_errors() {
-        let root = identity("", UserRules::Build);
+        let root = identity("");
         assert_eq!(root, Ok((0, 0, vec![], "/root".to_owned())));
         assert_eq!(
-            identity("mallory", UserRules::Build),
+            identity("mallory"),
             Err(InitFailure::UnknownUser("mallory".to_owned()))
         );
         assert_eq!(
-            identity("alice:wheel", UserRules::Build),
+            identity("alice:wheel"),
             Err(InitFailure::UnknownGroup("wheel".to_owned()))
         );
     }
@@ -256,7 +244,7 @@ mod tests {
         )
         .expect("a new pipe");
         let root = File::open(image.path()).expect("the image");
-        let found = resolve(root.as_fd(), "0", UserRules::Build);
+        let found = resolve(root.as_fd(), "0");
         assert!(found.is_ok());
     }
 }

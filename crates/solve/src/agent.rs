@@ -196,7 +196,7 @@ impl OwnAgent {
         let mut agent = Self { process, socket };
         agent.wait().map_err(failed)?;
         for (number, file) in files.iter().enumerate() {
-            agent.add(file, &directory.join(format!("key{number}")))?;
+            Self::add(file, &directory.join(format!("key{number}")))?;
         }
         Ok(agent)
     }
@@ -216,7 +216,7 @@ impl OwnAgent {
 
     /// Adds a key. ssh-add refuses files that others may read, which in a container or on CI is what they often are: it is
     /// given a copy.
-    fn add(&self, file: &Path, copy: &Path) -> Result<(), AgentError> {
+    fn add(file: &Path, copy: &Path) -> Result<(), AgentError> {
         const PROGRAM: &str = "ssh-add";
         let failed = |message: String| AgentError::Key {
             path: file.to_owned(),

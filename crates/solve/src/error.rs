@@ -83,9 +83,9 @@ pub enum StepError {
     )]
     Foreign {
         /// What the step is for.
-        platform: Platform,
+        platform: Box<Platform>,
         /// What this machine is.
-        host: Platform,
+        host: Box<Platform>,
         /// The kernel's words.
         reason: String,
     },

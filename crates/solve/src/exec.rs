@@ -185,8 +185,8 @@ impl ExecStep<'_> {
                 if failure.is_unknown_program() && platform.architecture != host.architecture =>
             {
                 StepError::Foreign {
-                    platform: platform.clone(),
-                    host,
+                    platform: Box::new(platform.clone()),
+                    host: Box::new(host),
                     reason: failure.to_string(),
                 }
             }

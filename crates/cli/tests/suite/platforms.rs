@@ -12,9 +12,9 @@ fn arm_program() -> Vec<u8> {
     const BASE: u32 = 0x40_0000;
     const HEADERS: u32 = 0x78;
     const MESSAGE: &[u8] = b"hello from arm\n";
+    const CALL: u32 = 0xD400_0001;
     let movz = |register: u32, value: u32| 0xD280_0000 | value << 5 | register;
     let movk_high = |register: u32, value: u32| 0xF2A0_0000 | value << 5 | register;
-    const CALL: u32 = 0xD400_0001;
     let message_at = BASE + HEADERS + 9 * 4;
     let code = [
         movz(0, 1),

@@ -128,3 +128,29 @@ fn what_reaches_beyond_the_sandbox_is_an_entitlement() {
         lab.build(&project, &["--allow", entitlement]);
     }
 }
+
+/// A lone number is an account like a name, and groups come with it; a group that is written comes alone.
+#[rstest]
+fn a_user_has_the_groups_that_the_image_gives_it(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = Lab::new(caller) else { return };
+    let project = lab.project(
+        "FROM busybox\n\
+         RUN mkdir -p /etc && printf 'root:x:0:0::/root:/bin/sh\\napp:x:1001:1001::/:/bin/sh\\n' > /etc/passwd && printf 'root:x:0:\\nwheel:x:10:root\\napp:x:1001:\\nmore:x:1002:app\\n' > /etc/group\n\
+         RUN [ \"$(id -u):$(id -g)/$(id -G)\" = '0:0/0 10' ]\n\
+         USER app\n\
+         RUN [ \"$(id -u):$(id -g)/$(id -G)\" = '1001:1001/1001 1002' ]\n\
+         USER 1001\n\
+         RUN [ \"$(id -u):$(id -g)/$(id -G)\" = '1001:1001/1001 1002' ]\n\
+         USER 1001:app\n\
+         RUN [ \"$(id -u):$(id -g)/$(id -G)\" = '1001:1001/1001' ]\n\
+         USER app:more\n\
+         RUN [ \"$(id -u):$(id -g)/$(id -G)\" = '1001:1002/1002' ]\n\
+         USER 1234\n\
+         RUN [ \"$(id -u):$(id -g)/$(id -G)\" = '1234:0/0' ]\n\
+         USER 1042:1043\n\
+         RUN [ \"$(id -u):$(id -g)/$(id -G)\" = '1042:1043/1043' ]\n",
+    );
+    lab.build(&project, &[]);
+}

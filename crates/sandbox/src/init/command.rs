@@ -109,7 +109,7 @@ pub(super) fn start(
         Mode::empty(),
     )
     .map_err(|error| InitFailure::step("open the root", error))?;
-    let mut identity = user::resolve(root.as_fd(), &process.user, process.user_rules)?;
+    let mut identity = user::resolve(root.as_fd(), &process.user)?;
     identity.groups.extend(&process.groups);
     stdio.give_to(&identity);
     stdio.install()?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rbuild_sandbox::{
     Access, Exit, InitFailure, Mount, Network, Rlimit, Root, SandboxError, Source, Stdio,
-    TerminalSize, UserRules, rlimit_number, spawn,
+    TerminalSize, rlimit_number, spawn,
 };
 use rbuild_sys::{OverlayFlavor, UpperWork, mount_overlay};
 
@@ -119,19 +119,18 @@ fn a_missing_program_reads_as_docker_users_know_it() {
 
 fn user_names_numbers_and_groups_are_resolved_in_the_image() {
     let world = World::new();
-    let id = |user: &str, rules| {
+    let id = |user: &str| {
         let mut spec = world.shell("echo $(id -u) $(id -g) $(id -G)");
         user.clone_into(&mut spec.process.user);
-        spec.process.user_rules = rules;
         try_run(&spec, &[])
     };
     let text = |result: Result<Output, SandboxError>| {
         result.expect("the sandbox works").stdout.trim().to_owned()
     };
-    let root = text(id("", UserRules::Build));
+    let root = text(id(""));
     assert!(root.starts_with("0 0 0"), "{root}");
     if !has_other_users() {
-        let failure = init_failure(id("alice", UserRules::Build));
+        let failure = init_failure(id("alice"));
         assert_eq!(
             failure,
             InitFailure::UnmappedUser {
@@ -141,11 +140,10 @@ fn user_names_numbers_and_groups_are_resolved_in_the_image() {
         );
         return;
     }
-    assert_eq!(text(id("alice", UserRules::Build)), "1000 1000 1000 29");
-    assert_eq!(text(id("1000", UserRules::Build)), "1000 1000 1000");
-    assert_eq!(text(id("1000", UserRules::Container)), "1000 1000 1000 29");
-    assert_eq!(text(id("7:8", UserRules::Build)), "7 8 8");
-    assert_eq!(text(id("alice:audio", UserRules::Build)), "1000 29 29");
+    assert_eq!(text(id("alice")), "1000 1000 1000 29");
+    assert_eq!(text(id("1000")), "1000 1000 1000 29");
+    assert_eq!(text(id("7:8")), "7 8 8");
+    assert_eq!(text(id("alice:audio")), "1000 29 29");
 }
 
 fn home_comes_from_passwd_and_path_has_a_default() {
