@@ -373,3 +373,91 @@ fn many_checkouts_of_one_remote_at_once_succeed() {
         }
     });
 }
+
+#[test]
+fn a_client_that_is_stopped_ends_git_and_what_git_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, started) = (dir.path().join("git"), dir.path().join("started"));
+    // A helper of git's that hangs, and git waiting for it.
+    let script = format!(
+        "#!/bin/sh\nsleep 1000 &\necho $! > {}.part\nmv {0}.part {0}\nwait\n",
+        started.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let client = GitClient::new(GitOptions {
+        program,
+        cache: dir.path().join("cache"),
+        environment: vec![("PATH".into(), std::env::var_os("PATH").unwrap())],
+        ssh_agent: None,
+        ssh_keys: Vec::new(),
+        known_hosts: Vec::new(),
+        protocols: GitProtocols::Network,
+    });
+    let url = GitUrl {
+        remote: "https://example.invalid/x.git".to_owned(),
+        ..Remote::new().url()
+    };
+    let waiting = {
+        let (client, url) = (client.clone(), url.clone());
+        std::thread::spawn(move || client.resolve(&url, &NONE))
+    };
+    while !started.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    client.stop();
+    let ended = waiting.join().unwrap().unwrap_err();
+    assert!(matches!(ended, SourceError::Stopped { .. }), "{ended}");
+    let helper = fs::read_to_string(&started).unwrap();
+    let state = fs::read_to_string(format!("/proc/{}/stat", helper.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    let later = client.resolve(&url, &NONE).unwrap_err();
+    assert!(matches!(later, SourceError::Stopped { .. }), "{later}");
+}
+
+#[test]
+fn the_beginning_of_a_commits_name_is_found_among_all_commits() {
+    let remote = Remote::new();
+    let first = remote.commit(&[("a", "1")]);
+    let second = remote.commit(&[("a", "2")]);
+    let bench = Bench::files();
+    let at = |beginning: &str, checksum: Option<&str>| GitUrl {
+        reference: Some(beginning.to_owned()),
+        checksum: checksum.map(str::to_owned),
+        ..remote.url()
+    };
+    // A shallow clone of the newest first: what came before is not in it.
+    bench.checkout(&at(&second, None), "newest");
+    let short = &first[..8];
+    let found = bench
+        .client
+        .resolve(&at(short, Some(short)), &NONE)
+        .unwrap();
+    assert_eq!(found.sha, first);
+    assert!(bench.client.resolve(&at(short, None), &NONE).is_err());
+}
+
+#[test]
+fn a_checksum_in_full_pins_the_commit() {
+    let remote = Remote::new();
+    let first = remote.commit(&[("a", "1")]);
+    let bench = Bench::files();
+    let pinned = GitUrl {
+        reference: Some("main".to_owned()),
+        checksum: Some(first.to_uppercase()),
+        ..remote.url()
+    };
+    assert_eq!(bench.client.pinned(&pinned).unwrap().sha, first);
+    assert_eq!(bench.client.held(&pinned), None);
+    bench.checkout(&pinned, "one");
+    assert_eq!(bench.client.held(&pinned).unwrap().sha, first);
+    let by_commit = GitUrl {
+        reference: Some("0".repeat(40)),
+        ..pinned
+    };
+    assert_eq!(bench.client.pinned(&by_commit), None);
+}

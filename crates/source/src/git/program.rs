@@ -263,3 +263,33 @@ fn origin(remote: &str) -> Option<String> {
         .map_or(authority, |(_, host)| host);
     matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_believes_new_hosts_and_keeps_their_keys_beside_the_clones() {
+        let options = GitOptions {
+            program: PathBuf::from("git"),
+            cache: PathBuf::from("/store/it's/git"),
+            environment: Vec::new(),
+            ssh_agent: None,
+            ssh_keys: vec![PathBuf::from("/keys/a b")],
+            known_hosts: vec![PathBuf::from("/home/me/.ssh/known_hosts")],
+            protocols: GitProtocols::Network,
+        };
+        let command = ssh_command(&options);
+        assert!(
+            command.starts_with("ssh -i '/keys/a b' -F /dev/null"),
+            "{command}"
+        );
+        assert!(
+            command.contains("StrictHostKeyChecking=accept-new"),
+            "{command}"
+        );
+        let files =
+            r#"UserKnownHostsFile='"/store/it'\''s/git/known_hosts" "/home/me/.ssh/known_hosts"'"#;
+        assert!(command.ends_with(files), "{command}");
+    }
+}

@@ -45,6 +45,23 @@ fn the_last_rule_that_matches_decides() {
         ("\\!a\n", "!a", true),
         ("\\#a\n", "#a", true),
         ("a b\n", "a b", true),
+        ("**/dir\n", "dir/file", true),
+        ("**/dir2/*\n", "dir/dir2/file", true),
+        ("a/*.txt**\n", "a/file.txt", true),
+        ("**/**/*.txt2\n", "dir/dir/file.txt", false),
+        ("abc/**\n", "abc", false),
+        ("**/.foo\n", "bar.foo", false),
+        ("docs/\n!docs/README.md\n", "docs/README.md", false),
+        ("docs/*\n!docs/README.md\n", "docs/README.md", false),
+        ("*.go\n!fileutils.go\n", "fileutils.go", false),
+        ("!fileutils.go\n*.go\n", "fileutils.go", true),
+        ("**\n!util/docker/web\n", "util/docker/web/foo", false),
+        (
+            "**\n!util/docker/web\nutil/docker/web/foo\n",
+            "util/docker/web/foo",
+            true,
+        ),
+        ("**\n!dist/*.whl\n", "dist/proxy.py-2+g08-any.whl", false),
     ] {
         assert_eq!(
             rules(text).ignores(path.as_bytes()),
