@@ -9,6 +9,7 @@
 mod cycles;
 mod from;
 mod node;
+mod replaced;
 mod target;
 
 use std::borrow::Cow;
@@ -18,13 +19,14 @@ use rbuild_dockerfile::{Diagnostic, Instruction, InstructionKind, Span, Stage, W
 use rbuild_image::{Platform, Reference};
 
 use from::{from_platform, invalid_reference, report_undeclared, undeclared_help};
+use replaced::replaced;
+
 pub(crate) use node::{Base, Command, Node, Role, StageIndex, Trigger, Triggers};
 
 use crate::build::Build;
 use crate::contexts;
 use crate::env::Env;
 use crate::lint::rules;
-use crate::policy::Replacement;
 use crate::report::Report;
 use crate::{NamedContext, mounts, words};
 
@@ -368,26 +370,6 @@ impl<'a> StageGraph<'a> {
         });
         self.foreign.insert(text.clone(), index);
         Ok(index)
-    }
-}
-
-/// What source policies put in the place of an image. A denial is not told here: whoever resolves the image, which may
-/// not be needed at all, will meet it.
-fn replaced(reference: &Reference, build: &Build<'_>) -> Option<Base> {
-    let options = build.options;
-    if options.policies.is_empty() {
-        return None;
-    }
-    let context = |kind| Some(Base::Context(reference.familiar(), kind));
-    match options.policies.replacement(reference).ok()? {
-        Replacement::Image(image) if image == *reference => None,
-        Replacement::Image(image) => Some(Base::Image(image.familiar())),
-        Replacement::Git(git) => context(NamedContext::Git(git)),
-        Replacement::Http(http) => context(NamedContext::Http(http)),
-        Replacement::Local(name) => match options.contexts.get(&name)? {
-            NamedContext::Local => Some(Base::Context(name, NamedContext::Local)),
-            _ => None,
-        },
     }
 }
 
