@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rbuild_image::LayerId;
 use rbuild_layer::{
-    Attributes, ContentIndex, EntryKind, FileContent, FileTimes, TreeWriter, write_tar,
+    Attributes, ContentIndex, Entry, EntryKind, FileContent, FileTimes, Mtime, Opacity, TreeWriter,
+    end_tar, write_tar_part,
 };
 use rbuild_store::Store;
 use rbuild_sys::{OverlayFlavor, mount_overlay};
@@ -46,19 +47,43 @@ impl MergedFiles {
     }
 }
 
-/// Writes the files of `image`, dated so, as a tar stream.
+/// The mode of a platform's folder in an archive.
+const FOLDER_MODE: u32 = 0o755;
+
+/// Writes the files of images, dated so, as one tar stream, each below a folder unless its name is empty.
 pub fn write_files_tar(
     store: &Store,
-    image: &BuiltImage,
+    images: &[(String, &BuiltImage)],
     times: FileTimes,
-    sink: impl Write,
+    mut sink: impl Write,
 ) -> Result<(), ExportError> {
-    if image.layers.is_empty() {
-        let empty = fs::File::open("/").map_err(ExportError::file("open", "/"))?;
-        return Ok(write_tar(empty.as_fd(), &ContentIndex::default(), sink)?);
+    let nowhere = fs::File::open("/").map_err(ExportError::file("open", "/"))?;
+    for (folder, image) in images {
+        if !folder.is_empty() {
+            let folder = ContentIndex::from_entries(vec![folder_entry(folder)]);
+            write_tar_part(nowhere.as_fd(), &folder, b"", &mut sink)?;
+        }
+        if !image.layers.is_empty() {
+            let files = MergedFiles::open(store, image, times)?;
+            let (root, below) = (files.root.as_fd(), folder.as_bytes());
+            write_tar_part(root, &files.index, below, &mut sink)?;
+        }
     }
-    let files = MergedFiles::open(store, image, times)?;
-    Ok(write_tar(files.root.as_fd(), &files.index, sink)?)
+    Ok(end_tar(sink)?)
+}
+
+fn folder_entry(name: &str) -> Entry {
+    Entry {
+        path: name.as_bytes().to_vec(),
+        kind: EntryKind::Directory {
+            opaque: Opacity::Merged,
+        },
+        mode: FOLDER_MODE,
+        uid: 0,
+        gid: 0,
+        mtime: Mtime::default(),
+        xattrs: Vec::new(),
+    }
 }
 
 /// Copies the files of `image`, dated so, into `destination`, over what is there; they belong to the caller. Device nodes are left

@@ -16,6 +16,7 @@ mod epochs;
 mod explaining;
 mod failures;
 mod flags;
+mod inputs;
 mod language;
 mod parallel;
 mod platforms;

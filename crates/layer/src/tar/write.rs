@@ -10,6 +10,7 @@
 //!
 //! Any change here changes the diffID of every layer that is made from then on.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -55,6 +56,21 @@ pub fn write_tar(
     index: &ContentIndex,
     mut sink: impl Write,
 ) -> Result<()> {
+    write_tar_part(directory, index, b"", &mut sink)?;
+    end_tar(sink)
+}
+
+/// As [`write_tar`], but without the archive's end, and with every entry below the directory `below` (no slash at
+/// either end; it is not written itself): several trees in one archive, which [`end_tar`] completes.
+///
+/// # Errors
+/// As [`write_tar`].
+pub fn write_tar_part(
+    directory: BorrowedFd<'_>,
+    index: &ContentIndex,
+    below: &[u8],
+    sink: &mut impl Write,
+) -> Result<()> {
     let directories = Directories::new(directory);
     let mut rest = index.entries();
     while !rest.is_empty() {
@@ -66,9 +82,17 @@ pub fn write_tar(
             .map(|entry| read_ahead(&directories, entry))
             .collect::<Result<_>>()?;
         for (entry, content) in window.iter().zip(contents) {
-            write_entry(&directories, entry, content, &mut sink)?;
+            write_entry(&directories, entry, content, below, sink)?;
         }
     }
+    Ok(())
+}
+
+/// Ends an archive.
+///
+/// # Errors
+/// [`LayerError::Output`].
+pub fn end_tar(mut sink: impl Write) -> Result<()> {
     put(&mut sink, &[0; 2 * BLOCK_BYTES])
 }
 
@@ -143,9 +167,11 @@ fn write_entry(
     directories: &Directories<BorrowedFd<'_>>,
     entry: &Entry,
     content: Content,
+    below: &[u8],
     sink: &mut impl Write,
 ) -> Result<()> {
-    put(sink, &headers(entry)?)?;
+    let named = named_below(entry, below);
+    put(sink, &headers(&named)?)?;
     match content {
         Content::None => {}
         Content::Small(bytes) => {
@@ -158,7 +184,7 @@ fn write_entry(
         opaque: Opacity::Opaque,
     } = entry.kind
     {
-        let mark = Entry::whiteout(join(&entry.path, OPAQUE_NAME));
+        let mark = Entry::whiteout(join(&named.path, OPAQUE_NAME));
         put(sink, &header_blocks(&mark, &mark.path))?;
     }
     Ok(())
@@ -188,6 +214,19 @@ fn write_large(
     }
     put_zeros(sink, size - at)?;
     put_padding(sink, size)
+}
+
+/// `entry` as it is called in an archive where it stands below a directory.
+fn named_below<'e>(entry: &'e Entry, below: &[u8]) -> Cow<'e, Entry> {
+    if below.is_empty() {
+        return Cow::Borrowed(entry);
+    }
+    let mut named = entry.clone();
+    named.path = join(below, &entry.path);
+    if let EntryKind::Hardlink { target } = &mut named.kind {
+        *target = join(below, target);
+    }
+    Cow::Owned(named)
 }
 
 /// An entry's header blocks.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{
@@ -32,6 +32,7 @@ struct Output {
     names: Vec<Reference>,
     form: LayerForm,
     dates: Dates,
+    folders: Folders,
 }
 
 /// What an output says about times.
@@ -108,6 +109,29 @@ enum Kind {
     CacheOnly,
 }
 
+/// Whether the files of each platform are in a folder of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Folders {
+    /// If there are several platforms.
+    #[default]
+    OfSeveral,
+    /// Yes.
+    Always,
+    /// No.
+    Never,
+}
+
+impl Folders {
+    /// The folder of one of `images`: `linux_arm64`; empty for none.
+    fn of(self, image: &BuiltImage, images: &[BuiltImage]) -> String {
+        match self {
+            Self::OfSeveral if images.len() == 1 => String::new(),
+            Self::Never => String::new(),
+            Self::OfSeveral | Self::Always => image.platform.to_string().replace('/', "_"),
+        }
+    }
+}
+
 /// Where an archive goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Destination {
@@ -135,6 +159,7 @@ impl Outputs {
             names: names.to_vec(),
             form: LayerForm::new(compression),
             dates: Dates::default(),
+            folders: Folders::default(),
         };
         if args.push {
             outputs.push(simple(Kind::Registry, Compression::Gzip));
@@ -226,6 +251,7 @@ fn parse(text: &str, names: &[Reference]) -> anyhow::Result<Output> {
             names: names.to_vec(),
             form,
             dates: Dates::default(),
+            folders: Folders::default(),
         });
     }
     if !text.contains('=') {
@@ -236,6 +262,7 @@ fn parse(text: &str, names: &[Reference]) -> anyhow::Result<Output> {
             names: names.to_vec(),
             form,
             dates: Dates::default(),
+            folders: Folders::default(),
         });
     }
     let mut spec = Spec::default();
@@ -257,6 +284,7 @@ struct Spec {
     level: Option<i32>,
     force: bool,
     dates: Dates,
+    folders: Folders,
 }
 
 impl Spec {
@@ -284,6 +312,13 @@ impl Spec {
                 self.level = Some(value.parse().context("compression-level is a number")?);
             }
             "force-compression" => self.force = boolean(key, &value)?,
+            "platform-split" => {
+                self.folders = if boolean(key, &value)? {
+                    Folders::Always
+                } else {
+                    Folders::Never
+                };
+            }
             "source-date-epoch" => {
                 self.dates.epoch = Some(match value.as_str() {
                     "" => OwnEpoch::None,
@@ -368,6 +403,7 @@ impl Spec {
                 },
             },
             dates: self.dates,
+            folders: self.folders,
         })
     }
 }
@@ -492,17 +528,21 @@ impl Output {
                         blobs.store,
                         image,
                         times,
-                        &platform_directory(directory, image, images),
+                        &directory.join(self.folders.of(image, images)),
                     )?;
                 }
                 return Ok(None);
             }
             Kind::Tar { destination } => {
-                let [image] = images else {
-                    bail!("type=tar takes one platform")
-                };
+                let named: Vec<_> = images
+                    .iter()
+                    .map(|image| (self.folders.of(image, images), image))
+                    .collect();
+                if named.len() > 1 && self.folders == Folders::Never {
+                    bail!("type=tar with platform-split=false takes one platform");
+                }
                 open(destination)?
-                    .write(|sink| Ok(write_files_tar(blobs.store, image, times, sink)?))?;
+                    .write(|sink| Ok(write_files_tar(blobs.store, &named, times, sink)?))?;
                 return Ok(None);
             }
             Kind::CacheOnly => return Ok(None),
@@ -545,14 +585,6 @@ impl Output {
             )?)
         })
     }
-}
-
-/// One directory for each of several platforms.
-fn platform_directory(directory: &Path, image: &BuiltImage, images: &[BuiltImage]) -> PathBuf {
-    if images.len() == 1 {
-        return directory.to_path_buf();
-    }
-    directory.join(image.platform.to_string().replace('/', "_"))
 }
 
 /// An archive that is being written: a file appears under its name only when it is whole.
