@@ -98,9 +98,8 @@ fn another_image_may_stand_in() {
     let image = "docker-image://docker.io/library/";
     for rules in [
         convert(&format!("{image}one:latest"), &format!("{image}two:latest")),
-        format!(
-            r#"{{"action":"CONVERT","selector":{{"identifier":"^(.*)/one:(.*)$","match_type":"REGEX"}},"updates":{{"identifier":"${{1}}/two:$2"}}}}"#
-        ),
+        r#"{"action":"CONVERT","selector":{"identifier":"^(.*)/one:(.*)$","match_type":"REGEX"},"updates":{"identifier":"${1}/two:$2"}}"#
+            .to_owned(),
     ] {
         let file = policy(&lab, &rules);
         let arguments = ["--no-cache", "--source-policy-file", &file];
