@@ -2,13 +2,15 @@
 # make demo    build it, build an image with it twice, run the image
 # make test    everything that CI checks
 # make bench   micro-benchmarks, and whole builds beside other builders
+# make fuzz    ten minutes of fuzzing for each of what reads strangers' text (needs nightly and cargo-fuzz; FUZZ_SECONDS=60 for less)
 #
 # On a fresh Debian machine: the packages that are missing are installed (as root, or with sudo).
 
 CARGO ?= cargo
 STATE ?= $(CURDIR)/target/make
+FUZZ_SECONDS ?= 600
 
-.PHONY: build demo test bench packages toolchain
+.PHONY: build demo test bench fuzz packages toolchain
 
 build: toolchain
 	$(CARGO) build --locked --release --package rbuild
@@ -24,6 +26,9 @@ test: packages toolchain
 bench: packages build
 	$(CARGO) bench --locked --workspace
 	benches/compare/compare.py --rbuild target/release/rbuild --state "$(STATE)"
+
+fuzz:
+	.ci/fuzz "$(STATE)" "$(FUZZ_SECONDS)"
 
 packages:
 	.ci/packages $(or $(MAKECMDGOALS),build)
