@@ -230,6 +230,17 @@ fn growth_is_bounded() {
     );
 }
 
+/// Found by fuzzing: each level repeats the one inside for every character of the value.
+#[test]
+fn replacements_inside_of_replacements_are_bounded() {
+    let mut variables = variables();
+    variables.insert("B".to_owned(), "b".repeat(200));
+    let text = "${B////".repeat(5) + "x" + &"}x".repeat(5);
+    for escape in [Escape::Backslash, Escape::Backtick] {
+        assert_eq!(expand(&text, escape, &variables), Err(ExpandError::TooLong));
+    }
+}
+
 #[test]
 fn a_pattern_of_many_stars_takes_no_more_time() {
     let mut variables = variables();

@@ -135,17 +135,24 @@ fn translate(pattern: &str) -> Matcher {
     }
 }
 
+/// As a walk from the root comes along: a pattern that would have changed nothing for a directory is not asked there,
+/// and one that matched it matches all below.
 fn reference_verdict(patterns: &[Reference], path: &str) -> bool {
     let ends = path
         .match_indices('/')
         .map(|(at, _)| at)
         .chain([path.len()]);
-    let ancestors: Vec<&str> = ends.map(|end| &path[..end]).collect();
-    patterns.iter().fold(false, |ignored, pattern| {
-        if ancestors.iter().any(|ancestor| pattern.matches(ancestor)) {
-            !pattern.is_exception
-        } else {
-            ignored
+    let mut matched = vec![false; patterns.len()];
+    let mut ignored = false;
+    for end in ends {
+        ignored = false;
+        for (pattern, matched) in patterns.iter().zip(&mut matched) {
+            *matched =
+                *matched || (pattern.is_exception == ignored && pattern.matches(&path[..end]));
+            if *matched {
+                ignored = !pattern.is_exception;
+            }
         }
-    })
+    }
+    ignored
 }
