@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,8 @@ use crate::tree::{MountedStack, Stack, Tree, lower_directories, mount};
 
 /// Where a context's part is put in the layer that carries it into a step.
 const CARRIED: &str = "/mnt";
+/// Owner and mode of a cache directory that nobody asked to be other.
+const DEFAULT_CACHE_ATTRIBUTES: ((u32, u32), u32) = ((0, 0), 0o755);
 /// Anyone may write to a tmpfs, as to /tmp: what Docker's tmpfs mounts have.
 const TMPFS_MODE: u32 = 0o1777;
 
@@ -366,7 +369,7 @@ fn writable(step: &Step<'_>, stack: &Stack, mounted: &mut Mounted) -> Result<Own
 /// taken in the order of their names: two steps that want the same ones cannot wait for each other.
 struct Caches(BTreeMap<CacheName, CacheMountGuard>);
 
-/// A cache mount's id and what it is seeded from.
+/// A cache mount's id, and what a new directory of it is: its seed, owner and mode.
 type CacheName = (String, String);
 
 impl Caches {
@@ -395,14 +398,25 @@ impl Caches {
 
 fn cache_name(kind: &MountKind, inputs: &[Tree]) -> CacheName {
     let MountKind::Cache {
-        id, from, source, ..
+        id,
+        from,
+        source,
+        owner,
+        mode,
+        ..
     } = kind
     else {
         unreachable!("called for cache mounts alone");
     };
     let seed = from.and_then(|Input(slot)| inputs[slot as usize].stack());
     let seed = seed.map(|stack| format!("{} {source}", stack.chain().hex()));
-    (id.clone(), seed.unwrap_or_default())
+    let mut seed = seed.unwrap_or_default();
+    // Owner and mode are the directory's own where the whole of it is mounted.
+    if (*owner, *mode) != DEFAULT_CACHE_ATTRIBUTES && path::clean(source.as_bytes()).is_empty() {
+        let (uid, gid) = owner;
+        let _ = write!(seed, " {uid}:{gid} {mode:o}");
+    }
+    (id.clone(), seed)
 }
 
 /// The directory of the cache mount that `kinds` mount, seeded when it is new. Of different kinds of sharing the
@@ -448,9 +462,10 @@ fn cache(
         .build
         .store
         .cache_mount(&spec, &|| step.build.cancel.is_cancelled())?;
-    let tree = from.and_then(|Input(slot)| inputs[slot as usize].stack());
-    if let (Some(stack), CacheFill::Unseeded) = (tree, cache.fill()) {
-        fill(step, stack, source, &cache)?;
+    if cache.fill() == CacheFill::Unseeded {
+        if let Some(stack) = from.and_then(|Input(slot)| inputs[slot as usize].stack()) {
+            fill(step, stack, source, &cache)?;
+        }
         cache.seeded()?;
     }
     Ok(cache)

@@ -40,7 +40,8 @@ pub enum CacheSharing {
 pub struct CacheMountSpec<'a> {
     /// `id=`, by default the target path.
     pub id: &'a str,
-    /// What `from=` and `source=` name, by content; empty if it begins empty. Part of the mount's identity.
+    /// What `from=` and `source=` name, by content, and owner and mode where they are not the usual ones; empty if it
+    /// begins empty and as usual. Part of the mount's identity.
     pub seed: &'a str,
     /// `sharing=`.
     pub sharing: CacheSharing,
