@@ -26,3 +26,4 @@ mod readers;
 mod registries;
 mod running;
 mod sources;
+mod semantics;
