@@ -25,5 +25,5 @@ mod privileges;
 mod readers;
 mod registries;
 mod running;
-mod sources;
 mod semantics;
+mod sources;

@@ -17,7 +17,8 @@ impl StageGraph<'_> {
         self.by_name(name).ok_or_else(|| {
             let message = format!("target stage {name:?} could not be found");
             let mistake = Diagnostic::error("unknown-target", message, Span::default());
-            match near::nearest(name, self.labels()) {
+            let names = self.nodes.iter().filter_map(|node| node.name.as_deref());
+            match near::nearest(name, names) {
                 Some(label) => mistake.with_help(format!("did you mean {label}?")),
                 None => mistake.with_help(self.names_help()),
             }
