@@ -154,3 +154,21 @@ fn a_user_has_the_groups_that_the_image_gives_it(
     );
     lab.build(&project, &[]);
 }
+
+#[test]
+fn an_insecure_step_has_the_devices_of_the_machine_and_others_do_not() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let Some(name) = ["fuse", "loop-control", "kmsg"]
+        .into_iter()
+        .find(|name| PathBuf::from("/dev").join(name).exists())
+    else {
+        note_skipped("devices of insecure steps", "this machine has none to show");
+        return;
+    };
+    let project = lab.project(&format!(
+        "FROM busybox\nRUN [ ! -e /dev/{name} ]\nRUN --security=insecure [ -c /dev/{name} ]\n"
+    ));
+    lab.build(&project, &["--allow", "security.insecure"]);
+}

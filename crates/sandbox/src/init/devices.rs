@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rbuild_sys::{Attributes, Recursion, attach, clone_tree, file_system, open_terminal_peer};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, chmodat, makedev, mkdirat, mknodat, openat, symlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, chmodat, makedev, mkdirat, mknodat, openat, statat,
+    symlinkat,
 };
 use rustix::io::Errno;
 use rustix::pty::unlockpt;
@@ -13,7 +14,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::root::{NewRoot, Scratch, no_devices};
 use crate::channel::{Channel, Report};
-use crate::{InitFailure, TerminalSize};
+use crate::{InitFailure, KernelPaths, TerminalSize};
 
 /// Name, major and minor number.
 const DEVICES: [(&str, u32, u32); 6] = [
@@ -51,6 +52,9 @@ pub(super) fn mount(root: &mut NewRoot, shm_bytes: u64) -> Result<(), InitFailur
         let node = node(&root.scratch, name)?;
         attach(node.as_fd(), devices.as_fd(), Path::new(name))?;
     }
+    if root.kernel_paths == KernelPaths::Open {
+        add_host_devices(&devices)?;
+    }
     let terminals = mount_terminals()?;
     attach(terminals.as_fd(), devices.as_fd(), Path::new("pts"))?;
     let plain = Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXECUTE;
@@ -66,6 +70,43 @@ pub(super) fn mount(root: &mut NewRoot, shm_bytes: u64) -> Result<(), InitFailur
     }
     root.terminals = Some(terminals);
     root.devices = Some(devices);
+    Ok(())
+}
+
+/// The other devices right below the host's /dev, for steps and containers without a fence: loops, fuse, kvm, disks.
+/// In a user namespace none can be made, and those of the host are bound.
+fn add_host_devices(devices: &OwnedFd) -> Result<(), InitFailure> {
+    let fail = |error: std::io::Error| InitFailure::step("read the host's /dev", error);
+    for entry in std::fs::read_dir("/dev").map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        let Ok(found) = statat(CWD, entry.path(), AtFlags::SYMLINK_NOFOLLOW) else {
+            continue; // it went away meanwhile
+        };
+        let kind = FileType::from_raw_mode(found.st_mode);
+        if !matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
+            continue;
+        }
+        let mode = Mode::from_raw_mode(found.st_mode);
+        match mknodat(devices, &name, kind, mode, found.st_rdev) {
+            Ok(()) => chmodat(devices, &name, mode, AtFlags::empty())
+                .map_err(|error| InitFailure::step("make a device", error))?,
+            // One of ours has the name.
+            Err(Errno::EXIST) => {}
+            Err(Errno::PERM) => {
+                openat(
+                    devices,
+                    &name,
+                    OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC,
+                    mode,
+                )
+                .map_err(|error| InitFailure::step("make a device", error))?;
+                let node = clone_tree(CWD, &entry.path(), Recursion::This)?;
+                attach(node.as_fd(), devices.as_fd(), Path::new(&name))?;
+            }
+            Err(error) => return Err(InitFailure::step("make a device", error)),
+        }
+    }
     Ok(())
 }
 
