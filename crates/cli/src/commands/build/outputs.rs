@@ -172,7 +172,7 @@ impl Outputs {
         }
         let outputs = Self(outputs);
         outputs.check()?;
-        if args.iidfile.is_some() && outputs.0.iter().any(|output| output.kind.is_files()) {
+        if args.iidfile.is_some() && outputs.0.iter().all(|output| output.kind.is_files()) {
             bail!("local and tar exporters are incompatible with image ID file");
         }
         Ok(outputs)
