@@ -247,7 +247,11 @@ impl Store {
     fn note_mount(&self, top: &Path, spec: &CacheMountSpec<'_>) -> Result<()> {
         let path = top.join("meta.json");
         if !path.exists() {
-            crate::store::make_directory(top)?;
+            match crate::store::make_directory(top) {
+                // Removed while it was looked at: asked again by the caller's loop.
+                Err(StoreError::Io { source, .. }) if expected(&source) => return Ok(()),
+                outcome => outcome?,
+            }
             let meta = Meta {
                 id: spec.id.to_owned(),
                 seed: spec.seed.to_owned(),
