@@ -1,7 +1,10 @@
 //! Commands as progress shows them.
 
+/// What values may add to a shown command, in bytes: nobody reads more.
+const MAX_ADDED_BYTES: usize = 64 << 10;
+
 /// `text` with `$name` and `${name}` replaced where `lookup` knows them; all else stays as written, what
-/// stands in single quotes or behind a backslash too.
+/// stands in single quotes or behind a backslash too. All stays as written if values are too long to be shown.
 pub(crate) fn expand_known<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -27,6 +30,9 @@ pub(crate) fn expand_known<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v s
         let (shown, length) = taken.unwrap_or((&rest[..1], 1));
         out.push_str(shown);
         rest = &rest[length..];
+        if out.len() > text.len() + MAX_ADDED_BYTES {
+            return text.to_owned();
+        }
     }
     out.push_str(rest);
     out
@@ -64,5 +70,12 @@ mod tests {
         ] {
             assert_eq!(expand_known(text, lookup), shown);
         }
+    }
+
+    #[test]
+    fn values_too_long_to_be_shown_are_not() {
+        let long = "x".repeat(1 << 20);
+        let text = "$A".repeat(30_000);
+        assert_eq!(expand_known(&text, |_| Some(&long)), text);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use rbuild_dockerfile::{ArgItem, Diagnostic, Dockerfile, Escape, Instruction, InstructionKind};
+use rbuild_dockerfile::{
+    ArgItem, Diagnostic, Dockerfile, Escape, ExpandError, Instruction, InstructionKind,
+};
 use rbuild_image::{Platform, Reference};
 
 use crate::PlanOptions;
@@ -11,6 +13,9 @@ use crate::lint::rules;
 use crate::outline::{GlobalArgs, OutlineArg, description};
 use crate::platform_args::{BuildArgs, PLATFORM_ARGS, platform_args};
 use crate::words;
+
+/// What the values of global ARGs may take in all.
+const MAX_GLOBAL_BYTES: usize = 8 << 20;
 
 /// The file's global scope for one target platform.
 #[derive(Debug)]
@@ -40,6 +45,7 @@ impl Globals {
         let mut declared: BTreeSet<String> = env.names().map(str::to_owned).collect();
         let mut mistakes = Vec::new();
         let mut outline = GlobalArgs::default();
+        let mut bytes = 0;
         for (instruction, item) in global_items(&dockerfile.global_args) {
             let name = &item.name.value;
             declared.insert(name.clone());
@@ -49,13 +55,18 @@ impl Globals {
                 own = Some(value.clone());
             } else if let Some(default) = &item.default {
                 match words::expand(&default.value, dockerfile.directives.escape, &env) {
-                    Ok(expanded) => {
+                    Ok(expanded) if bytes + expanded.text.len() <= MAX_GLOBAL_BYTES => {
+                        bytes += expanded.text.len();
                         own = Some(expanded.text);
                         uses = expanded.used;
                     }
-                    Err(reason) => {
+                    outcome => {
+                        let reason = outcome.err().unwrap_or(ExpandError::TooLong);
                         let mistake = words::mistake(&reason, &default.value, default.span);
                         mistakes.push(mistake.within(instruction.span));
+                        if reason == ExpandError::TooLong {
+                            break;
+                        }
                     }
                 }
             }

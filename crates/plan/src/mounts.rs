@@ -84,12 +84,15 @@ impl Step<'_, '_, '_> {
             let env = &self.stage.state.env;
             let escape = self.stage.build.escape;
             let mut undefined = Vec::new();
+            let mut bytes = 0;
             let parsed = parse_mount(&word.value, |value| {
                 let expanded = rbuild_dockerfile::expand(value, escape, env)?;
                 undefined.extend(expanded.undefined);
+                bytes += expanded.text.len().saturating_sub(value.len());
                 Ok(expanded.text)
             });
             self.warn_undefined(&undefined, word.span);
+            self.spend(bytes, word.span)?;
             options.push(parsed.map_err(|reason| Diagnostic {
                 help: reason.help(),
                 ..self.mistake("invalid-mount", reason.to_string(), word.span)

@@ -10,6 +10,9 @@ use super::{Layer, Outcome, Step};
 use crate::lint::rules;
 use crate::{go, words};
 
+/// About what `65535/tcp` takes in the config and the history.
+const EXPOSED_PORT_BYTES: usize = 32;
+
 impl Step<'_, '_, '_> {
     /// The words are sorted as written, then expanded, then split at blanks: the only instruction that does so.
     pub(super) fn expose(&mut self, written: &[Word]) -> Outcome<()> {
@@ -33,6 +36,7 @@ impl Step<'_, '_, '_> {
                     self.warn(rules::expose_proto_casing(text, word.span));
                 }
                 let protocol = port.protocol.to_lowercase();
+                self.spend(port.ports.len() * EXPOSED_PORT_BYTES, word.span)?;
                 exposed.extend(port.ports.map(|number| format!("{number}/{protocol}")));
             }
         }

@@ -73,7 +73,8 @@ impl<'s, 'a> Stage<'s, 'a> {
                 let place = self.span_of(command);
                 self.report.push(mistake.within(place));
             }
-            if self.report.errors.len() >= MAX_ERRORS {
+            let is_too_large = self.build.growth.get() > MAX_GROWTH_BYTES;
+            if is_too_large || self.report.errors.len() >= MAX_ERRORS {
                 break;
             }
         }
@@ -171,8 +172,8 @@ impl Step<'_, '_, '_> {
     }
 
     /// Counts what variables have added to the file.
-    fn spend(&self, bytes: usize, span: Span) -> Outcome<()> {
-        let spent = self.stage.build.growth.get() + bytes;
+    pub(crate) fn spend(&self, bytes: usize, span: Span) -> Outcome<()> {
+        let spent = self.stage.build.growth.get().saturating_add(bytes);
         self.stage.build.growth.set(spent);
         if spent <= MAX_GROWTH_BYTES {
             return Ok(());

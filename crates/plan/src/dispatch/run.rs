@@ -48,8 +48,11 @@ impl Step<'_, '_, '_> {
         self.add_mounts(run, options, &mut mounts)?;
         mounts.list.extend(program.script);
 
-        let printed = self.printed(&program.args);
         let mut variables = self.stage.state.env.to_list();
+        // The step has a copy of them, and so has the history.
+        let bytes: usize = variables.iter().map(String::len).sum();
+        self.spend(bytes, self.origin)?;
+        let printed = self.printed(&program.args);
         if let Some(socket) = &mounts.agent
             && self.stage.state.env.get(AGENT_VARIABLE).is_none()
         {

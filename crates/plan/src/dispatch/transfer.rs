@@ -193,6 +193,10 @@ impl Step<'_, '_, '_> {
                         words::mistake(&reason, &body.value, self.place(body.span))
                     })?;
                 self.warn_undefined(&expanded.undefined, body.span);
+                self.spend(
+                    expanded.text.len().saturating_sub(body.value.len()),
+                    body.span,
+                )?;
                 expanded.text
             }
         };

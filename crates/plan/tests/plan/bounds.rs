@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use rbuild_plan::PlanOptions;
+use rbuild_plan::{PlanError, PlanOptions};
+use rstest::rstest;
 
 use crate::common::{Shelf, mistake, try_plan};
 
@@ -59,4 +60,44 @@ fn values_do_not_grow_without_end() {
         mistake(&text),
         "variables make the file grow by more than 64 MiB"
     );
+}
+
+/// Half a megabyte in `A`, in a file of a few hundred bytes.
+fn doubled() -> String {
+    "ENV A=0123456789abcdef\n".to_owned() + &"ENV A=$A$A\n".repeat(15)
+}
+
+#[rstest]
+#[case("ENV B=$A\n")]
+#[case("LABEL l=$A\n")]
+#[case("RUN x\n")]
+#[case("RUN echo $A\n")]
+#[case("COPY <<E /x\n$A\nE\n")]
+#[case("COPY --link x $A\n")]
+#[case("RUN --mount=type=secret,id=$A --mount=type=secret,id=$A x\n")]
+#[case("EXPOSE 1-65535\n")]
+fn no_instruction_makes_a_large_plan_of_a_small_file(#[case] line: &str) {
+    let text = format!("FROM debian\n{}{}", doubled(), line.repeat(200));
+    let error = try_plan(&text, &PlanOptions::default(), &Shelf::standard());
+    let Err(PlanError::Mistakes { diagnostics }) = error else {
+        panic!("it is planned");
+    };
+    assert!(
+        diagnostics
+            .iter()
+            .any(|found| found.message.contains("more than 64 MiB"))
+    );
+    assert!(diagnostics.len() < 4, "told once: {}", diagnostics.len());
+}
+
+#[test]
+fn global_arguments_do_not_grow_without_end() {
+    let text =
+        "ARG A=0123456789abcdef\n".to_owned() + &"ARG A=$A$A\n".repeat(2_000) + "FROM debian\n";
+    plans_in_time(&text);
+    let text = "ARG A=0123456789abcdef\n".to_owned()
+        + &"ARG A=$A$A\n".repeat(15)
+        + &"ARG B=$A\n".repeat(2_000)
+        + "FROM debian\n";
+    plans_in_time(&text);
 }
