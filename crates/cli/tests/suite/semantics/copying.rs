@@ -202,7 +202,8 @@ fn an_octal_mode_is_for_all_and_a_symbolic_one_for_each() {
     );
     assert_eq!(
         [mode("change"), mode("change/file"), mode("change/program")],
-        [0o555, 0o500, 0o510]
+        [0o755, 0o500, 0o510],
+        "the target is made for what is copied into it"
     );
     assert_eq!(mode("variable"), 0o4600);
 }

@@ -156,7 +156,7 @@ fn two_dashes_end_the_flags() {
 
 #[rstest]
 #[case("FROM busybox\nRUNN x\n", &[], "did you mean RUN?")]
-#[case("FROM busybox\nCOPY --form=x a b\n", &[], "did you mean --from?")]
+#[case("FROM busybox\nCOPY --form=x a b\n", &[], "did you mean from?")]
 #[case("FROM busybox AS build\n", &["--target", "biuld"], "did you mean build?")]
 fn a_near_miss_is_told_what_was_meant(
     #[case] text: &str,
