@@ -59,7 +59,7 @@ fuzz_target!(|bytes: Vec<u8>| {
     let Some(dockerfile) = parsed.dockerfile else {
         return;
     };
-    check(&source, &lint(&source, &dockerfile));
+    check(&source, &lint(&dockerfile));
     for scope in [Scope::Target, Scope::AllStages] {
         let options = PlanOptions {
             scope,
