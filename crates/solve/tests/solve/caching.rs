@@ -179,8 +179,8 @@ fn bounded_epochs() -> Result {
         let run = steps.run("touch /b; touch -d @1000 /c", Vec::new(), &[base]);
         let solution = lab.solve(&steps.output(run))??;
         let top = solution.outputs[0].last().ok_or("a layer")?;
-        let layer = lab.store.layer(top)?.ok_or("the layer")?;
-        let index = layer.dated_index(later)?;
+        let made = lab.store.layer(top)?.ok_or("the layer")?;
+        let index = made.dated_index(later)?;
         Ok(index
             .entries()
             .iter()
