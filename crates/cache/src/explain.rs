@@ -11,6 +11,9 @@ use crate::{Circumstances, Files, Lookup, Preimage, Reason};
 /// Among so many of the newest records of a project the nearest is looked for, when the step itself has none.
 const RECORDS_TO_COMPARE: usize = 50;
 
+/// A step that differs in more than this from another is not what became of it.
+const MOST_DIFFERENCES: usize = 2;
+
 /// So many of the newest records are read to list a Dockerfile's steps.
 const RECORDS_TO_LIST: usize = 500;
 
@@ -30,6 +33,8 @@ pub struct Missed<'a> {
     pub circumstances: &'a Circumstances,
     /// What it made, once it has.
     pub layers: Option<&'a [LayerId]>,
+    /// When its build began: other steps of the same build are not what it was before.
+    pub begun: SystemTime,
 }
 
 /// Why a step missed.
@@ -90,14 +95,12 @@ pub fn explain(store: &Store, missed: Missed<'_>) -> Result<Explanation, StoreEr
     if missed.circumstances.lookup == Lookup::NotAsked {
         return Ok(Explanation::not_asked());
     }
-    let earlier = match last_run(store, &missed)? {
-        Some(record) => Some(record),
-        None => nearest(
-            store,
-            missed.preimage,
-            store.records_in_scope(missed.scope, RECORDS_TO_COMPARE)?,
-        )?,
-    };
+    let mut earlier = last_run(store, &missed)?;
+    if earlier.is_none() {
+        let mut records = store.records_in_scope(missed.scope, RECORDS_TO_COMPARE)?;
+        records.retain(|record| record.created < missed.begun);
+        earlier = nearest(store, missed.preimage, records)?;
+    }
     match earlier {
         Some(earlier) => compare(store, &earlier, missed),
         None => Ok(Explanation::with(Reason::First)),
@@ -148,6 +151,7 @@ pub fn last_runs(store: &Store, scope: &str) -> Result<Vec<Ran>, StoreError> {
             preimage,
             circumstances: &circumstances,
             layers: Some(&record.layers),
+            begun: record.created,
         };
         let older = &known[position + 1..];
         let same_step = older
@@ -174,7 +178,7 @@ pub fn last_runs(store: &Store, scope: &str) -> Result<Vec<Ran>, StoreError> {
     Ok(runs)
 }
 
-/// Of `candidates` the one that differs least from `preimage`; none that has nothing but its kind in common.
+/// Of `candidates` the one that differs least from `preimage`; none that is another step altogether.
 fn nearest(
     store: &Store,
     preimage: &Preimage,
@@ -189,11 +193,12 @@ fn nearest(
             continue;
         }
         let differences = reasons(&known, preimage);
-        // A step that was changed stands where it stood; one that stands elsewhere is another.
-        let is_another_step = differences.len() > 1
-            && differences
-                .iter()
-                .any(|reason| matches!(reason, Reason::Above { .. }));
+        // A step that was changed stands where it stood, and is much as it was; one that stands elsewhere is another.
+        let is_elsewhere = differences
+            .iter()
+            .any(|reason| matches!(reason, Reason::Above { .. }));
+        let is_another_step =
+            differences.len() > MOST_DIFFERENCES || (is_elsewhere && differences.len() > 1);
         let distance = differences.len();
         if !is_another_step && best.as_ref().is_none_or(|(least, _)| distance < *least) {
             best = Some((distance, candidate));

@@ -48,6 +48,7 @@ impl Step<'_> {
             preimage: &keys.preimage,
             circumstances,
             layers,
+            begun: self.build.now,
         };
         Ok(explain(&self.build.store, missed)?)
     }

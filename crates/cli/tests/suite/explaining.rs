@@ -56,6 +56,18 @@ fn a_build_says_why_a_step_was_not_cached() {
 }
 
 #[test]
+fn steps_of_the_same_build_are_not_each_others_past() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let project = lab.project(
+        "FROM busybox AS one\nRUN echo 1 > /x\nFROM busybox\nRUN echo 2 > /x\nCOPY --from=one /x /one\nCOPY --from=one /x /two\n",
+    );
+    let first = lab.build(&project, &["-j", "1"]);
+    assert!(!first.stderr.contains("not cached"), "{first}");
+}
+
+#[test]
 fn a_secret_looking_value_is_not_told() {
     let Some(lab) = Lab::new(Caller::Root) else {
         return;

@@ -324,7 +324,7 @@ fn mounts_of_all_types_are_there_and_leave_nothing(
          RUN --mount=type=bind,target=/ctx --mount=type=bind,from=tool,source=/x,target=/mnt/x cat /ctx/file /mnt/x > /bind && ! touch /ctx/new 2>/dev/null\n\
          RUN --mount=type=bind,target=/ctx,rw touch /ctx/new && echo > /ctx/file\n\
          RUN --mount=type=cache,target=/cache,mode=0700 echo first > /cache/kept\n\
-         RUN --mount=type=cache,target=/cache cat /cache/kept > /cache-said\n\
+         RUN --mount=type=cache,target=/cache,mode=0700 cat /cache/kept > /cache-said\n\
          RUN --mount=type=tmpfs,target=/tmpfs,size=1m touch /tmpfs/gone && ! dd if=/dev/zero of=/tmpfs/big bs=1M count=2 2>/dev/null\n\
          RUN --mount=type=secret,id=key,required --mount=type=secret,id=none --mount=type=secret,id=key,env=KEY,target=/run/other,mode=0440,uid={user} \
              wc -c < /run/secrets/key > /secret && echo ${{#KEY}} >> /secret && stat -c %a-%u /run/other >> /secret && test ! -e /run/secrets/none\n\
