@@ -39,6 +39,7 @@ mod lint;
 mod logical;
 mod mount;
 mod parser;
+mod quote;
 mod sink;
 mod span;
 mod statement;
@@ -57,5 +58,6 @@ pub use mount::{
     MountSharing, SecretMount, SshMount, TmpfsMount, mount_from, parse_mount,
 };
 pub use parser::{Parsed, parse, parse_onbuild};
+pub use quote::quote;
 pub use span::{LineIndex, Position, Source, Span, Spanned, Word};
 pub use suggest::suggest;

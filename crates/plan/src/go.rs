@@ -1,44 +1,8 @@
-//! Go's ways of printing values, as history entries have them.
+//! Go's ways of printing values, as history entries and messages have them.
 
 use std::fmt::Write as _;
 
-/// `%q` of a string.
-pub(crate) fn quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-                let _ = write!(out, "\\x{:02x}", c as u32);
-            }
-            c if !is_print(c) && (c as u32) < 0x1_0000 => {
-                let _ = write!(out, "\\u{:04x}", c as u32);
-            }
-            c if !is_print(c) => {
-                let _ = write!(out, "\\U{:08x}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// Near enough to Go's `IsPrint`: the control, format and odd-space characters that occur in practice are not.
-fn is_print(c: char) -> bool {
-    !(c.is_control()
-        || (c.is_whitespace() && c != ' ')
-        || matches!(c as u32, 0xad | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0xfeff | 0xe000..=0xf8ff | 0xfff0..=0xfffb))
-}
+pub(crate) use rbuild_dockerfile::quote;
 
 /// `%q` of a list of strings.
 pub(crate) fn quote_list(list: &[String]) -> String {
@@ -105,8 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn quotes_print_as_go_prints_them() {
-        assert_eq!(quote("a\"b\\\n\u{1}é"), "\"a\\\"b\\\\\\n\\x01é\"");
+    fn lists_print_as_go_prints_them() {
+        assert_eq!(
+            quote_list(&["a b".to_owned(), "c\n".to_owned()]),
+            r#"["a b" "c\n"]"#
+        );
         assert_eq!(quote_list(&[]), "[]");
     }
 }

@@ -5,6 +5,7 @@ use rbuild_dockerfile::{
 };
 
 use crate::env::Env;
+use crate::go::quote;
 
 impl Variables for Env {
     fn get(&self, name: &str) -> Option<&str> {
@@ -33,7 +34,7 @@ fn is_plain(text: &str, escape: Escape) -> bool {
 /// The diagnostic for `text` that cannot be expanded.
 pub(crate) fn mistake(reason: &ExpandError, text: &str, span: Span) -> Diagnostic {
     let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
-    let message = format!("failed to process {shown:?}: {reason}");
+    let message = format!("failed to process {}: {reason}", quote(&shown));
     Diagnostic::error("expansion", message, span)
 }
 
@@ -48,7 +49,10 @@ pub(crate) fn trigger(expression: &str, span: Span) -> Result<Instruction, Diagn
             || ("it is no instruction".to_owned(), None),
             |first| (first.message, first.help),
         );
-        let message = format!("invalid ONBUILD trigger {expression:?} of the base: {reason}");
+        let message = format!(
+            "invalid ONBUILD trigger {} of the base: {reason}",
+            quote(expression)
+        );
         Diagnostic {
             help,
             ..Diagnostic::error("invalid-trigger", message, span)

@@ -5,7 +5,7 @@ use crate::flags::{Flags, Known, Takes};
 use crate::mount::mount_from;
 use crate::sink::Sink;
 use crate::statement::Statement;
-use crate::{Diagnostic, Run, Word, suggest};
+use crate::{Diagnostic, Run, Word, quote, suggest};
 
 const FLAGS: Known = &[
     ("mount", Takes::Values),
@@ -64,7 +64,7 @@ fn check(
     let Some(word) = word.filter(|word| !modes.contains(&word.value.as_str())) else {
         return;
     };
-    let message = refusal(&format!("{:?}", word.value));
+    let message = refusal(&quote(&word.value));
     let diagnostic = Diagnostic::error("invalid-mode", message, word.span);
     sink.push(match suggest(&word.value, modes.iter().copied()) {
         Some(meant) => diagnostic

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::csv::CsvError;
-use crate::ExpandError;
+use crate::{ExpandError, quote};
 
 /// Why `--mount=` options are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,7 +39,7 @@ pub enum MountError {
         kind: &'static str,
     },
     /// A type that does not exist.
-    #[error("unsupported mount type \"{value}\"")]
+    #[error("unsupported mount type {}", quote(value))]
     UnknownType {
         /// The type.
         value: String,
@@ -47,7 +47,7 @@ pub enum MountError {
         suggestion: Option<String>,
     },
     /// A kind of sharing that does not exist.
-    #[error("unsupported sharing value \"{value}\"")]
+    #[error("unsupported sharing value {}", quote(value))]
     UnknownSharing {
         /// The kind.
         value: String,

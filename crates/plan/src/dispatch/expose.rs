@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use rbuild_dockerfile::Word;
 
 use super::{Layer, Outcome, Step};
+use crate::go::quote;
 use crate::lint::rules;
 use crate::{go, words};
 
@@ -69,11 +70,14 @@ fn parse(text: &str) -> Result<Port, String> {
     let address = fields.next().unwrap_or_default();
     let (container, protocol) = container.split_once('/').unwrap_or((container, ""));
     if container.is_empty() {
-        return Err(format!("invalid port: {text:?}: no port specified"));
+        return Err(format!("invalid port: {}: no port specified", quote(text)));
     }
     let protocol = if protocol.is_empty() { "tcp" } else { protocol };
     if !["tcp", "udp", "sctp"].contains(&protocol.to_lowercase().as_str()) {
-        return Err(format!("invalid port: {text:?}: invalid proto: {protocol}"));
+        return Err(format!(
+            "invalid port: {}: invalid proto: {protocol}",
+            quote(text)
+        ));
     }
     let bare = address
         .strip_prefix('[')

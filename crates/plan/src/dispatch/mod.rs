@@ -20,6 +20,7 @@ use rbuild_image::Platform;
 
 use crate::bases::{add_internal, step_prefix};
 use crate::build::Build;
+use crate::go::quote;
 use crate::lint::rules;
 use crate::reach::{Command, Node, Role, StageGraph, StageIndex, Trigger};
 use crate::report::Report;
@@ -287,7 +288,9 @@ impl Step<'_, '_, '_> {
         let Some(state) = &self.stage.done[from] else {
             let label = &self.stage.node().label;
             let message = format!(
-                "cannot copy from stage {text:?}, it needs to be defined before current stage {label:?}"
+                "cannot copy from stage {}, it needs to be defined before current stage {}",
+                quote(text),
+                quote(label)
             );
             return Err(self.mistake("later-stage", message, span));
         };

@@ -5,6 +5,7 @@ use rbuild_dockerfile::{Command, Run, RunScript, Word};
 use super::command::with_shell;
 use super::{Layer, Outcome, Step};
 use crate::env::Env;
+use crate::go::quote;
 use crate::mounts::{self, Mounts};
 use crate::stage::Tree;
 use crate::{
@@ -154,7 +155,7 @@ impl Step<'_, '_, '_> {
                 Ok(NetworkMode::Host)
             }
             other => {
-                let message = format!("invalid network mode {other:?}");
+                let message = format!("invalid network mode {}", quote(other));
                 Err(self
                     .mistake("invalid-network", message, word.span)
                     .with_help("one of default, none, host"))
@@ -173,7 +174,7 @@ impl Step<'_, '_, '_> {
                 Ok(SecurityMode::Insecure)
             }
             other => {
-                let message = format!("invalid security mode {other:?}");
+                let message = format!("invalid security mode {}", quote(other));
                 Err(self
                     .mistake("invalid-security", message, word.span)
                     .with_help("one of sandbox, insecure"))

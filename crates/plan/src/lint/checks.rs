@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rbuild_dockerfile::{Diagnostic, Directives, Severity, Span};
 
 use crate::PlanOptions;
+use crate::go::quote;
 use crate::lint::rules;
 use crate::platform_args::BuildArgs;
 
@@ -164,13 +165,13 @@ impl Config {
         for part in text.splitn(3, ';') {
             let (key, value) = part
                 .split_once('=')
-                .ok_or_else(|| format!("invalid check option {part:?}"))?;
+                .ok_or_else(|| format!("invalid check option {}", quote(part)))?;
             let value = value.trim();
             match key.trim() {
                 "skip" => config.skip = selection(value),
                 "experimental" => config.experimental = selection(value),
                 "error" => config.violations = violations(value, part)?,
-                other => return Err(format!("invalid check option {other:?}")),
+                other => return Err(format!("invalid check option {}", quote(other))),
             }
         }
         Ok(config)
@@ -198,7 +199,9 @@ fn violations(value: &str, part: &str) -> Result<Violations, String> {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(Violations::Fail),
         "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(Violations::Warn),
         _ => Err(format!(
-            "failed to parse check option {part:?}: strconv.ParseBool: parsing {value:?}: invalid syntax"
+            "failed to parse check option {}: strconv.ParseBool: parsing {}: invalid syntax",
+            quote(part),
+            quote(value)
         )),
     }
 }

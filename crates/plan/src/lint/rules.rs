@@ -2,6 +2,8 @@
 
 use rbuild_dockerfile::{Diagnostic, Span};
 
+use crate::go::quote;
+
 /// Rules that are off unless `experimental=` names them.
 pub(crate) const EXPERIMENTAL: [&str; 1] = ["InvalidDefinitionDescription"];
 
@@ -46,12 +48,18 @@ pub(crate) fn invalid_default_arg_in_from(base: &str, span: Span) -> Diagnostic 
 }
 
 pub(crate) fn duplicate_stage_name(name: &str, span: Span) -> Diagnostic {
-    let message = format!("Duplicate stage name {name:?}, stage names should be unique");
+    let message = format!(
+        "Duplicate stage name {}, stage names should be unique",
+        quote(name)
+    );
     Diagnostic::warning("DuplicateStageName", message, span)
 }
 
 pub(crate) fn reserved_stage_name(name: &str, span: Span) -> Diagnostic {
-    let message = format!("Stage name should not use the same name as reserved stage {name:?}");
+    let message = format!(
+        "Stage name should not use the same name as reserved stage {}",
+        quote(name)
+    );
     Diagnostic::warning("ReservedStageName", message, span)
 }
 
@@ -63,7 +71,10 @@ pub(crate) fn redundant_target_platform(written: &str, span: Span) -> Diagnostic
 }
 
 pub(crate) fn constant_platform(platform: &str, span: Span) -> Diagnostic {
-    let message = format!("FROM --platform flag should not use constant value {platform:?}");
+    let message = format!(
+        "FROM --platform flag should not use constant value {}",
+        quote(platform)
+    );
     Diagnostic::warning("FromPlatformFlagConstDisallowed", message, span)
 }
 
@@ -74,14 +85,18 @@ pub(crate) fn base_image_platform(
     span: Span,
 ) -> Diagnostic {
     let message = format!(
-        "Base image {image} was pulled with platform {actual:?}, expected {expected:?} for current build"
+        "Base image {image} was pulled with platform {}, expected {} for current build",
+        quote(actual),
+        quote(expected)
     );
     Diagnostic::warning("InvalidBaseImagePlatform", message, span)
 }
 
 pub(crate) fn relative_workdir(path: &str, span: Span) -> Diagnostic {
-    let message =
-        format!("Relative workdir {path:?} can have unexpected results if the base image changes");
+    let message = format!(
+        "Relative workdir {} can have unexpected results if the base image changes",
+        quote(path)
+    );
     Diagnostic::warning("WorkdirRelativePath", message, span)
 }
 
@@ -100,8 +115,10 @@ pub(crate) fn multiple_instructions(instruction: &str, earlier: Span) -> Diagnos
 }
 
 pub(crate) fn secret_in_arg_or_env(instruction: &str, name: &str, span: Span) -> Diagnostic {
-    let message =
-        format!("Do not use ARG or ENV instructions for sensitive data ({instruction} {name:?})");
+    let message = format!(
+        "Do not use ARG or ENV instructions for sensitive data ({instruction} {})",
+        quote(name)
+    );
     Diagnostic::warning("SecretsUsedInArgOrEnv", message, span)
 }
 
@@ -126,7 +143,9 @@ pub(crate) fn expose_invalid_format(port: &str, span: Span) -> Diagnostic {
 }
 
 pub(crate) fn copy_ignored_file(instruction: &str, path: &str, span: Span) -> Diagnostic {
-    let message =
-        format!("Attempting to {instruction} file {path:?} that is excluded by .dockerignore");
+    let message = format!(
+        "Attempting to {instruction} file {} that is excluded by .dockerignore",
+        quote(path)
+    );
     Diagnostic::warning("CopyIgnoredFile", message, span)
 }

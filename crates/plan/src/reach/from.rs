@@ -4,6 +4,7 @@ use rbuild_dockerfile::{Diagnostic, Expanded, Severity, Span, Stage, Word};
 use rbuild_image::{ImageError, Platform};
 
 use crate::build::Build;
+use crate::go::quote;
 use crate::lint::rules;
 use crate::report::Report;
 use crate::{near, words};
@@ -47,10 +48,14 @@ fn platform_reason(text: &str) -> String {
     let parts: Vec<&str> = text.split('/').collect();
     match parts.iter().find(|part| !is_component(part)) {
         Some(part) => format!(
-            "{part:?} is an invalid component of {text:?}: platform specifier component must match \"^[A-Za-z0-9_.-]+$\""
+            "{} is an invalid component of {}: platform specifier component must match \"^[A-Za-z0-9_.-]+$\"",
+            quote(part),
+            quote(text)
         ),
-        None if parts.len() == 1 => format!("{text:?}: unknown operating system or architecture"),
-        None => format!("{text:?}: cannot parse platform specifier"),
+        None if parts.len() == 1 => {
+            format!("{}: unknown operating system or architecture", quote(text))
+        }
+        None => format!("{}: cannot parse platform specifier", quote(text)),
     }
 }
 
@@ -128,7 +133,10 @@ pub(super) fn invalid_reference(text: &str, reason: &ImageError, span: Span) -> 
     } else {
         String::new()
     };
-    let message = format!("failed to parse stage name {text:?}: invalid reference format{detail}");
+    let message = format!(
+        "failed to parse stage name {}: invalid reference format{detail}",
+        quote(text)
+    );
     let mistake = Diagnostic::error("invalid-reference", message, span);
     match reason {
         ImageError::Reference { reason, .. } => mistake.with_help(*reason),

@@ -3,6 +3,7 @@
 use rbuild_dockerfile::{Diagnostic, Span};
 
 use super::{StageGraph, StageIndex};
+use crate::go::quote;
 use crate::near;
 
 /// So many stages are named in a message.
@@ -15,7 +16,7 @@ impl StageGraph<'_> {
             return Ok(self.stages.saturating_sub(1));
         };
         self.by_name(name).ok_or_else(|| {
-            let message = format!("target stage {name:?} could not be found");
+            let message = format!("target stage {} could not be found", quote(name));
             let mistake = Diagnostic::error("unknown-target", message, Span::default());
             let names = self.nodes.iter().filter_map(|node| node.name.as_deref());
             match near::nearest(name, names) {

@@ -27,6 +27,11 @@ use crate::common::{Shelf, args, lints, planned, planned_with, try_plan};
     "WorkdirRelativePath",
     "Relative workdir \"x\" can have unexpected results if the base image changes"
 )]
+#[case::an_accent_that_is_a_character_of_its_own(
+    "FROM debian\nWORKDIR e\u{301}\n",
+    "WorkdirRelativePath",
+    "Relative workdir \"e\u{301}\" can have unexpected results if the base image changes"
+)]
 #[case(
     "FROM debian\nCMD [\"a\"]\nCMD [\"b\"]\n",
     "MultipleInstructionsDisallowed",
