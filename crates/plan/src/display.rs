@@ -8,20 +8,26 @@ const MAX_ADDED_BYTES: usize = 64 << 10;
 pub(crate) fn expand_known<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    let mut is_quoted = false;
-    while let Some(at) = rest.find(['$', '\'', '\\']) {
+    let mut quote = None;
+    while let Some(at) = rest.find(['$', '\'', '"', '\\']) {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         let taken = match rest.as_bytes()[0] {
-            b'$' if !is_quoted => variable(rest).map(|(name, length)| match lookup(name) {
-                Some(value) => (value, length),
-                None => (&rest[..length], length),
-            }),
-            b'\'' => {
-                is_quoted = !is_quoted;
+            b'$' if quote != Some(b'\'') => {
+                variable(rest).map(|(name, length)| match lookup(name) {
+                    Some(value) => (value, length),
+                    None => (&rest[..length], length),
+                })
+            }
+            // The other kind of quote is a character like any other: `"it's $A"`.
+            mark @ (b'\'' | b'"') => {
+                quote = match quote {
+                    None => Some(mark),
+                    Some(open) => Some(open).filter(|open| *open != mark),
+                };
                 None
             }
-            b'\\' if !is_quoted => {
+            b'\\' if quote != Some(b'\'') => {
                 let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
                 Some((&rest[..length], length))
             }
@@ -65,6 +71,7 @@ mod tests {
             ("echo $A ${A}x", "echo 1 1x"),
             ("echo $B ${B} ${A:-x}", "echo $B ${B} ${A:-x}"),
             ("echo '$A' \\$A \"$A\"", "echo '$A' \\$A \"1\""),
+            ("echo \"it's $A\" '\"$A'", "echo \"it's 1\" '\"$A'"),
             ("a $ $$ ${", "a $ $$ ${"),
             ("é\\é$A'", "é\\é1'"),
         ] {
