@@ -250,7 +250,7 @@ mod tests {
         ];
         assert_eq!(
             preimage(&exec(mounts)).key().to_string(),
-            "ddddfa545e9cf75a9b3dc098f8c544647d7de87b68fd4048a66faf11d3c47a80"
+            "9620719e004411ff3c088186b9712d87099a3ab87dd44a5bd8da7d1ba60b3399"
         );
     }
 

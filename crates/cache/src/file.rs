@@ -172,7 +172,7 @@ mod tests {
     fn the_key_of_a_copy_stays_the_same_across_versions_of_the_program() {
         assert_eq!(
             selected(copy("/src")),
-            "79dc75d4c2b31fb6064f354ad3035c3b8c34037894d993681e2032d55f5c3f9b"
+            "7d61bfed86abf72fd76c701589c277bff3a452270c1f7617af53f2bd1d99fa3b"
         );
     }
 

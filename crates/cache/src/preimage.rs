@@ -10,9 +10,9 @@ use rbuild_store::StepKey;
 use crate::CacheError;
 
 /// The first bytes of every preimage. A change of the version makes every earlier key miss; it is due when a step does
-/// something else than before. 2: `USER 1000` has the groups of that account.
+/// something else than before. 2: `USER 1000` has the groups of that account. 3: a group is one of its supplementary groups.
 const MAGIC: &[u8] = b"rbuild-key";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// What stands before each text.
 const LENGTH_BYTES: usize = size_of::<u32>();
 
@@ -138,7 +138,7 @@ mod tests {
         preimage.push("env PATH", "/bin");
         assert_eq!(
             blake3::hash(&preimage.encode()).to_hex().as_str(),
-            "d7821b8ace59dce6475be23c37b3e6ca61607aa011b6ff5618699363d6177ebb"
+            "ac87272db95e0ffa3d698825334af7e17198198dd97d59bc35e43834d48d57ab"
         );
     }
 

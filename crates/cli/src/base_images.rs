@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rbuild_image::{
-    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Platform, Reference,
+    Descriptor, Digest, ImageConfig, ImageManifest, Platform, Reference, read_index,
 };
 use rbuild_plan::{ImageOrigin, Images, ResolveError, ResolvedImage};
 use rbuild_registry::{Client, PulledManifest, rank_platforms};
@@ -97,7 +97,7 @@ impl BaseImages<'_> {
         };
         let kind = rbuild_image::ManifestKind::of_media_type(descriptor.media_type().as_ref());
         if kind == Some(rbuild_image::ManifestKind::Index) {
-            let index: ImageIndex = serde_json::from_slice(&bytes)?;
+            let index = read_index(&bytes)?;
             for entry in rank_platforms(&index, platform) {
                 if let Some(found) = self.documents(entry, platform, origin.clone())? {
                     return Ok(Some(found));

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rbuild_image::{Descriptor, Digest, Reference, canonical_json, media_type};
+use rbuild_image::{Descriptor, Digest, Platform, Reference, canonical_json, media_type};
 use serde::Serialize;
 use serde_json::json;
 
@@ -120,17 +120,17 @@ fn write_layout(
         id = Some(config.digest());
         manifests.push((manifest.descriptor, image.platform.clone()));
     }
-    let (top, id) = if let ([(manifest, _)], Some(id)) = (manifests.as_slice(), id) {
-        (manifest.clone(), id)
+    let (top, platform, id) = if let ([(manifest, platform)], Some(id)) = (&manifests[..], id) {
+        (manifest.clone(), Some(platform), id)
     } else {
         let index = index_document(&manifests)?;
         put_document(sink, &mut written, &index)?;
-        (index.descriptor.clone(), index.digest())
+        (index.descriptor.clone(), None, index.digest())
     };
     if kind == ArchiveKind::Docker {
         put_bytes(sink, "manifest.json", &canonical_json(&docker)?)?;
     }
-    let index = index_json(&top, names, sink.known_images());
+    let index = index_json(&top, platform, names, sink.known_images());
     put_bytes(sink, "index.json", &canonical_json(&index)?)?;
     let digest = digest_of(&top)?;
     Ok(Exported {
@@ -171,19 +171,24 @@ fn docker_entry(
 }
 
 /// The layout's index.json: one entry for each name, as containerd, skopeo and podman look for them.
-/// Other images of a layout that was there stay.
+/// A single image tells its platform. Other images of a layout that was there stay.
 fn index_json(
     top: &Descriptor,
+    platform: Option<&Platform>,
     names: &[Reference],
     known: Vec<serde_json::Value>,
 ) -> serde_json::Value {
+    let mut unnamed = serde_json::to_value(top).expect("a descriptor is plain JSON");
+    if let Some(platform) = platform {
+        unnamed["platform"] = json!(platform);
+    }
     let entry = |annotations: serde_json::Value| {
-        let mut entry = serde_json::to_value(top).expect("a descriptor is plain JSON");
+        let mut entry = unnamed.clone();
         entry["annotations"] = annotations;
         entry
     };
     let entries: Vec<_> = if names.is_empty() {
-        vec![serde_json::to_value(top).expect("a descriptor is plain JSON")]
+        vec![unnamed]
     } else {
         names
             .iter()

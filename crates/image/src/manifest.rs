@@ -22,7 +22,7 @@ impl Manifest {
     pub fn from_json(bytes: &[u8]) -> Result<Self, ImageError> {
         match ManifestKind::of_document(bytes)? {
             ManifestKind::Image => document::read("the image manifest", bytes).map(Self::Image),
-            ManifestKind::Index => document::read("the image index", bytes).map(Self::Index),
+            ManifestKind::Index => read_index(bytes).map(Self::Index),
         }
     }
 
@@ -100,6 +100,40 @@ impl ManifestKind {
     }
 }
 
+/// Reads an index, with the `os.version` of each platform, which `oci_spec` looks for by another name.
+pub fn read_index(bytes: &[u8]) -> Result<ImageIndex, ImageError> {
+    const WHAT: &str = "the image index";
+    let mut index: ImageIndex = document::read(WHAT, bytes)?;
+    let said: Versions = document::read(WHAT, bytes)?;
+    let mut manifests = index.manifests().clone();
+    for (manifest, said) in manifests.iter_mut().zip(said.manifests) {
+        let version = said.platform.and_then(|platform| platform.os_version);
+        if let (Some(mut platform), Some(version)) = (manifest.platform().clone(), version) {
+            platform.set_os_version(Some(version));
+            manifest.set_platform(Some(platform));
+        }
+    }
+    index.set_manifests(manifests);
+    Ok(index)
+}
+
+/// The `os.version`s of an index.
+#[derive(Deserialize)]
+struct Versions {
+    manifests: Vec<VersionOf>,
+}
+
+#[derive(Deserialize)]
+struct VersionOf {
+    platform: Option<PlatformVersion>,
+}
+
+#[derive(Deserialize)]
+struct PlatformVersion {
+    #[serde(rename = "os.version")]
+    os_version: Option<String>,
+}
+
 /// A descriptor of `size` bytes with `digest`.
 pub fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
     Descriptor::new(media_type.into(), size, digest)
@@ -144,6 +178,25 @@ mod tests {
         let manifest = Manifest::from_json(text.as_bytes()).expect("an index");
         assert_eq!(manifest.kind(), ManifestKind::Index);
         assert_eq!(manifest.media_type(), media_type::OCI_INDEX);
+    }
+
+    #[test]
+    fn an_index_tells_the_versions_of_operating_systems() {
+        let entry = |version: &str| {
+            format!(
+                r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{DIGEST}","size":2,"platform":{{"os":"windows","architecture":"amd64"{version}}}}}"#
+            )
+        };
+        let (old, none) = (entry(r#","os.version":"10.0.17763.1""#), entry(""));
+        let text = format!(r#"{{"schemaVersion":2,"manifests":[{old},{none}]}}"#);
+        let index = read_index(text.as_bytes()).expect("an index");
+        let versions: Vec<_> = index
+            .manifests()
+            .iter()
+            .map(|entry| entry.platform().as_ref().map(crate::Platform::from))
+            .map(|platform| platform.expect("a platform").os_version)
+            .collect();
+        assert_eq!(versions, ["10.0.17763.1", ""]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::InitFailure;
 pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
+    /// Supplementary groups: `gid` is the first of them, or else a process that gives up `gid` would win what the group is denied.
     pub(crate) groups: Vec<u32>,
     pub(crate) home: String,
 }
@@ -48,16 +49,20 @@ pub(crate) fn resolve(root: BorrowedFd<'_>, user: &str) -> Result<Identity, Init
         return Ok(Identity {
             uid,
             gid,
-            groups: Vec::new(),
+            groups: vec![gid],
             home,
         });
     }
     let (gid, groups) = match &account {
-        Some(account) => (
-            account.gid,
-            memberships(&table(root, c"etc/group")?, account.name),
-        ),
-        None => (0, Vec::new()),
+        Some(account) => {
+            let others = memberships(&table(root, c"etc/group")?, account.name);
+            let others = others.into_iter().filter(|group| *group != account.gid);
+            (
+                account.gid,
+                std::iter::once(account.gid).chain(others).collect(),
+            )
+        }
+        None => (0, vec![0]),
     };
     Ok(Identity {
         uid,
@@ -198,7 +203,7 @@ mod tests {
         let found = identity("alice");
         assert_eq!(
             found,
-            Ok((1000, 100, vec![29, 44], "/home/alice".to_owned()))
+            Ok((1000, 100, vec![100, 29, 44], "/home/alice".to_owned()))
         );
     }
 
@@ -207,23 +212,23 @@ mod tests {
         let known = identity("1000");
         assert_eq!(
             known,
-            Ok((1000, 100, vec![29, 44], "/home/alice".to_owned()))
+            Ok((1000, 100, vec![100, 29, 44], "/home/alice".to_owned()))
         );
-        assert_eq!(identity("4242"), Ok((4242, 0, vec![], "/".to_owned())));
+        assert_eq!(identity("4242"), Ok((4242, 0, vec![0], "/".to_owned())));
     }
 
     #[test]
     fn a_group_given_replaces_all_others() {
         let found = identity("alice:video");
-        assert_eq!(found, Ok((1000, 44, vec![], "/home/alice".to_owned())));
+        assert_eq!(found, Ok((1000, 44, vec![44], "/home/alice".to_owned())));
         let numbers = identity("7:8");
-        assert_eq!(numbers, Ok((7, 8, vec![], "/".to_owned())));
+        assert_eq!(numbers, Ok((7, 8, vec![8], "/".to_owned())));
     }
 
     #[test]
     fn nobody_means_root_and_strangers_are_errors() {
         let root = identity("");
-        assert_eq!(root, Ok((0, 0, vec![], "/root".to_owned())));
+        assert_eq!(root, Ok((0, 0, vec![0], "/root".to_owned())));
         assert_eq!(
             identity("mallory"),
             Err(InitFailure::UnknownUser("mallory".to_owned()))

@@ -115,7 +115,7 @@ impl OciLayout {
         digest: Option<&Digest>,
         platform: &Platform,
     ) -> Result<LayoutImage, SourceError> {
-        let index: ImageIndex = self.parse("index.json", &self.document("index.json")?)?;
+        let index = self.index("index.json", &self.document("index.json")?)?;
         let missing = || SourceError::OciLayoutImage {
             path: self.path.clone(),
             what: match (digest, tag) {
@@ -195,7 +195,7 @@ impl OciLayout {
                 return Ok(Some((*found).clone()));
             }
             if depth < MAX_DEPTH && kind(found) == Some(ManifestKind::Index) {
-                let index: ImageIndex = self.parse("an index", &self.verified_document(found)?)?;
+                let index = self.index("an index", &self.verified_document(found)?)?;
                 let below: Vec<&Descriptor> = index.manifests().iter().collect();
                 if let Some(found) = self.find_digest(&below, digest, depth + 1)? {
                     return Ok(Some(found));
@@ -230,8 +230,7 @@ impl OciLayout {
             match kind(found) {
                 Some(ManifestKind::Image) => return self.image(found).map(Some),
                 Some(ManifestKind::Index) => {
-                    let index: ImageIndex =
-                        self.parse("an index", &self.verified_document(found)?)?;
+                    let index = self.index("an index", &self.verified_document(found)?)?;
                     let below: Vec<&Descriptor> = index.manifests().iter().collect();
                     if let Some(image) = self.select(&below, platform, depth + 1)? {
                         return Ok(Some(image));
@@ -292,6 +291,10 @@ impl OciLayout {
         bytes: &[u8],
     ) -> Result<T, SourceError> {
         serde_json::from_slice(bytes).map_err(|error| self.wrong(format!("{what}: {error}")))
+    }
+
+    fn index(&self, what: &str, bytes: &[u8]) -> Result<ImageIndex, SourceError> {
+        rbuild_image::read_index(bytes).map_err(|error| self.wrong(format!("{what}: {error}")))
     }
 
     fn digest_of(&self, descriptor: &Descriptor) -> Result<Digest, SourceError> {
