@@ -368,7 +368,7 @@ mod tests {
         let top = Descriptor::new(media_type::OCI_MANIFEST.into(), 1, digest);
         let names = names.iter().map(|name| name.parse().expect("a reference"));
         let names: Vec<Reference> = names.collect();
-        match index_json(&top, &names, known)["manifests"].take() {
+        match index_json(&top, None, &names, known)["manifests"].take() {
             serde_json::Value::Array(images) => images,
             other => vec![other],
         }

@@ -159,7 +159,12 @@ impl OciLayout {
         if digest.is_none()
             && tag.is_none()
             && chosen.len() > 1
-            && chosen.iter().all(|found| found.platform().is_none())
+            && (1..chosen.len()).any(|at| {
+                let platform = chosen[at].platform();
+                chosen[..at]
+                    .iter()
+                    .any(|other| other.platform() == platform)
+            })
         {
             return Err(self.wrong(
                 "it holds several images and none is called latest: name one by tag or digest",
@@ -214,6 +219,12 @@ impl OciLayout {
     ) -> Result<Option<LayoutImage>, SourceError> {
         if depth > MAX_DEPTH {
             return Err(self.wrong("its indexes are nested too deep"));
+        }
+        // The one image that is named is meant, whatever its platform.
+        if let ([only], 0) = (among, depth)
+            && kind(only) == Some(ManifestKind::Image)
+        {
+            return self.image(only).map(Some);
         }
         let mut fitting: Vec<(u32, &Descriptor)> = among
             .iter()

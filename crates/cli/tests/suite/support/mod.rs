@@ -10,7 +10,7 @@ mod project;
 mod tree;
 mod web;
 
-pub(crate) use base_images::BaseImage;
+pub(crate) use base_images::{BaseImage, repository};
 pub(crate) use caller::{Caller, am_root, note_skipped, skip};
 pub(crate) use command::{Running, run};
 pub(crate) use lab::{Lab, mark, processes_with};
