@@ -200,16 +200,23 @@ pub(crate) fn step_prefix(node: &Node<'_>, step: usize, prefix: Prefix, platform
         return String::new();
     }
     let platform = match prefix {
-        Prefix::Platform => format!("{platform} "),
-        Prefix::Plain => String::new(),
+        Prefix::Platform => [platform, " "],
+        Prefix::Plain => ["", ""],
     };
-    let label = if node.label.is_empty() {
-        String::new()
-    } else {
-        format!("{} ", node.label)
-    };
+    let after_label = if node.label.is_empty() { "" } else { " " };
     let width = node.total.ilog10() as usize + 1;
-    format!("[{platform}{label}{step:>width$}/{}] ", node.total)
+    let number = format!("{step:>width$}/{}", node.total);
+    let [platform, after_platform] = platform;
+    [
+        "[",
+        platform,
+        after_platform,
+        &node.label,
+        after_label,
+        &number,
+        "] ",
+    ]
+    .concat()
 }
 
 fn context_tree(

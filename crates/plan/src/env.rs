@@ -41,9 +41,14 @@ impl Env {
     pub(crate) fn to_list(&self) -> Vec<String> {
         self.entries
             .iter()
-            .map(|(name, value)| format!("{name}={value}"))
+            .map(|(name, value)| assignment(name, value))
             .collect()
     }
+}
+
+/// `NAME=value`, written at once: plans are full of them.
+fn assignment(name: &str, value: &str) -> String {
+    [name, "=", value].concat()
 }
 
 /// Name and value of `NAME=value`; no `=` means an empty value.
@@ -53,7 +58,7 @@ pub(crate) fn split(entry: &str) -> (&str, &str) {
 
 /// Sets `name` in a list of `NAME=value` strings, in place if it is there.
 pub(crate) fn set_in_list(list: &mut Vec<String>, name: &str, value: &str) {
-    let entry = format!("{name}={value}");
+    let entry = assignment(name, value);
     match list.iter_mut().find(|known| split(known).0 == name) {
         Some(known) => *known = entry,
         None => list.push(entry),

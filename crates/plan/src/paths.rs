@@ -2,6 +2,9 @@
 
 /// `path` cleaned below `/`: no `.`, no `..`, no doubled or trailing `/`.
 pub(crate) fn clamp(path: &str) -> String {
+    if is_clean(path) {
+        return path.to_owned();
+    }
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -15,12 +18,18 @@ pub(crate) fn clamp(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// Whether there is nothing to clean, as nearly always.
+fn is_clean(path: &str) -> bool {
+    path.strip_prefix('/')
+        .is_some_and(|parts| !parts.split('/').any(|part| matches!(part, "" | "." | "..")))
+}
+
 /// `path`, seen from the directory `base`, clamped.
 pub(crate) fn resolve(base: &str, path: &str) -> String {
     if path.starts_with('/') {
         clamp(path)
     } else {
-        clamp(&format!("{base}/{path}"))
+        clamp(&[base, "/", path].concat())
     }
 }
 
@@ -69,6 +78,11 @@ mod tests {
     fn paths_never_leave_the_root() {
         assert_eq!(clamp("../../etc/./x//y/"), "/etc/x/y");
         assert_eq!(clamp(".."), "/");
+        assert_eq!(clamp("/"), "/");
+        assert_eq!(clamp(""), "/");
+        assert_eq!(clamp("/a/..b/.c"), "/a/..b/.c");
+        assert_eq!(clamp("/a/../b"), "/b");
+        assert_eq!(clamp("/a/"), "/a");
         assert_eq!(resolve("/a/b", "../c"), "/a/c");
         assert_eq!(resolve("", "c"), "/c");
     }

@@ -36,7 +36,9 @@ impl Step<'_, '_, '_> {
             state.env.set(&name, &value);
             let list = state.config.config.env.get_or_insert_default();
             env::set_in_list(list, &name, &value);
-            let _ = write!(printed, " {name}={value}");
+            for part in [" ", &name, "=", &value] {
+                printed.push_str(part);
+            }
         }
         self.commit(printed, Layer::None);
         Ok(())

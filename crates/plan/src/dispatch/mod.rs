@@ -19,7 +19,7 @@ use rbuild_dockerfile::{Diagnostic, InstructionKind, Span, Word};
 use rbuild_image::Platform;
 
 use crate::bases::{add_internal, step_prefix};
-use crate::build::Build;
+use crate::build::{Build, Prefix};
 use crate::go::quote;
 use crate::lint::rules;
 use crate::reach::{Command, Node, Role, StageGraph, StageIndex, Trigger};
@@ -213,13 +213,16 @@ impl Step<'_, '_, '_> {
         let node = self.stage.node();
         let state = &mut self.stage.state;
         state.counter += 1;
-        let platform = platform_label(state);
+        let platform = match self.stage.build.prefix {
+            Prefix::Platform => platform_label(state),
+            Prefix::Plain => String::new(),
+        };
         let prefix = step_prefix(node, state.counter, self.stage.build.prefix, &platform);
         let trigger = match self.command.trigger {
             Trigger::OnBuild if !prefix.is_empty() => "ONBUILD ",
             _ => "",
         };
-        format!("{prefix}{trigger}{text}")
+        [&prefix, trigger, text].concat()
     }
 
     /// The instruction as people see it in progress: variables put in, the keyword in upper case.

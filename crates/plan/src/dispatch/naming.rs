@@ -42,7 +42,7 @@ pub(super) fn platform_label(state: &StageState) -> String {
 
 pub(super) fn upper_keyword(text: &str) -> String {
     match text.split_once(' ') {
-        Some((keyword, rest)) => format!("{} {rest}", keyword.to_uppercase()),
+        Some((keyword, rest)) => [&keyword.to_uppercase(), " ", rest].concat(),
         None => text.to_uppercase(),
     }
 }

@@ -1,10 +1,11 @@
 //! RUN.
 
+use std::collections::{HashMap, hash_map};
+
 use rbuild_dockerfile::{Command, Run, RunScript, Word};
 
 use super::command::with_shell;
 use super::{Layer, Outcome, Step};
-use crate::env::Env;
 use crate::go::quote;
 use crate::mounts::{self, Mounts};
 use crate::stage::Tree;
@@ -216,13 +217,27 @@ impl Step<'_, '_, '_> {
         if state.args.is_empty() {
             return args.join(" ");
         }
-        let mut values = Env::default();
+        // The last of a name counts, at the place of the first.
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut values: Vec<[&str; 2]> = Vec::new();
         for arg in &state.args {
             let value = state.env.get(&arg.name).or(arg.value.as_deref());
-            values.set(&arg.name, value.unwrap_or_default());
+            let pair = [arg.name.as_str(), value.unwrap_or_default()];
+            match places.entry(&arg.name) {
+                hash_map::Entry::Occupied(place) => values[*place.get()] = pair,
+                hash_map::Entry::Vacant(place) => {
+                    place.insert(values.len());
+                    values.push(pair);
+                }
+            }
         }
-        let values = values.to_list();
-        format!("|{} {} {}", values.len(), values.join(" "), args.join(" "))
+        let mut printed = format!("|{}", values.len());
+        for [name, value] in values {
+            for part in [" ", name, "=", value] {
+                printed.push_str(part);
+            }
+        }
+        printed + " " + &args.join(" ")
     }
 }
 
