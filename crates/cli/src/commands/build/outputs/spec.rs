@@ -1,0 +1,185 @@
+//! One `--output` as it was typed: `PATH`, `-`, or `type=…,…`.
+
+use anyhow::{Context as _, bail};
+use rbuild_export::{BaseForm, LayerForm};
+use rbuild_image::{Compression, Reference};
+
+use super::{Dates, Destination, Folders, Form, Kind, Output, OwnEpoch, Rewrite};
+use crate::commands::build::request::fields;
+
+/// `PATH`, `-`, or `type=…,…`.
+pub(super) fn parse(text: &str, names: &[Reference]) -> anyhow::Result<Output> {
+    let form = LayerForm::new(Compression::Gzip);
+    if text == "-" {
+        let kind = Kind::Tar {
+            destination: Destination::Stdout,
+        };
+        return Ok(Output {
+            kind,
+            names: names.to_vec(),
+            form,
+            dates: Dates::default(),
+            folders: Folders::default(),
+        });
+    }
+    if !text.contains('=') {
+        return Ok(Output {
+            kind: Kind::Local {
+                directory: text.into(),
+            },
+            names: names.to_vec(),
+            form,
+            dates: Dates::default(),
+            folders: Folders::default(),
+        });
+    }
+    let mut spec = Spec::default();
+    for (key, value) in fields(text) {
+        spec.set(&key, value, text)?;
+    }
+    spec.into_output(names, text)
+}
+
+/// The fields of a `--output`.
+#[derive(Default)]
+struct Spec {
+    kind: String,
+    destination: Option<String>,
+    names: Option<Vec<Reference>>,
+    push: bool,
+    directory: bool,
+    compression: Option<Compression>,
+    level: Option<i32>,
+    force: bool,
+    dates: Dates,
+    folders: Folders,
+}
+
+impl Spec {
+    fn set(&mut self, key: &str, value: String, text: &str) -> anyhow::Result<()> {
+        match key {
+            "type" => self.kind = value,
+            "dest" => self.destination = Some(value),
+            "name" => {
+                let names = value.split(',').map(str::parse::<Reference>);
+                self.names = Some(names.collect::<Result<_, _>>()?);
+            }
+            "push" => self.push = boolean(key, &value)?,
+            "tar" => self.directory = !boolean(key, &value)?,
+            "compression" => {
+                self.compression = Some(match value.as_str() {
+                    "uncompressed" => Compression::None,
+                    "gzip" => Compression::Gzip,
+                    "zstd" => Compression::Zstd,
+                    other => bail!(
+                        "compression {other:?} is not supported: it is uncompressed, gzip or zstd"
+                    ),
+                });
+            }
+            "compression-level" => {
+                self.level = Some(value.parse().context("compression-level is a number")?);
+            }
+            "force-compression" => self.force = boolean(key, &value)?,
+            "platform-split" => {
+                self.folders = if boolean(key, &value)? {
+                    Folders::Always
+                } else {
+                    Folders::Never
+                };
+            }
+            "source-date-epoch" => {
+                self.dates.epoch = Some(match value.as_str() {
+                    "" => OwnEpoch::None,
+                    seconds => OwnEpoch::At(seconds.parse().with_context(|| {
+                        format!("source-date-epoch={seconds}: it is seconds since 1970")
+                    })?),
+                });
+            }
+            "rewrite-timestamp" => {
+                self.dates.rewrite = Some(if boolean(key, &value)? {
+                    Rewrite::Told
+                } else {
+                    Rewrite::Never
+                });
+            }
+            // What we always do.
+            "oci-mediatypes" | "unpack" | "store" => {
+                if !boolean(key, &value)? {
+                    bail!("{key}=false is not supported in --output {text:?}");
+                }
+            }
+            other => bail!("--output {text:?}: there is no field {other:?}"),
+        }
+        Ok(())
+    }
+
+    fn into_output(self, names: &[Reference], text: &str) -> anyhow::Result<Output> {
+        let needed = || {
+            self.destination
+                .clone()
+                .with_context(|| format!("--output {text:?} needs a dest="))
+        };
+        let destination = match self.destination.as_deref() {
+            None | Some("-") => Destination::Stdout,
+            Some(path) => Destination::File(path.into()),
+        };
+        let kind = match self.kind.as_str() {
+            "image" => Kind::Image { push: self.push },
+            "registry" => Kind::Registry,
+            "oci" if self.directory => {
+                let destination = Destination::File(needed()?.into());
+                Kind::Oci {
+                    destination,
+                    form: Form::Directory,
+                }
+            }
+            "oci" => Kind::Oci {
+                destination,
+                form: Form::Archive,
+            },
+            "docker" if self.destination.is_none() => Kind::Load,
+            "docker" => Kind::Docker { destination },
+            "local" => Kind::Local {
+                directory: needed()?.into(),
+            },
+            "tar" => Kind::Tar { destination },
+            "cacheonly" => Kind::CacheOnly,
+            "" => bail!("--output {text:?} needs a type="),
+            other => bail!(
+                "output type {other:?} is not known: it is image, registry, oci, docker, local, tar or cacheonly"
+            ),
+        };
+        let plain = matches!(
+            kind,
+            Kind::Image { push: false } | Kind::Docker { .. } | Kind::Load
+        );
+        let default = if plain {
+            Compression::None
+        } else {
+            Compression::Gzip
+        };
+        Ok(Output {
+            kind,
+            names: self.names.unwrap_or_else(|| names.to_vec()),
+            form: LayerForm {
+                compression: self.compression.unwrap_or(default),
+                level: self.level,
+                base: if self.force {
+                    BaseForm::Converted
+                } else {
+                    BaseForm::Kept
+                },
+            },
+            dates: self.dates,
+            folders: self.folders,
+        })
+    }
+}
+
+fn boolean(key: &str, value: &str) -> anyhow::Result<bool> {
+    match value {
+        "" | "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => bail!("{key}={value}: it is true or false"),
+    }
+}
