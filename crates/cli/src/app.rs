@@ -8,7 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use rbuild_image::Platform;
-use rbuild_registry::{Client, ClientOptions, DockerConfig, ProxySettings, RegistryConfig};
+use rbuild_registry::{
+    Client, ClientOptions, Credentials, DockerConfig, ProxySettings, RegistryConfig,
+};
 use rbuild_solve::SshKeys;
 use rbuild_source::{GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions};
 use rbuild_store::Store;
@@ -65,18 +67,20 @@ impl App {
     /// The registry client, made when it is first needed.
     pub(crate) fn registry(&self) -> &Arc<Client> {
         self.registry.get_or_init(|| {
-            let credentials = DockerConfig::new(self.environment.credential_files());
-            let options = ClientOptions {
-                proxy: self.environment.proxies(),
-                root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
-                ..ClientOptions::default()
-            };
-            Arc::new(Client::with_options(
-                self.config.clone(),
-                Arc::new(credentials),
-                options,
-            ))
+            let credentials = DockerConfig::new(self.environment.credential_files())
+                .with_text(self.environment.text("DOCKER_AUTH_CONFIG"));
+            Arc::new(self.registry_as(Arc::new(credentials)))
         })
+    }
+
+    /// A registry client that shows `credentials`.
+    pub(crate) fn registry_as(&self, credentials: Arc<dyn Credentials>) -> Client {
+        let options = ClientOptions {
+            proxy: self.environment.proxies(),
+            root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
+            ..ClientOptions::default()
+        };
+        Client::with_options(self.config.clone(), credentials, options)
     }
 
     /// Fetches git repositories; clones are kept in the store.
@@ -212,28 +216,36 @@ impl Environment {
         Ok(data.join("rbuild"))
     }
 
+    fn config_home(self) -> Option<PathBuf> {
+        self.path("XDG_CONFIG_HOME")
+            .or_else(|| Some(self.home()?.join(".config")))
+    }
+
     fn config_files(self) -> Vec<PathBuf> {
-        let user = self
-            .path("XDG_CONFIG_HOME")
-            .or_else(|| Some(self.home()?.join(".config")));
+        let user = self.config_home();
         let user = user.map(|directory| directory.join("rbuild/config.toml"));
         user.into_iter()
             .chain([PathBuf::from("/etc/rbuild/config.toml")])
             .collect()
     }
 
-    /// Files of the form of Docker's config.json, the first that knows a registry counts.
-    fn credential_files(self) -> Vec<PathBuf> {
+    /// Files of the form of Docker's config.json: the first that knows a registry counts, and the first of all is where
+    /// new credentials go.
+    pub(crate) fn credential_files(self) -> Vec<PathBuf> {
         let docker = self
             .path("DOCKER_CONFIG")
             .or_else(|| Some(self.home()?.join(".docker")));
         let runtime = self
             .path("XDG_RUNTIME_DIR")
             .map(|path| path.join("containers/auth.json"));
+        let containers = self
+            .config_home()
+            .map(|path| path.join("containers/auth.json"));
         let files = [
             self.path("REGISTRY_AUTH_FILE"),
             docker.map(|path| path.join("config.json")),
             runtime,
+            containers,
         ];
         files.into_iter().flatten().collect()
     }
@@ -301,6 +313,11 @@ impl Environment {
     /// Whether colours are wanted (<https://no-color.org>).
     pub(crate) fn colors_allowed(self) -> bool {
         self.get("NO_COLOR").is_none() && self.text("TERM").as_deref() != Some("dumb")
+    }
+
+    /// Whether somebody can be asked.
+    pub(crate) fn stdin_is_terminal(self) -> bool {
+        std::io::stdin().is_terminal()
     }
 
     /// Whether progress can be drawn in place.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    build, cache, du, fsck, history, images, inspect, prune, ps, pull, push, rm, rmi, run, tag,
-    version,
+    build, cache, du, fsck, history, images, inspect, login, logout, prune, ps, pull, push, rm,
+    rmi, run, tag, version,
 };
 
 /// The command line.
@@ -57,6 +57,10 @@ pub(crate) enum Command {
     Pull(pull::Args),
     /// Send an image to a registry
     Push(push::Args),
+    /// Keep the password for a registry
+    Login(login::Args),
+    /// Forget the password for a registry
+    Logout(logout::Args),
     /// Run a command in a new container
     Run(Box<run::Args>),
     /// List containers
@@ -92,6 +96,8 @@ const VERBS: &[&str] = &[
     "fsck",
     "history",
     "inspect",
+    "login",
+    "logout",
     "tag",
     "rmi",
     "pull",

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub(crate) use rbuild_solve::with_causes as chain;
 
 /// The exit status of an interrupted command: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The user interrupted.
 #[derive(Debug)]

@@ -76,7 +76,12 @@ impl Client {
 
     /// The host to push to.
     pub(crate) fn destination(&self, reference: &Reference) -> Arc<Endpoint> {
-        let endpoints = self.endpoints(reference.registry());
+        self.own_endpoint(reference.registry())
+    }
+
+    /// The registry itself, no mirror.
+    pub(crate) fn own_endpoint(&self, registry: &str) -> Arc<Endpoint> {
+        let endpoints = self.endpoints(registry);
         let own = endpoints
             .last()
             .expect("the registry itself is always there");

@@ -48,3 +48,18 @@ impl Credentials for Anonymous {
         Ok(None)
     }
 }
+
+/// One credential, for one registry.
+#[derive(Debug, Clone)]
+pub struct OnlyFor {
+    /// The registry.
+    pub registry: String,
+    /// What it is shown.
+    pub credential: Credential,
+}
+
+impl Credentials for OnlyFor {
+    fn get(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
+        Ok((registry == self.registry).then(|| self.credential.clone()))
+    }
+}

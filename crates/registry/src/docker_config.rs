@@ -9,10 +9,11 @@
 //! }
 //! ```
 
+mod credential_file;
+mod helper;
+
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use base64::Engine;
@@ -22,10 +23,10 @@ use serde::Deserialize;
 
 use crate::{Credential, Credentials, RegistryError};
 
+pub use credential_file::{CredentialFile, KeptIn};
+
 /// Docker Hub's key in `auths` and to credential helpers.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
-/// The user name with which a helper says that its secret is an identity token.
-const TOKEN_USERNAME: &str = "<token>";
 /// base64 as Docker writes it, and as people write it by hand.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -36,6 +37,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Reads credentials from Docker's configuration files, each when it is first needed. A file that does not
 /// exist holds none.
 pub struct DockerConfig {
+    text: Option<String>,
     paths: Vec<PathBuf>,
     files: OnceLock<Result<Vec<File>, String>>,
     found: Mutex<HashMap<String, Option<Credential>>>,
@@ -64,25 +66,37 @@ struct Auth {
     registry_token: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HelperReply {
-    username: String,
-    secret: String,
-}
-
 impl DockerConfig {
     /// Credentials from the files at `paths`; the first that knows a registry wins.
     pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         Self {
+            text: None,
             paths: paths.into_iter().collect(),
             files: OnceLock::new(),
             found: Mutex::default(),
         }
     }
 
+    /// These, and before them those of `text`, which is what such a file would hold: how CI systems hand credentials
+    /// over in `DOCKER_AUTH_CONFIG`.
+    #[must_use]
+    pub fn with_text(mut self, text: Option<String>) -> Self {
+        self.text = text;
+        self
+    }
+
     fn files(&self) -> Result<&[File], RegistryError> {
-        let read = || self.paths.iter().filter_map(|path| read(path)).collect();
+        let given = self
+            .text
+            .as_ref()
+            .map(|text| (text.as_bytes(), "DOCKER_AUTH_CONFIG"));
+        let read = || {
+            given
+                .and_then(|(bytes, name)| parse(bytes, name))
+                .into_iter()
+                .chain(self.paths.iter().filter_map(|path| read(path)))
+                .collect()
+        };
         match self.files.get_or_init(read) {
             Ok(files) => Ok(files),
             Err(reason) => Err(RegistryError::Config {
@@ -122,13 +136,17 @@ fn read(path: &Path) -> Option<Result<File, String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => return Some(Err(format!("{}: {error}", path.display()))),
     };
+    parse(&bytes, &path.display().to_string())
+}
+
+/// What the file called `name` holds; `None` for an empty one.
+fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8], name: &str) -> Option<Result<T, String>> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return None;
     }
-    Some(serde_json::from_slice(&bytes).map_err(|error| {
+    Some(serde_json::from_slice(bytes).map_err(|error| {
         format!(
-            "{}: line {}, column {}: not the JSON of a Docker configuration",
-            path.display(),
+            "{name}: line {}, column {}: not the JSON of a Docker configuration",
             error.line(),
             error.column()
         )
@@ -143,7 +161,7 @@ impl File {
                 .find_map(|key| helpers.get(key).map(|helper| (key, helper)))
         });
         if let Some((key, helper)) = helper {
-            return ask_helper(helper, key);
+            return helper::get(helper, key);
         }
         if let Some(auth) = self.auth_of(registry, &keys)
             && let Some(credential) = auth.credential(registry)?
@@ -151,7 +169,7 @@ impl File {
             return Ok(Some(credential));
         }
         match &self.store {
-            Some(store) if !store.is_empty() => ask_helper(store, &keys[0]),
+            Some(store) if !store.is_empty() => helper::get(store, &keys[0]),
             _ => Ok(None),
         }
     }
@@ -224,48 +242,6 @@ fn keys_of(registry: &str) -> Vec<String> {
 fn host_of(key: &str) -> &str {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)
-}
-
-/// Runs `docker-credential-<helper> get`. Its standard output holds secrets and is never quoted.
-fn ask_helper(helper: &str, server: &str) -> Result<Option<Credential>, RegistryError> {
-    let fail = |reason: String| RegistryError::Credentials {
-        registry: host_of(server).to_owned(),
-        reason: format!("docker-credential-{helper}: {reason}"),
-    };
-    if helper.contains('/') {
-        return Err(fail("a helper is named without a path".to_owned()));
-    }
-    let mut child = Command::new(format!("docker-credential-{helper}"))
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(|error| fail(error.to_string()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read is judged by what it answers.
-        let _ = stdin.write_all(server.as_bytes());
-    }
-    let output = child
-        .wait_with_output()
-        .map_err(|error| fail(error.to_string()))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout);
-        if said.contains("credentials not found") {
-            return Ok(None);
-        }
-        return Err(fail(format!("it ended with {}", output.status)));
-    }
-    let reply: HelperReply = serde_json::from_slice(&output.stdout)
-        .map_err(|_| fail("its answer is not the JSON of a credential".to_owned()))?;
-    Ok(match (reply.username.as_str(), reply.secret) {
-        ("", secret) if secret.is_empty() => None,
-        (TOKEN_USERNAME, secret) => Some(Credential::IdentityToken(secret)),
-        (_, password) => Some(Credential::Password {
-            username: reply.username,
-            password,
-        }),
-    })
 }
 
 #[cfg(test)]

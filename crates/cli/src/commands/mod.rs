@@ -10,6 +10,8 @@ pub(crate) mod fsck;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod inspect;
+pub(crate) mod login;
+pub(crate) mod logout;
 mod lookup;
 pub(crate) mod prune;
 pub(crate) mod ps;

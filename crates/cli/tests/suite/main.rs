@@ -19,6 +19,7 @@ mod failures;
 mod flags;
 mod inputs;
 mod language;
+mod logins;
 mod parallel;
 mod platform_choice;
 mod platforms;

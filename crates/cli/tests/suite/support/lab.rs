@@ -137,6 +137,11 @@ impl Lab {
         Running::start(&mut self.command(arguments)).wait()
     }
 
+    /// Runs the binary, which reads `input`.
+    pub(crate) fn rbuild_with_input(&self, arguments: &[&str], input: &str) -> Outcome {
+        Running::with_input(&mut self.command(arguments), input.as_bytes()).wait()
+    }
+
     /// `rbuild build` with plain progress and the base images.
     pub(crate) fn build_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(&["build", "--progress=plain"]);
