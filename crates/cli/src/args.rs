@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    build, cache, du, fsck, history, images, inspect, login, logout, prune, ps, pull, push, rm,
-    rmi, run, tag, version,
+    build, cache, du, fsck, history, images, imagetools, inspect, login, logout, prune, ps, pull,
+    push, rm, rmi, run, tag, version,
 };
 
 /// The command line.
@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Pull(pull::Args),
     /// Send an image to a registry
     Push(push::Args),
+    /// Look at images in registries, and put them together
+    Imagetools(imagetools::Args),
     /// Keep the password for a registry
     Login(login::Args),
     /// Forget the password for a registry
@@ -93,6 +95,7 @@ const VERBS: &[&str] = &[
     "b",
     "cache",
     "images",
+    "imagetools",
     "fsck",
     "history",
     "inspect",

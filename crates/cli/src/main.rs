@@ -20,8 +20,8 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::app::App;
 use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
-    build, cache, du, fsck, history, images, inspect, login, logout, prune, ps, pull, push, rm,
-    rmi, run, tag, version,
+    build, cache, du, fsck, history, images, imagetools, inspect, login, logout, prune, ps, pull,
+    push, rm, rmi, run, tag, version,
 };
 
 fn main() -> ExitCode {
@@ -47,6 +47,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rmi(args) => rmi::run(&app, &args),
         Command::Pull(args) => pull::run(&app, &args),
         Command::Push(args) => push::run(&app, &args),
+        Command::Imagetools(args) => imagetools::run(&app, &args),
         Command::Login(args) => login::run(&app, &args),
         Command::Logout(args) => logout::run(&app, &args),
         Command::Run(args) => run::run(&app, &args),

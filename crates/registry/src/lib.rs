@@ -29,6 +29,7 @@ mod at_once;
 mod blob;
 mod client;
 mod config;
+mod copy;
 mod credentials;
 mod docker_config;
 mod error;

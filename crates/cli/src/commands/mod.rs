@@ -9,6 +9,7 @@ mod format;
 pub(crate) mod fsck;
 pub(crate) mod history;
 pub(crate) mod images;
+pub(crate) mod imagetools;
 pub(crate) mod inspect;
 pub(crate) mod login;
 pub(crate) mod logout;

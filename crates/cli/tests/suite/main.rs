@@ -17,6 +17,7 @@ mod epochs;
 mod explaining;
 mod failures;
 mod flags;
+mod imagetools;
 mod inputs;
 mod language;
 mod logins;
