@@ -3,8 +3,10 @@
 use rbuild_image::LayerId;
 use serde::{Deserialize, Serialize};
 
-/// The version of the encoding. Records of another version are explained without it.
-const VERSION: u32 = 1;
+/// The version of the encoding. Records of a version that is not known are explained without it.
+const VERSION: u32 = 2;
+/// The oldest version that is understood: it has no arguments.
+const OLDEST_VERSION: u32 = 1;
 
 /// What a step ran on; kept with its record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,10 +20,13 @@ pub struct Circumstances {
     pub copies: Vec<Copied>,
     /// Whether it was to look for an earlier result.
     pub lookup: Lookup,
+    /// Which of its variables are ARGs.
+    #[serde(default)]
+    pub arguments: Vec<String>,
 }
 
 /// Whether a step was to look for an earlier result.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lookup {
     /// As usual.
@@ -29,6 +34,8 @@ pub enum Lookup {
     Asked,
     /// `--no-cache`.
     NotAsked,
+    /// There was one, older than `--cache-ttl` says.
+    Expired(String),
 }
 
 /// A source of a copy and where it went, as the Dockerfile has them.
@@ -54,6 +61,16 @@ impl Circumstances {
             base,
             copies,
             lookup,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// These, of a step that has `arguments` among its variables.
+    #[must_use]
+    pub fn with_arguments(self, arguments: &[String]) -> Self {
+        Self {
+            arguments: arguments.to_vec(),
+            ..self
         }
     }
 
@@ -65,7 +82,9 @@ impl Circumstances {
     /// Of a record; `None` where it has none that are understood.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let decoded: Self = serde_json::from_slice(bytes).ok()?;
-        (decoded.version == VERSION).then_some(decoded)
+        (OLDEST_VERSION..=VERSION)
+            .contains(&decoded.version)
+            .then_some(decoded)
     }
 
     /// What the file at `path` in the step's layer was called where it came from: `app/main.rs` → `src/main.rs`. With
@@ -133,18 +152,21 @@ mod tests {
     #[test]
     fn the_encoding_stays_the_same() {
         let layer = LayerId::Made(ContentId([1; 32]));
-        let mut one = copied("a", "/b");
+        let mut one = copied("a", "/b").with_arguments(&["SHA".to_owned()]);
         one.base = vec![layer];
         one.image = Some("docker.io/library/busybox:latest@sha256:00".into());
         let text = format!(
-            r#"{{"version":1,"image":"docker.io/library/busybox:latest@sha256:00","base":["{layer}"],"copies":[{{"source":"a","destination":"/b"}}],"lookup":"asked"}}"#
+            r#"{{"version":2,"image":"docker.io/library/busybox:latest@sha256:00","base":["{layer}"],"copies":[{{"source":"a","destination":"/b"}}],"lookup":"asked","arguments":["SHA"]}}"#
         );
         assert_eq!(String::from_utf8_lossy(&one.encode()), text);
         assert_eq!(Circumstances::decode(text.as_bytes()), Some(one));
         assert_eq!(Circumstances::decode(b""), None);
         assert_eq!(
-            Circumstances::decode(text.replace("version\":1", "version\":2").as_bytes()),
+            Circumstances::decode(text.replace("version\":2", "version\":3").as_bytes()),
             None
         );
+        let older = r#"{"version":1,"image":null,"base":[],"copies":[],"lookup":"not-asked"}"#;
+        let older = Circumstances::decode(older.as_bytes()).expect("the version before");
+        assert_eq!(older.lookup, Lookup::NotAsked);
     }
 }

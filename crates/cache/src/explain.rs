@@ -1,5 +1,7 @@
 //! Why a step missed: the nearest earlier step, and what differs from it.
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use rbuild_image::LayerId;
@@ -68,6 +70,15 @@ impl Explanation {
         Self::with(Reason::NotAsked)
     }
 
+    /// What needs no comparison.
+    fn known(circumstances: &Circumstances) -> Option<Self> {
+        match &circumstances.lookup {
+            Lookup::Asked => None,
+            Lookup::NotAsked => Some(Self::not_asked()),
+            Lookup::Expired(ttl) => Some(Self::with(Reason::Expired { ttl: ttl.clone() })),
+        }
+    }
+
     /// Whether there was nothing to compare with.
     pub fn is_first(&self) -> bool {
         self.reasons == [Reason::First]
@@ -92,31 +103,70 @@ impl std::fmt::Display for Explanation {
 /// # Errors
 /// When the store cannot be read.
 pub fn explain(store: &Store, missed: Missed<'_>) -> Result<Explanation, StoreError> {
-    if missed.circumstances.lookup == Lookup::NotAsked {
-        return Ok(Explanation::not_asked());
+    if let Some(known) = Explanation::known(missed.circumstances) {
+        return Ok(known);
     }
-    let mut earlier = last_run(store, &missed)?;
-    if earlier.is_none() {
-        let mut records = store.records_in_scope(missed.scope, RECORDS_TO_COMPARE)?;
-        records.retain(|record| record.created < missed.begun);
-        earlier = nearest(store, missed.preimage, records)?;
+    let own = store.records_named(missed.scope, missed.name, RECORDS_OF_ONE_NAME)?;
+    let own: Vec<Known> = own.into_iter().map(Known::new).collect();
+    if let Some((earlier, before)) = last_run(store, missed.preimage, &own)? {
+        return compare(store, earlier, before, missed);
     }
-    match earlier {
-        Some(earlier) => compare(store, &earlier, missed),
-        None => Ok(Explanation::with(Reason::First)),
+    let mut records = store.records_in_scope(missed.scope, RECORDS_TO_COMPARE)?;
+    records.retain(|record| record.created < missed.begun);
+    let records: Vec<Known> = records.into_iter().map(Known::new).collect();
+    compare_with_nearest(store, &records, missed)
+}
+
+/// A record and its preimage, which is read when it is first asked for.
+struct Known {
+    record: Record,
+    preimage: OnceCell<Option<Preimage>>,
+}
+
+impl Known {
+    fn new(record: Record) -> Self {
+        Self {
+            record,
+            preimage: OnceCell::new(),
+        }
+    }
+
+    fn preimage(&self, store: &Store) -> Result<Option<&Preimage>, StoreError> {
+        if let Some(read) = self.preimage.get() {
+            return Ok(read.as_ref());
+        }
+        // One that cannot be read was written by another version: there is nothing to compare with.
+        let bytes = store.preimage(&self.record.key)?;
+        let read = bytes.and_then(|bytes| Preimage::decode(&bytes).ok());
+        Ok(self.preimage.get_or_init(|| read).as_ref())
     }
 }
 
-/// The newest record of the step itself. What was mounted into a RUN is recorded under its name, too.
-fn last_run(store: &Store, missed: &Missed<'_>) -> Result<Option<Record>, StoreError> {
-    for record in store.records_named(missed.scope, missed.name, RECORDS_OF_ONE_NAME)? {
-        let same_kind = preimage_of(store, &record.key)?
-            .is_some_and(|preimage| preimage.kind() == missed.preimage.kind());
-        if same_kind {
-            return Ok(Some(record));
+/// The newest of a step's own records. What was mounted into a RUN is recorded under its name, too.
+fn last_run<'k>(
+    store: &Store,
+    preimage: &Preimage,
+    own: impl IntoIterator<Item = &'k Known>,
+) -> Result<Option<(&'k Record, &'k Preimage)>, StoreError> {
+    for known in own {
+        if let Some(before) = known.preimage(store)?
+            && before.kind() == preimage.kind()
+        {
+            return Ok(Some((&known.record, before)));
         }
     }
     Ok(None)
+}
+
+fn compare_with_nearest(
+    store: &Store,
+    records: &[Known],
+    missed: Missed<'_>,
+) -> Result<Explanation, StoreError> {
+    match nearest(store, missed.preimage, records)? {
+        Some((earlier, before)) => compare(store, earlier, before, missed),
+        None => Ok(Explanation::with(Reason::First)),
+    }
 }
 
 /// A step of a Dockerfile, when it ran last, and why.
@@ -133,17 +183,19 @@ pub struct Ran {
 /// # Errors
 /// When the store cannot be read.
 pub fn last_runs(store: &Store, scope: &str) -> Result<Vec<Ran>, StoreError> {
-    let mut known = Vec::new();
-    for record in store.records_in_scope(scope, RECORDS_TO_LIST)? {
-        if let Some(preimage) = preimage_of(store, &record.key)? {
-            known.push((record, preimage));
-        }
-    }
+    let records = store.records_in_scope(scope, RECORDS_TO_LIST)?;
+    let known: Vec<Known> = records.into_iter().map(Known::new).collect();
     let mut runs: Vec<Ran> = Vec::new();
-    for (position, (record, preimage)) in known.iter().enumerate() {
-        if runs.iter().any(|ran| ran.record.name == record.name) {
+    let mut named = HashSet::new();
+    for (position, ran) in known.iter().enumerate() {
+        let record = &ran.record;
+        if named.contains(record.name.as_str()) {
             continue;
         }
+        let Some(preimage) = ran.preimage(store)? else {
+            continue;
+        };
+        named.insert(record.name.as_str());
         let circumstances = Circumstances::decode(&record.outcome).unwrap_or_default();
         let missed = Missed {
             scope,
@@ -153,46 +205,46 @@ pub fn last_runs(store: &Store, scope: &str) -> Result<Vec<Ran>, StoreError> {
             layers: Some(&record.layers),
             begun: record.created,
         };
-        let older = &known[position + 1..];
-        let same_step = older
-            .iter()
-            .find(|(old, known)| old.name == record.name && known.kind() == preimage.kind());
-        let earlier = match same_step {
-            Some((old, _)) => Some(old.clone()),
-            None => nearest(
-                store,
-                preimage,
-                older.iter().map(|(old, _)| old.clone()).collect(),
-            )?,
-        };
-        let explanation = match earlier {
-            _ if circumstances.lookup == Lookup::NotAsked => Explanation::not_asked(),
-            Some(earlier) => compare(store, &earlier, missed)?,
-            None => Explanation::with(Reason::First),
-        };
         runs.push(Ran {
             record: record.clone(),
-            explanation,
+            explanation: explain_among(store, &known[position + 1..], missed)?,
         });
     }
     Ok(runs)
 }
 
+/// [`explain()`] by records that are known, newest first.
+fn explain_among(
+    store: &Store,
+    older: &[Known],
+    missed: Missed<'_>,
+) -> Result<Explanation, StoreError> {
+    if let Some(known) = Explanation::known(missed.circumstances) {
+        return Ok(known);
+    }
+    let own = older.iter().filter(|old| old.record.name == missed.name);
+    if let Some((earlier, before)) = last_run(store, missed.preimage, own)? {
+        return compare(store, earlier, before, missed);
+    }
+    let newest = &older[..older.len().min(RECORDS_TO_COMPARE)];
+    compare_with_nearest(store, newest, missed)
+}
+
 /// Of `candidates` the one that differs least from `preimage`; none that is another step altogether.
-fn nearest(
+fn nearest<'k>(
     store: &Store,
     preimage: &Preimage,
-    candidates: Vec<Record>,
-) -> Result<Option<Record>, StoreError> {
-    let mut best: Option<(usize, Record)> = None;
+    candidates: &'k [Known],
+) -> Result<Option<(&'k Record, &'k Preimage)>, StoreError> {
+    let mut best: Option<(usize, (&Record, &Preimage))> = None;
     for candidate in candidates {
-        let Some(known) = preimage_of(store, &candidate.key)? else {
+        let Some(known) = candidate.preimage(store)? else {
             continue;
         };
         if known.kind() != preimage.kind() {
             continue;
         }
-        let differences = reasons(&known, preimage);
+        let differences = reasons(known, preimage, &[]);
         // A step that was changed stands where it stood, and is much as it was; one that stands elsewhere is another.
         let is_elsewhere = differences
             .iter()
@@ -201,19 +253,25 @@ fn nearest(
             differences.len() > MOST_DIFFERENCES || (is_elsewhere && differences.len() > 1);
         let distance = differences.len();
         if !is_another_step && best.as_ref().is_none_or(|(least, _)| distance < *least) {
-            best = Some((distance, candidate));
+            best = Some((distance, (&candidate.record, known)));
         }
     }
-    Ok(best.map(|(_, record)| record))
+    Ok(best.map(|(_, found)| found))
 }
 
 /// What differs from `earlier`.
-fn compare(store: &Store, earlier: &Record, missed: Missed<'_>) -> Result<Explanation, StoreError> {
-    let Some(before) = preimage_of(store, &earlier.key)? else {
-        return Ok(Explanation::with(Reason::First));
-    };
-    let mut reasons = reasons(&before, missed.preimage);
+fn compare(
+    store: &Store,
+    earlier: &Record,
+    before: &Preimage,
+    missed: Missed<'_>,
+) -> Result<Explanation, StoreError> {
     let known = Circumstances::decode(&earlier.outcome).unwrap_or_default();
+    let arguments = [
+        known.arguments.as_slice(),
+        missed.circumstances.arguments.as_slice(),
+    ];
+    let mut reasons = reasons(before, missed.preimage, &arguments.concat());
     for reason in &mut reasons {
         match reason {
             Reason::Above { .. } => *reason = below(store, &known, missed.circumstances)?,
@@ -235,13 +293,6 @@ fn compare(store: &Store, earlier: &Record, missed: Missed<'_>) -> Result<Explan
         }),
         reasons,
     })
-}
-
-fn preimage_of(store: &Store, key: &StepKey) -> Result<Option<Preimage>, StoreError> {
-    // One that cannot be read was written by another version: there is nothing to compare with.
-    Ok(store
-        .preimage(key)?
-        .and_then(|bytes| Preimage::decode(&bytes).ok()))
 }
 
 /// What is different below a step: its base image, or what a step before it made.

@@ -34,4 +34,4 @@ pub use exec::{MountContent, exec_preimage};
 pub use explain::{Earlier, Explanation, Missed, Ran, explain, last_runs};
 pub use file::{SourceContent, file_preimage};
 pub use preimage::{Element, Preimage};
-pub use reason::{FileChange, Files, Kind, Reason};
+pub use reason::{FileChange, Files, Kind, Reason, Setting};

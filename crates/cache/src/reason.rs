@@ -22,6 +22,11 @@ pub enum Reason {
     First,
     /// It was not to look: `--no-cache`.
     NotAsked,
+    /// It ran before with the same inputs, longer ago than `--cache-ttl` says.
+    Expired {
+        /// As it was written: `12h`.
+        ttl: String,
+    },
     /// It ran before with the same inputs, but what it made is gone.
     Removed,
     /// The base image is another.
@@ -48,6 +53,8 @@ pub enum Reason {
     },
     /// A build argument or a variable.
     Variable {
+        /// What sets it.
+        by: Setting,
         /// Its name.
         name: String,
         /// Its value, if it was there; a value that looks like a secret is not told.
@@ -71,6 +78,16 @@ pub enum Reason {
         /// Its value, if it has one.
         now: Option<String>,
     },
+}
+
+/// What gives a variable its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setting {
+    /// A build argument.
+    Arg,
+    /// The image's environment.
+    Env,
 }
 
 /// Files that became different.
@@ -143,11 +160,12 @@ impl Files {
     }
 }
 
-/// Why `now` is not `before`, the likeliest cause first. What files differ is for the caller to fill in.
-pub(crate) fn reasons(before: &Preimage, now: &Preimage) -> Vec<Reason> {
+/// Why `now` is not `before`, the likeliest cause first; `arguments` are the variables that are ARGs. What files differ is for
+/// the caller to fill in.
+pub(crate) fn reasons(before: &Preimage, now: &Preimage, arguments: &[String]) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     for difference in first_differences(before, now) {
-        let reason = reason(difference, before, now);
+        let reason = reason(difference, before, now, arguments);
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }
@@ -157,7 +175,7 @@ pub(crate) fn reasons(before: &Preimage, now: &Preimage) -> Vec<Reason> {
     reasons
 }
 
-fn reason(difference: Difference, old: &Preimage, new: &Preimage) -> Reason {
+fn reason(difference: Difference, old: &Preimage, new: &Preimage, arguments: &[String]) -> Reason {
     let (label, before, now) = match difference {
         Difference::Added(element) => (element.label, None, Some(element.value)),
         Difference::Removed(element) => (element.label, Some(element.value), None),
@@ -166,7 +184,13 @@ fn reason(difference: Difference, old: &Preimage, new: &Preimage) -> Reason {
     let (before, now) = (before.as_deref().map(text), now.as_deref().map(text));
     if let Some(name) = label.strip_prefix("env ") {
         let hide = |value: Option<String>| value.map(|value| shown(name, value));
+        let is_argument = arguments.iter().any(|argument| argument == name);
         return Reason::Variable {
+            by: if is_argument {
+                Setting::Arg
+            } else {
+                Setting::Env
+            },
             name: name.to_owned(),
             before: hide(before),
             now: hide(now),
@@ -275,6 +299,7 @@ impl fmt::Display for Reason {
         match self {
             Self::First => f.write_str("no such step ran before"),
             Self::NotAsked => f.write_str("the cache was not to be used"),
+            Self::Expired { ttl } => write!(f, "older than --cache-ttl {ttl}"),
             Self::Removed => f.write_str("its earlier result was removed from the cache"),
             Self::BaseImage { before, now } => base_image(f, before.as_deref(), now.as_deref()),
             Self::Above { files } if files.len() == 0 => f.write_str("a step above changed"),
@@ -282,7 +307,19 @@ impl fmt::Display for Reason {
             Self::Copied { files } if files.len() == 0 => f.write_str("the copied files changed"),
             Self::Copied { files } => write!(f, "{files}"),
             Self::Mounted { target } => write!(f, "what is mounted at {target} changed"),
-            Self::Variable { name, before, now } | Self::Property { name, before, now } => {
+            Self::Variable {
+                by,
+                name,
+                before,
+                now,
+            } => {
+                let name = match by {
+                    Setting::Arg => format!("ARG {name}"),
+                    Setting::Env => format!("ENV {name}"),
+                };
+                change(f, &name, before.as_deref(), now.as_deref())
+            }
+            Self::Property { name, before, now } => {
                 change(f, name, before.as_deref(), now.as_deref())
             }
             Self::Command { before, now } => write!(f, "command: {before} → {now}"),
@@ -346,7 +383,7 @@ mod tests {
     }
 
     fn told(before: &[(&str, &str)], now: &[(&str, &str)]) -> Vec<String> {
-        reasons(&preimage(before), &preimage(now))
+        reasons(&preimage(before), &preimage(now), &["SHA".to_owned()])
             .iter()
             .map(ToString::to_string)
             .collect()
@@ -362,7 +399,7 @@ mod tests {
             told(&before, &now),
             [
                 "command: make → make -j",
-                "SHA: a1b2 → c3d4",
+                "ARG SHA: a1b2 → c3d4",
                 "a step above changed"
             ]
         );
@@ -374,7 +411,7 @@ mod tests {
             [
                 "the copied files changed",
                 "what is mounted at /m changed",
-                "A is gone (was 1)"
+                "ENV A is gone (was 1)"
             ]
         );
     }
@@ -385,14 +422,14 @@ mod tests {
             &[("env API_TOKEN", "hunter2")],
             &[("env API_TOKEN", "hunter3")],
         );
-        assert_eq!(told, ["API_TOKEN changed"]);
+        assert_eq!(told, ["ENV API_TOKEN changed"]);
     }
 
     #[test]
     fn long_values_are_cut_and_several_lines_are_one() {
         let long = "x".repeat(100);
         let told = told(&[("env A", "1\n2")], &[("env A", &long)]);
-        assert_eq!(told, [format!("A: 1… → {}…", "x".repeat(40))]);
+        assert_eq!(told, [format!("ENV A: 1… → {}…", "x".repeat(40))]);
     }
 
     #[test]

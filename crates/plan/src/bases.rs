@@ -150,6 +150,7 @@ fn from_image(
             origin: Some(node.span),
             stage: node.label.clone(),
             cache_use: CacheUse::Allowed,
+            arguments: Arc::default(),
         };
         Tree::Layers(plan.add(vertex, &[]))
     };
@@ -259,6 +260,7 @@ pub(crate) fn add_internal(
         origin: None,
         stage: String::new(),
         cache_use: CacheUse::Allowed,
+        arguments: Arc::default(),
     };
     plan.add(vertex, &[])
 }

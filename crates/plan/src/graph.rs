@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -30,6 +31,8 @@ pub struct Vertex {
     pub stage: String,
     /// Whether earlier results may be used.
     pub cache_use: CacheUse,
+    /// Which of a RUN's variables are ARGs: for those who are told what changed. Nothing that is done depends on it.
+    pub arguments: Arc<Vec<String>>,
 }
 
 /// Whether a step may be a cache hit.

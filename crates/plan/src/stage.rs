@@ -1,5 +1,7 @@
 //! A stage while its instructions are taken in: the tree so far, the config so far, the variables in sight.
 
+use std::sync::Arc;
+
 use rbuild_dockerfile::Span;
 use rbuild_image::{ImageConfig, Platform};
 
@@ -51,6 +53,8 @@ pub(crate) struct StageState {
     /// ENV and ARG, as a RUN sees them.
     pub(crate) env: Env,
     pub(crate) args: Vec<DeclaredArg>,
+    /// The variables of [`Self::env`] whose values come from an ARG.
+    pub(crate) arguments: Arc<Vec<String>>,
     /// Absolute.
     pub(crate) cwd: String,
     pub(crate) workdir: Workdir,
@@ -73,6 +77,7 @@ impl StageState {
             platform,
             env: Env::default(),
             args: Vec::new(),
+            arguments: Arc::default(),
             cwd: "/".to_owned(),
             workdir: Workdir::Inherited,
             latest: Latest::default(),
@@ -101,6 +106,27 @@ impl StageState {
             runtime.working_dir = paths::resolve("/", &runtime.working_dir);
             self.cwd.clone_from(&runtime.working_dir);
         }
+    }
+
+    /// Sets a variable to what an ARG says.
+    pub(crate) fn set_argument(&mut self, name: &str, value: &str) {
+        let is_known = self.env.get(name).is_some() && self.is_argument(name);
+        self.env.set(name, value);
+        if !is_known {
+            Arc::make_mut(&mut self.arguments).push(name.to_owned());
+        }
+    }
+
+    /// Sets a variable to what an ENV says.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        if self.env.get(name).is_some() && self.is_argument(name) {
+            Arc::make_mut(&mut self.arguments).retain(|known| known != name);
+        }
+        self.env.set(name, value);
+    }
+
+    fn is_argument(&self, name: &str) -> bool {
+        self.arguments.iter().any(|known| known == name)
     }
 
     /// Whether an ARG called `name` was declared, with a value or without.

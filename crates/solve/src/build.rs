@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rbuild_layer::FileTimes;
 use rbuild_plan::ContextSource;
@@ -45,12 +45,30 @@ pub struct Build {
     /// How the outputs date the files of new layers: the layers' diffIDs are computed for each of these. No step's key
     /// and no layer depends on it.
     pub file_times: Vec<FileTimes>,
+    /// What the user says of results that are there already.
+    pub reuse: Reuse,
     /// Where events go.
     pub reporter: Reporter,
     /// How it is stopped.
     pub cancel: Cancel,
     /// Layers in use: pinned until the build is over.
     pub pins: Mutex<Vec<Arc<Layer>>>,
+}
+
+/// What the user says of results that are there already.
+#[derive(Debug, Clone, Default)]
+pub struct Reuse {
+    /// `--cache-ttl`
+    pub ttl: Option<CacheTtl>,
+}
+
+/// How old the result of a RUN may be to be used again.
+#[derive(Debug, Clone)]
+pub struct CacheTtl {
+    /// The age.
+    pub age: Duration,
+    /// As it was written, for messages.
+    pub text: String,
 }
 
 /// When the layers of an output's base image are fetched.

@@ -38,7 +38,7 @@ mod tree;
 mod why;
 
 pub use agent::{AgentError, SshKeys};
-pub use build::{BaseLayers, Build, NetworkFiles, Secret, Secrets};
+pub use build::{BaseLayers, Build, CacheTtl, NetworkFiles, Reuse, Secret, Secrets};
 pub use cancel::{Cancel, CancelGuard};
 pub use canvas::CanvasError;
 pub use cdi::{CdiDevices, CdiError};

@@ -315,7 +315,7 @@ fn bind(
             };
             let inputs = [tree.clone()];
             let found = FileStep {
-                step: *step,
+                step: Step { ttl: None, ..*step },
                 operation: &operation,
                 inputs: &inputs,
             }

@@ -37,6 +37,7 @@ pub fn pull(
         origin: None,
         stage: String::new(),
         cache_use: CacheUse::Allowed,
+        arguments: Arc::default(),
     };
     let root = plan.add(vertex, &[]);
     plan.outputs.push(ImageOutput {

@@ -14,7 +14,7 @@ use rbuild_image::LayerId;
 use rbuild_plan::{Operation, Plan, Vertex, VertexId};
 use rbuild_progress::{EventKind, Outcome};
 
-use crate::build::{BaseLayers, Build};
+use crate::build::{BaseLayers, Build, CacheTtl};
 use crate::diff_ids::DiffIds;
 use crate::error::{SolveError, StepError};
 use crate::exec::ExecStep;
@@ -311,6 +311,7 @@ impl<'a> Schedule<'a> {
                 id,
                 vertex,
                 plan,
+                ttl: ttl(build, vertex),
             };
             let result = catch_unwind(AssertUnwindSafe(|| work(plan, step, &inputs)));
             // The owner is gone only when a panic unwinds through it; then nobody waits for this.
@@ -378,6 +379,7 @@ impl<'a> Schedule<'a> {
             id,
             vertex,
             plan: self.plan,
+            ttl: ttl(self.build, vertex),
         }
     }
 
@@ -449,6 +451,14 @@ fn work(plan: &Plan, step: Step<'_>, inputs: &[Tree]) -> Result<Yield, StepError
 fn was_killed(error: &StepError) -> bool {
     const KILLED: i32 = 128 + 9;
     matches!(error, StepError::Exit { code: KILLED, .. })
+}
+
+/// How old results of a vertex may be: only of a RUN can nobody tell whether it would give the same again.
+fn ttl<'a>(build: &'a Build, vertex: &Vertex) -> Option<&'a CacheTtl> {
+    match vertex.operation {
+        Operation::Exec(_) => build.reuse.ttl.as_ref(),
+        _ => None,
+    }
 }
 
 /// How many vertices must be done before `id`.

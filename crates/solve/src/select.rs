@@ -293,6 +293,10 @@ pub(crate) fn digest(tree: &ContentIndex, matches: &[Match<'_>], copy: &CopyActi
     for parent in parents.filter(|placed| placed.role == Role::Parent) {
         hasher.update(&(parent.relative.len() as u64).to_le_bytes());
         hasher.update(&parent.relative);
+        // One that is there already gets the source's mode, whatever `--chmod` says.
+        if mask.mode == Counted::No {
+            hasher.update(&parent.entry.mode.to_le_bytes());
+        }
     }
     // All matches at once: names that share a file share it across matches too.
     let entries = matches.iter().flat_map(|found| match &found.kind {
@@ -467,6 +471,21 @@ mod tests {
             select(&tree, &copy).map(|matches| digest(&tree, &matches, &copy))
         };
         assert_ne!(digest_of("/a"), digest_of("/a/b"));
+    }
+
+    #[test]
+    fn the_mode_of_a_directory_on_the_way_counts_whatever_mode_the_copy_gives() {
+        let digest_with = |mode| {
+            let mut entries = tree(&["a/", "a/b"]).entries().to_vec();
+            entries[0].mode = mode;
+            let tree = ContentIndex::from_entries(entries);
+            let copy = CopyAction {
+                mode: Mode::Octal(0o755),
+                ..with_parents("/a/b")
+            };
+            select(&tree, &copy).map(|matches| digest(&tree, &matches, &copy))
+        };
+        assert_ne!(digest_with(0o700), digest_with(0o755));
     }
 
     #[test]

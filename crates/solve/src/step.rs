@@ -9,7 +9,7 @@ use rbuild_layer::ContentIndex;
 use rbuild_plan::{CacheUse, Plan, Vertex, VertexId};
 use rbuild_store::{FastKey, Layer, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
 
-use crate::build::Build;
+use crate::build::{Build, CacheTtl};
 use crate::error::StepError;
 use crate::fetch::Fetcher;
 use crate::tree::Stack;
@@ -22,6 +22,8 @@ pub(crate) struct Step<'a> {
     pub(crate) id: VertexId,
     pub(crate) vertex: &'a Vertex,
     pub(crate) plan: &'a Plan,
+    /// How old a result may be to be taken.
+    pub(crate) ttl: Option<&'a CacheTtl>,
 }
 
 /// The keys of a step.
@@ -40,6 +42,16 @@ pub(crate) struct Found {
     pub(crate) from: From,
 }
 
+/// What a look into the records gave.
+enum Looked {
+    /// A result.
+    Found(Found),
+    /// One that is older than was asked for.
+    TooOld,
+    /// None.
+    Nothing,
+}
+
 /// Where a result comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum From {
@@ -56,13 +68,30 @@ impl Step<'_> {
 
     /// The recorded result of `key` on top of `base`.
     pub(crate) fn find(&self, key: &StepKey, base: &Stack) -> Result<Option<Found>, StepError> {
+        match self.look(key, base)? {
+            Looked::Found(found) => Ok(Some(found)),
+            Looked::TooOld | Looked::Nothing => Ok(None),
+        }
+    }
+
+    fn look(&self, key: &StepKey, base: &Stack) -> Result<Looked, StepError> {
         if self.cache_use() == CacheUse::Refused {
-            return Ok(None);
+            return Ok(Looked::Nothing);
         }
-        match self.build.store.record(key)? {
-            Some(record) => self.take(&record, base),
-            None => Ok(None),
+        let Some(record) = self.build.store.record(key)? else {
+            return Ok(Looked::Nothing);
+        };
+        if self.is_too_old(&record) {
+            return Ok(Looked::TooOld);
         }
+        let found = self.take(&record, base)?;
+        Ok(found.map_or(Looked::Nothing, Looked::Found))
+    }
+
+    fn is_too_old(&self, record: &Record) -> bool {
+        let age = self.build.now.duration_since(record.created);
+        self.ttl
+            .is_some_and(|ttl| age.is_ok_and(|age| age > ttl.age))
     }
 
     /// [`Self::find`] for the key that `fast` stands for.
@@ -72,8 +101,8 @@ impl Step<'_> {
         base: &Stack,
     ) -> Result<Option<Found>, StepError> {
         match self.build.store.record_by_alias(fast)? {
-            Some(record) => self.take(&record, base),
-            None => Ok(None),
+            Some(record) if !self.is_too_old(&record) => self.take(&record, base),
+            _ => Ok(None),
         }
     }
 
@@ -112,11 +141,15 @@ impl Step<'_> {
         let _one_at_a_time = store.lock(&format!("step {}", keys.key), &|| {
             self.build.cancel.is_cancelled()
         })?;
-        if let Some(found) = self.find(&keys.key, base)? {
-            self.put_alias(keys)?;
-            return Ok(found);
-        }
-        let circumstances = self.circumstances(base);
+        let expired = match self.look(&keys.key, base)? {
+            Looked::Found(found) => {
+                self.put_alias(keys)?;
+                return Ok(found);
+            }
+            Looked::TooOld => self.ttl,
+            Looked::Nothing => None,
+        };
+        let circumstances = self.circumstances(base, expired);
         let why = self.why(keys, &circumstances, None)?;
         self.tell_why(&why);
         let begun = Instant::now();

@@ -6,6 +6,7 @@ use rbuild_plan::{CacheUse, FileAction, ImageOrigin, Operation, Plan, VertexId};
 
 use rbuild_progress::EventKind;
 
+use crate::build::CacheTtl;
 use crate::error::StepError;
 use crate::report::event_vertex;
 use crate::step::{Keys, Step};
@@ -22,17 +23,20 @@ pub struct Miss {
 
 impl Step<'_> {
     /// What this step runs on, for those who ask later why it ran.
-    pub(crate) fn circumstances(&self, base: &Stack) -> Circumstances {
+    /// `expired` is the age that an earlier result has passed.
+    pub(crate) fn circumstances(&self, base: &Stack, expired: Option<&CacheTtl>) -> Circumstances {
         let copies = match &self.vertex.operation {
             Operation::File(file) => file.actions.iter().filter_map(copied).collect(),
             _ => Vec::new(),
         };
         let image = base_image(self.plan, self.id);
-        let lookup = match self.cache_use() {
-            CacheUse::Allowed => Lookup::Asked,
-            CacheUse::Refused => Lookup::NotAsked,
+        let lookup = match (self.cache_use(), expired) {
+            (CacheUse::Refused, _) => Lookup::NotAsked,
+            (CacheUse::Allowed, Some(ttl)) => Lookup::Expired(ttl.text.clone()),
+            (CacheUse::Allowed, None) => Lookup::Asked,
         };
         Circumstances::new(image, base.layers().to_vec(), copies, lookup)
+            .with_arguments(&self.vertex.arguments)
     }
 
     /// Why no record of `keys` was found.

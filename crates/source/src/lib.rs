@@ -37,7 +37,7 @@ mod stdin;
 
 pub use archive::{Archive, ArchiveOwner, Packing, UnpackTarget};
 pub use authorization::Authorization;
-pub use context::{Context, ContextFile, ContextTree, Needed, Trust};
+pub use context::{Context, ContextFile, ContextModes, ContextTree, Needed, Trust};
 pub use error::SourceError;
 pub use git::{
     GitCheckout, GitClient, GitCommit, GitFiles, GitOptions, GitProtocols, GitTimes, GitUrl,

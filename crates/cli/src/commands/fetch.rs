@@ -11,7 +11,7 @@ use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_progress::{EventKind, Heard, Listener, Reporter, StatusState};
 use rbuild_registry::RegistryError;
-use rbuild_solve::{BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, SolveError};
+use rbuild_solve::{BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, Reuse, SolveError};
 use rbuild_store::{ImageOrigin as StoredOrigin, Layer, Store, StoredImage};
 
 use crate::app::App;
@@ -243,6 +243,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         jobs: JOBS,
         now: app.environment.now(),
         file_times: vec![FileTimes::Own],
+        reuse: Reuse::default(),
         reporter,
         cancel: cancel.clone(),
         pins: Mutex::default(),

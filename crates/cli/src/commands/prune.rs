@@ -101,7 +101,7 @@ fn until(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
 }
 
 /// Go's durations, and days: `1h30m`, `90s`, `7d`.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut seconds: u64 = 0;
     while !rest.is_empty() {

@@ -42,7 +42,7 @@ fn a_build_says_why_a_step_was_not_cached() {
     assert!(!again.stderr.contains("not cached"), "{again}");
     let outcome = lab.build(&project, &["--build-arg", "FLAGS=-O2"]);
     assert!(
-        outcome.stderr.contains("not cached: FLAGS: -O1 → -O2"),
+        outcome.stderr.contains("not cached: ARG FLAGS: -O1 → -O2"),
         "{outcome}"
     );
     project.dockerfile(&DOCKERFILE.replace("cat /app/src/*", "cat /app/src/a"));

@@ -19,6 +19,7 @@ mod failures;
 mod flags;
 mod imagetools;
 mod inputs;
+mod keys;
 mod language;
 mod logins;
 mod parallel;

@@ -28,7 +28,7 @@ impl Step<'_, '_, '_> {
             if let Some(value) = &value
                 && !NEVER_ENV.contains(&name.as_str())
             {
-                self.state().env.set(name, value);
+                self.state().set_argument(name, value);
             }
             printed.push(match &value {
                 Some(value) => format!("{name}={value}"),

@@ -33,7 +33,7 @@ impl Step<'_, '_, '_> {
                 self.warn(rules::secret_in_arg_or_env("ENV", &name, span));
             }
             let state = self.state();
-            state.env.set(&name, &value);
+            state.set_variable(&name, &value);
             let list = state.config.config.env.get_or_insert_default();
             env::set_in_list(list, &name, &value);
             for part in [" ", &name, "=", &value] {

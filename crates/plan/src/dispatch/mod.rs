@@ -13,6 +13,8 @@ mod stopsignal;
 mod transfer;
 mod workdir;
 
+use std::sync::Arc;
+
 use naming::{platform_label, upper_keyword};
 use owner::owner;
 use rbuild_dockerfile::{Diagnostic, InstructionKind, Span, Word};
@@ -253,6 +255,7 @@ impl Step<'_, '_, '_> {
             origin: Some(self.origin),
             stage: self.stage.node().label.clone(),
             cache_use,
+            arguments: Arc::default(),
         }
     }
 
@@ -357,6 +360,7 @@ pub(crate) fn layer_of_directory(
         origin: None,
         stage: String::new(),
         cache_use: CacheUse::Allowed,
+        arguments: Arc::default(),
     };
     plan.add(vertex, &[directory])
 }

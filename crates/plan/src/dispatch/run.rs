@@ -1,6 +1,7 @@
 //! RUN.
 
 use std::collections::{HashMap, hash_map};
+use std::sync::Arc;
 
 use rbuild_dockerfile::{Command, Run, RunScript, Word};
 
@@ -10,7 +11,8 @@ use crate::go::quote;
 use crate::mounts::{self, Mounts};
 use crate::stage::Tree;
 use crate::{
-    Entitlement, Exec, ExecMount, MountKind, NetworkMode, Operation, SecurityMode, display, env,
+    Entitlement, Exec, ExecMount, MountKind, NetworkMode, Operation, SecurityMode, Vertex, display,
+    env,
 };
 
 /// Where a script that begins with `#!` is mounted.
@@ -67,7 +69,10 @@ impl Step<'_, '_, '_> {
             devices,
             ..self.exec(program.args, variables)
         };
-        let vertex = self.vertex(Operation::Exec(Box::new(exec)), name, self.cache_use());
+        let vertex = Vertex {
+            arguments: Arc::clone(&self.stage.state.arguments),
+            ..self.vertex(Operation::Exec(Box::new(exec)), name, self.cache_use())
+        };
         let id = self.stage.plan.add(vertex, &mounts.inputs);
         self.state().tree = Tree::Layers(id);
         self.commit(format!("RUN {printed} # buildkit"), Layer::Made);

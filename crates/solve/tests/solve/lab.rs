@@ -19,7 +19,7 @@ use rbuild_plan::{
 use rbuild_progress::Reporter;
 use rbuild_registry::{Anonymous, Client, RegistryConfig};
 use rbuild_solve::{
-    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, Secret, Solution, SolveError, solve,
+    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, Reuse, Secret, Solution, SolveError, solve,
 };
 use rbuild_source::{
     Context, GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions, IgnoreRules,
@@ -141,6 +141,7 @@ impl Lab {
             jobs: NonZeroUsize::new(4).ok_or("not zero")?,
             now: SystemTime::now(),
             file_times: self.file_times.clone(),
+            reuse: Reuse::default(),
             reporter: Reporter::silent(),
             cancel: Cancel::new(),
             pins: Mutex::default(),
@@ -176,6 +177,7 @@ impl Steps {
             origin: None,
             stage: String::new(),
             cache_use: CacheUse::Allowed,
+            arguments: Arc::default(),
         };
         self.plan.add(vertex, inputs)
     }

@@ -2,6 +2,7 @@
 //! [`stat_cache`]), and the tree that comes out ([`tree`]).
 
 mod hash;
+mod modes;
 mod name;
 mod needed;
 mod scan;
@@ -10,6 +11,7 @@ mod tree;
 mod walk;
 
 pub(crate) use hash::is_kept;
+pub use modes::ContextModes;
 pub(crate) use name::open_beneath;
 pub use needed::Needed;
 pub(crate) use rbuild_layer::compare_paths as component_order;

@@ -7,6 +7,7 @@ use rbuild_layer::{ContentIndex, Entry, EntryKind};
 use rustix::fs::{Mode, OFlags};
 
 use crate::context::hash::hash_all;
+use crate::context::modes::ContextModes;
 use crate::context::needed::{Needed, NeededPaths};
 use crate::context::scan::{Child, Found, Scan};
 use crate::context::stat_cache::{self, Stamp, StatCache, StatCacheWriter, Unvisited};
@@ -36,6 +37,7 @@ pub struct Context {
     root: OwnedFd,
     path: PathBuf,
     ignore: IgnoreRules,
+    modes: ContextModes,
 }
 
 impl Context {
@@ -52,7 +54,14 @@ impl Context {
             root,
             path: directory.to_owned(),
             ignore,
+            modes: ContextModes::Exact,
         })
+    }
+
+    /// With the modes that `modes` says.
+    #[must_use]
+    pub fn with_modes(self, modes: ContextModes) -> Self {
+        Self { modes, ..self }
     }
 
     /// Where it was opened, for messages.
@@ -107,7 +116,10 @@ impl Context {
                 path: self.path.clone(),
                 source,
             })?;
-        let (entries, stamps) = assemble(found);
+        let (mut entries, stamps) = assemble(found);
+        for entry in &mut entries {
+            entry.mode = self.modes.of(entry);
+        }
         Ok(ContextTree::stamped(
             root,
             ContentIndex::from_entries(entries),

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Another context: directory, docker-image://REF, oci-layout://DIR, git URL, web URL, target:STAGE
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub(crate) build_contexts: Vec<String>,
+    /// Modes of the contexts' files: exact, or git, which only knows 644 and 755 [default: git where CI is set, else exact]
+    #[arg(long, value_name = "MODE", value_parser = ["exact", "git"])]
+    pub(crate) context_mode: Option<String>,
     /// Say of each step that was not cached what was different from its last run
     #[arg(long)]
     pub(crate) explain: bool,
@@ -48,6 +51,9 @@ pub(crate) struct Args {
     /// Run the steps of these stages again
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(crate) no_cache_filter: Vec<String>,
+    /// Run steps again whose results are older than this: 12h, 7d
+    #[arg(long, value_name = "AGE")]
+    pub(crate) cache_ttl: Option<String>,
     /// Ask the registry for base images even if they are in the local store
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(

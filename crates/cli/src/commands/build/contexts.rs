@@ -98,12 +98,15 @@ impl Inputs {
                 (file.source, MainContext::Directory)
             }
         };
+        let contexts = contexts
+            .into_iter()
+            .map(|(source, context)| (source, context.with_modes(request.context_modes)));
         Ok(Self {
             source,
             main,
             named: named.plan,
             scope,
-            contexts: Mutex::new(contexts),
+            contexts: Mutex::new(contexts.collect()),
             _unpacked: unpacked,
         })
     }

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 use rbuild_export::{BuiltImage, Dating, ExportError, assemble};
 use rbuild_plan::{Planned, targets};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
-use rbuild_solve::{Build, Cancel, NetworkFiles, Solution, solve};
+use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
 
 use self::answers::{Answer, Verdict};
 pub(crate) use self::args::Args;
@@ -232,6 +232,9 @@ fn surroundings(
         jobs: request.jobs,
         now: app.environment.now(),
         file_times: request.outputs.file_times(planned.source_date_epoch),
+        reuse: Reuse {
+            ttl: request.cache_ttl.clone(),
+        },
         reporter: reporter.clone(),
         cancel: cancel.clone(),
         pins: Mutex::default(),

@@ -10,13 +10,15 @@ use rbuild_container::{AddHost, Ulimit};
 use rbuild_image::{Platform, Reference};
 use rbuild_plan::{Entitlement, NetworkMode, NoCache, SourcePolicies};
 use rbuild_progress::Mode;
-use rbuild_solve::{CdiDevices, Secret, SshKeys};
+use rbuild_solve::{CacheTtl, CdiDevices, Secret, SshKeys};
+use rbuild_source::ContextModes;
 
 use super::args::Args;
 use super::call::{Call, Function};
 use super::grants::{Grants, policies};
 use super::outputs::Outputs;
 use crate::app::{App, Environment};
+use crate::commands::prune::duration;
 
 /// Steps that run at once at least: most of their time they wait, and independent stages should take as long as the longest.
 const MIN_JOBS: usize = 16;
@@ -34,8 +36,11 @@ pub(super) struct Request {
     pub(super) build_args: Vec<(String, String)>,
     pub(super) build_contexts: Vec<(String, String)>,
     pub(super) labels: Vec<(String, String)>,
+    /// Which modes the files of contexts have.
+    pub(super) context_modes: ContextModes,
     pub(super) explain: bool,
     pub(super) no_cache: NoCache,
+    pub(super) cache_ttl: Option<CacheTtl>,
     pub(super) pull: bool,
     pub(super) network: NetworkMode,
     pub(super) platforms: Vec<Platform>,
@@ -124,8 +129,10 @@ impl Request {
                 .iter()
                 .map(|label| split_label(label))
                 .collect::<Result<_, _>>()?,
+            context_modes: context_modes(args.context_mode.as_deref(), environment),
             explain: args.explain,
             no_cache: no_cache(args),
+            cache_ttl: args.cache_ttl.as_deref().map(cache_ttl).transpose()?,
             pull: args.pull,
             network,
             platforms: platforms(app, &args.platforms)?,
@@ -223,12 +230,31 @@ fn split_label(label: &str) -> anyhow::Result<(String, String)> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
+/// Where a continuous integration builds, checkouts come and go with whatever umask: there, git's modes are the default.
+fn context_modes(given: Option<&str>, environment: Environment) -> ContextModes {
+    match given {
+        Some("git") => ContextModes::Git,
+        Some(_) => ContextModes::Exact,
+        None => match environment.text("CI").as_deref() {
+            None | Some("false" | "0") => ContextModes::Exact,
+            Some(_) => ContextModes::Git,
+        },
+    }
+}
+
 fn no_cache(args: &Args) -> NoCache {
     match (args.no_cache, args.no_cache_filter.is_empty()) {
         (true, _) => NoCache::All,
         (false, false) => NoCache::Stages(args.no_cache_filter.clone()),
         (false, true) => NoCache::None,
     }
+}
+
+fn cache_ttl(text: &str) -> anyhow::Result<CacheTtl> {
+    let age = duration(text)
+        .with_context(|| format!("invalid --cache-ttl {text:?}: it is an age such as 12h or 7d"))?;
+    let text = text.to_owned();
+    Ok(CacheTtl { age, text })
 }
 
 fn network(text: &str) -> anyhow::Result<NetworkMode> {
