@@ -51,13 +51,13 @@ pub(super) fn combine(
                     add(&mut entries, entry.clone());
                 }
                 if let ([_], Some(Value::Object(kept))) = (sources, index.get("annotations")) {
-                    own = kept.clone();
+                    own.clone_from(kept);
                 }
             }
         }
     }
     annotate(&mut entries, &mut own, annotations);
-    Ok(document(entries, own))
+    Ok(document(&entries, &own))
 }
 
 fn add(entries: &mut Vec<Map<String, Value>>, entry: Map<String, Value>) {
@@ -115,7 +115,7 @@ pub(super) fn platform_of(entry: &Map<String, Value>) -> Option<Platform> {
     })
 }
 
-fn document(entries: Vec<Map<String, Value>>, annotations: Map<String, Value>) -> Document {
+fn document(entries: &[Map<String, Value>], annotations: &Map<String, Value>) -> Document {
     let is_docker = |entry: &Map<String, Value>| {
         entry.get("mediaType").and_then(Value::as_str) == Some(media_type::DOCKER_MANIFEST)
     };
@@ -126,7 +126,7 @@ fn document(entries: Vec<Map<String, Value>>, annotations: Map<String, Value>) -
     };
     let mut index = json!({ "schemaVersion": 2, "mediaType": kind, "manifests": entries });
     if !annotations.is_empty() {
-        index["annotations"] = annotations.into();
+        index["annotations"] = annotations.clone().into();
     }
     Document {
         media_type: kind.to_owned(),
