@@ -113,6 +113,11 @@ pub fn assemble(
 }
 
 impl Dating {
+    /// The time of what is written now.
+    pub fn latest_or(&self, now: SystemTime) -> SystemTime {
+        self.latest.map_or(now, from_epoch)
+    }
+
     /// When something was created that was made at `made`.
     fn date(&self, made: SystemTime) -> SystemTime {
         let created = self.created.map_or(made, from_epoch);
@@ -198,6 +203,14 @@ fn from_epoch(seconds: i64) -> SystemTime {
 /// `2026-08-20T10:00:00.123Z`
 fn rfc3339(time: SystemTime) -> String {
     Timestamp::try_from(time)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+/// `2026-08-20T10:00:00Z`
+pub(crate) fn rfc3339_seconds(time: SystemTime) -> String {
+    let seconds = Timestamp::try_from(time).map_or(0, Timestamp::as_second);
+    Timestamp::from_second(seconds)
         .unwrap_or(Timestamp::UNIX_EPOCH)
         .to_string()
 }

@@ -6,24 +6,21 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use rbuild_image::Reference;
-
-use crate::assemble::BuiltImage;
 use crate::blobs::{Blobs, LayerForm};
 use crate::error::ExportError;
-use crate::layout::{ArchiveKind, write_archive};
-use crate::local_store::Exported;
+use crate::images::{BuiltImages, Exported};
+use crate::layout::{ArchiveKind, Labels, write_archive};
 
 /// Bytes sent in one chunk.
 const CHUNK_BYTES: usize = 64 << 10;
 /// The most that is read of an engine's answer, in bytes.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 
-/// Hands `image` to the engine that listens at `socket`.
+/// Hands the one image of `images` to the engine that listens at `socket`.
 pub fn load(
     blobs: &Blobs<'_>,
-    image: &BuiltImage,
-    names: &[Reference],
+    images: &BuiltImages,
+    labels: Labels<'_>,
     form: LayerForm,
     socket: &Path,
 ) -> Result<Exported, ExportError> {
@@ -47,8 +44,7 @@ pub fn load(
     (&connection)
         .write_all(head.as_bytes())
         .map_err(|error| fail(error.to_string()))?;
-    let images = std::slice::from_ref(image);
-    let exported = write_archive(blobs, images, names, ArchiveKind::Docker, form, &mut body)?;
+    let exported = write_archive(blobs, images, labels, ArchiveKind::Docker, form, &mut body)?;
     body.flush().map_err(|error| fail(error.to_string()))?;
     drop(body);
     (&connection)

@@ -39,6 +39,19 @@ pub enum ExportError {
     /// The output cannot hold this result.
     #[error("{0}")]
     Unsupported(String),
+    /// The images of two platforms have a file of one name, and no folders of their own.
+    #[error(
+        "write the files of two platforms into one tree: cannot overwrite {path} from {first} with {second} when split option is \
+         disabled; leave out platform-split=false"
+    )]
+    Overlap {
+        /// The file.
+        path: String,
+        /// The platform whose it is.
+        first: String,
+        /// The platform that has another.
+        second: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,5 +1,6 @@
 //! `type=local` and `type=tar`: the image's files, without layers.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
@@ -7,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rbuild_image::LayerId;
+use rbuild_image::{LayerId, Platform};
 use rbuild_layer::{
     Attributes, ContentIndex, Entry, EntryKind, FileContent, FileTimes, Mtime, Opacity, TreeWriter,
     end_tar, write_tar_part,
@@ -50,26 +51,59 @@ impl MergedFiles {
 /// The mode of a platform's folder in an archive.
 const FOLDER_MODE: u32 = 0o755;
 
-/// Writes the files of images, dated so, as one tar stream, each below a folder unless its name is empty.
+/// An image and the folder that its files go to; empty for none.
+pub type InFolder<'a> = (String, &'a BuiltImage);
+
+/// Writes the files of images, dated so, as one tar stream.
 pub fn write_files_tar(
     store: &Store,
-    images: &[(String, &BuiltImage)],
+    images: &[InFolder<'_>],
     times: FileTimes,
     mut sink: impl Write,
 ) -> Result<(), ExportError> {
     let nowhere = fs::File::open("/").map_err(ExportError::file("open", "/"))?;
-    for (folder, image) in images {
+    for (folder, files) in open_all(store, images, times)? {
         if !folder.is_empty() {
             let folder = ContentIndex::from_entries(vec![folder_entry(folder)]);
             write_tar_part(nowhere.as_fd(), &folder, b"", &mut sink)?;
         }
-        if !image.layers.is_empty() {
-            let files = MergedFiles::open(store, image, times)?;
+        if let Some(files) = files {
             let (root, below) = (files.root.as_fd(), folder.as_bytes());
             write_tar_part(root, &files.index, below, &mut sink)?;
         }
     }
     Ok(end_tar(sink)?)
+}
+
+/// The files of each image; none of one without layers. What would overwrite another image's file is refused.
+fn open_all<'a>(
+    store: &Store,
+    images: &'a [InFolder<'_>],
+    times: FileTimes,
+) -> Result<Vec<(&'a str, Option<MergedFiles>)>, ExportError> {
+    let mut opened = Vec::new();
+    let mut written: HashMap<Vec<u8>, &Platform> = HashMap::new();
+    for (folder, image) in images {
+        if image.layers.is_empty() {
+            opened.push((folder.as_str(), None));
+            continue;
+        }
+        let files = MergedFiles::open(store, image, times)?;
+        if images.len() > 1 && folder.is_empty() {
+            let is_file = |entry: &&Entry| !entry.is_directory();
+            for entry in files.index.entries().iter().filter(is_file) {
+                if let Some(other) = written.insert(entry.path.clone(), &image.platform) {
+                    return Err(ExportError::Overlap {
+                        path: String::from_utf8_lossy(&entry.path).into_owned(),
+                        first: other.to_string(),
+                        second: image.platform.to_string(),
+                    });
+                }
+            }
+        }
+        opened.push((folder.as_str(), Some(files)));
+    }
+    Ok(opened)
 }
 
 fn folder_entry(name: &str) -> Entry {
@@ -86,22 +120,23 @@ fn folder_entry(name: &str) -> Entry {
     }
 }
 
-/// Copies the files of `image`, dated so, into `destination`, over what is there; they belong to the caller. Device nodes are left
-/// out. Everything is written beside first, so a failure on the way leaves the destination as it was.
+/// Copies the files of images, dated so, into `destination`, over what is there; they belong to the caller. Device nodes are left
+/// out. The files of each image are written beside first, so a failure on the way leaves what is there as it was.
 pub fn write_files(
     store: &Store,
-    image: &BuiltImage,
+    images: &[InFolder<'_>],
     times: FileTimes,
     destination: &Path,
 ) -> Result<(), ExportError> {
-    fs::create_dir_all(destination).map_err(ExportError::file("create", destination))?;
-    if image.layers.is_empty() {
-        return Ok(());
+    for (folder, files) in open_all(store, images, times)? {
+        let destination = destination.join(folder);
+        fs::create_dir_all(&destination).map_err(ExportError::file("create", &destination))?;
+        let Some(files) = files else { continue };
+        let staging = Staging::new(&destination)?;
+        let index = write_tree(&files, staging.open()?)?;
+        move_over(&index, &staging.open()?, &open_directory(&destination)?)?;
     }
-    let files = MergedFiles::open(store, image, times)?;
-    let staging = Staging::new(destination)?;
-    let index = write_tree(&files, staging.open()?)?;
-    move_over(&index, &staging.open()?, &open_directory(destination)?)
+    Ok(())
 }
 
 /// A directory inside the destination, so on the same file system; it is removed when dropped.

@@ -12,18 +12,32 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use rbuild_image::{Descriptor, Digest, Platform, Reference, canonical_json, media_type};
+use rbuild_image::{Descriptor, Digest, Reference, canonical_json, media_type};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::assemble::{BuiltImage, Document, config_document, index_document, manifest_document};
+use crate::assemble::{Document, config_document, manifest_document, rfc3339_seconds};
 use crate::blobs::{Blobs, LayerForm, digest_of};
 use crate::error::ExportError;
-use crate::local_store::Exported;
+use crate::images::{BuiltImages, Exported, Written};
 
 /// What containerd calls an image by.
 const NAME_ANNOTATION: &str = "io.containerd.image.name";
+/// What other tools call an image of a layout by: a tag.
+const TAG_ANNOTATION: &str = "org.opencontainers.image.ref.name";
+/// The tag of an image without a name in a directory.
+const DEFAULT_TAG: &str = "latest";
+
+/// What the layout's index says of its images.
+#[derive(Debug, Clone, Copy)]
+pub struct Labels<'a> {
+    /// What they are called by.
+    pub names: &'a [Reference],
+    /// When they were written, in seconds.
+    pub created: SystemTime,
+}
 
 /// Which tables of contents an archive has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +50,8 @@ pub enum ArchiveKind {
 
 /// Where the files of a layout go.
 trait LayoutSink {
-    /// The images that the layout's index names already.
-    fn known_images(&self) -> Vec<serde_json::Value> {
-        Vec::new()
-    }
+    /// What stays of the layout that is there.
+    fn before(&self) -> Before;
 
     /// Makes a directory.
     fn directory(&mut self, path: &str) -> Result<(), ExportError>;
@@ -55,14 +67,14 @@ trait LayoutSink {
 /// Writes `images` as a tar stream.
 pub fn write_archive(
     blobs: &Blobs<'_>,
-    images: &[BuiltImage],
-    names: &[Reference],
+    images: &BuiltImages,
+    labels: Labels<'_>,
     kind: ArchiveKind,
     form: LayerForm,
     sink: impl Write,
 ) -> Result<Exported, ExportError> {
     let mut tar = TarSink { sink };
-    let exported = write_layout(blobs, images, names, kind, form, &mut tar)?;
+    let exported = write_layout(blobs, images, labels, kind, form, &mut tar)?;
     tar.finish()?;
     Ok(exported)
 }
@@ -70,28 +82,29 @@ pub fn write_archive(
 /// Writes `images` as a directory, adding to a layout that is there.
 pub fn write_directory(
     blobs: &Blobs<'_>,
-    images: &[BuiltImage],
-    names: &[Reference],
+    images: &BuiltImages,
+    labels: Labels<'_>,
     form: LayerForm,
     directory: &Path,
 ) -> Result<Exported, ExportError> {
     let mut sink = DirectorySink {
         root: directory.to_path_buf(),
     };
-    write_layout(blobs, images, names, ArchiveKind::Oci, form, &mut sink)
+    write_layout(blobs, images, labels, ArchiveKind::Oci, form, &mut sink)
 }
 
 fn write_layout(
     blobs: &Blobs<'_>,
-    images: &[BuiltImage],
-    names: &[Reference],
+    images: &BuiltImages,
+    labels: Labels<'_>,
     kind: ArchiveKind,
     form: LayerForm,
     sink: &mut dyn LayoutSink,
 ) -> Result<Exported, ExportError> {
-    if let (ArchiveKind::Docker, true) = (kind, images.len() != 1) {
+    if let (ArchiveKind::Docker, None) = (kind, images.single()) {
         return Err(ExportError::Unsupported(
-            "type=docker holds one platform: use type=oci, or build with one --platform".to_owned(),
+            "type=docker holds one image, no index: use type=oci, or build with one --platform and without BUILDKIT_MULTI_PLATFORM"
+                .to_owned(),
         ));
     }
     for directory in ["blobs", "blobs/sha256"] {
@@ -99,9 +112,8 @@ fn write_layout(
     }
     put_bytes(sink, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     let mut written = BTreeSet::new();
-    let mut manifests = Vec::new();
+    let mut images_written = Vec::new();
     let mut docker = Vec::new();
-    let mut id = None;
     for image in images {
         let layers = blobs.prepare(image, form)?;
         for (layer, descriptor) in image.layers.iter().zip(&layers) {
@@ -116,28 +128,23 @@ fn write_layout(
         let manifest = manifest_document(&config, &layers)?;
         put_document(sink, &mut written, &config)?;
         put_document(sink, &mut written, &manifest)?;
-        docker.push(docker_entry(&config, &layers, names)?);
-        id = Some(config.digest());
-        manifests.push((manifest.descriptor, image.platform.clone()));
+        docker.push(docker_entry(&config, &layers, labels.names)?);
+        images_written.push(Written {
+            manifest: manifest.descriptor,
+            config: config.digest(),
+            platform: image.platform.clone(),
+        });
     }
-    let (top, platform, id) = if let ([(manifest, platform)], Some(id)) = (&manifests[..], id) {
-        (manifest.clone(), Some(platform), id)
-    } else {
-        let index = index_document(&manifests)?;
-        put_document(sink, &mut written, &index)?;
-        (index.descriptor.clone(), None, index.digest())
-    };
+    let mut exported = images
+        .head(images_written)?
+        .finish(|index| put_document(sink, &mut written, index))?;
+    exported.created = Some(rfc3339_seconds(labels.created));
     if kind == ArchiveKind::Docker {
         put_bytes(sink, "manifest.json", &canonical_json(&docker)?)?;
     }
-    let index = index_json(&top, platform, names, sink.known_images());
+    let index = index_json(&exported.described(), labels.names, sink.before());
     put_bytes(sink, "index.json", &canonical_json(&index)?)?;
-    let digest = digest_of(&top)?;
-    Ok(Exported {
-        descriptor: top,
-        digest,
-        id,
-    })
+    Ok(exported)
 }
 
 fn blob_path(digest: &Digest) -> String {
@@ -170,45 +177,53 @@ fn docker_entry(
     })
 }
 
+/// What was in a place before a layout is written there.
+enum Before {
+    /// Nothing: a stream has no past.
+    Nothing,
+    /// A directory, whose index names these images, if any.
+    Images(Vec<Value>),
+}
+
 /// The layout's index.json: one entry for each name, as containerd, skopeo and podman look for them.
-/// A single image tells its platform. Other images of a layout that was there stay.
-fn index_json(
-    top: &Descriptor,
-    platform: Option<&Platform>,
-    names: &[Reference],
-    known: Vec<serde_json::Value>,
-) -> serde_json::Value {
-    let mut unnamed = serde_json::to_value(top).expect("a descriptor is plain JSON");
-    if let Some(platform) = platform {
-        unnamed["platform"] = json!(platform);
-    }
-    let entry = |annotations: serde_json::Value| {
-        let mut entry = unnamed.clone();
-        entry["annotations"] = annotations;
+/// Other images of a directory that was there stay. Without a name an image is the directory's `latest`.
+fn index_json(image: &Value, names: &[Reference], before: Before) -> Value {
+    let annotated = |annotations: &[(&str, &str)]| {
+        let mut entry = image.clone();
+        for (key, value) in annotations {
+            entry["annotations"][key] = json!(value);
+        }
         entry
     };
-    let entries: Vec<_> = if names.is_empty() {
-        vec![unnamed]
-    } else {
-        names
-            .iter()
-            .map(|name| {
-                entry(json!({
-                    NAME_ANNOTATION: name.to_string(),
-                    "org.opencontainers.image.ref.name": name.tag().unwrap_or("latest"),
-                }))
-            })
-            .collect()
+    let entry_of = |name: &Reference| {
+        let tag = name.tag().unwrap_or(DEFAULT_TAG);
+        annotated(&[(NAME_ANNOTATION, &name.to_string()), (TAG_ANNOTATION, tag)])
     };
-    let name = |entry: &serde_json::Value| entry["annotations"][NAME_ANNOTATION].clone();
-    let is_replaced = |old: &serde_json::Value| {
-        let same_name = |new| !name(old).is_null() && name(old) == name(new);
-        let is_again = name(old).is_null() && old["digest"] == entries[0]["digest"];
-        is_again || entries.iter().any(same_name)
+    let entries: Vec<Value> = match (&before, names) {
+        (Before::Nothing, []) => vec![image.clone()],
+        (Before::Images(_), []) => vec![annotated(&[(TAG_ANNOTATION, DEFAULT_TAG)])],
+        (_, names) => names.iter().map(entry_of).collect(),
     };
-    let mut all: Vec<_> = known.into_iter().filter(|old| !is_replaced(old)).collect();
+    let mut all = match before {
+        Before::Nothing => Vec::new(),
+        Before::Images(known) => known,
+    };
+    all.retain(|old| !entries.iter().any(|new| is_same_name(old, new)));
     all.extend(entries);
     json!({ "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": all })
+}
+
+/// Whether two entries of an index are called the same.
+fn is_same_name(old: &Value, new: &Value) -> bool {
+    let called = |entry: &Value, key: &str| entry["annotations"][key].clone();
+    if called(old, NAME_ANNOTATION) != called(new, NAME_ANNOTATION) {
+        return false;
+    }
+    match (called(old, NAME_ANNOTATION), called(old, TAG_ANNOTATION)) {
+        (Value::Null, Value::Null) => old["digest"] == new["digest"],
+        (Value::Null, tag) => tag == called(new, TAG_ANNOTATION),
+        (_, _) => true,
+    }
 }
 
 fn put_document(
@@ -243,6 +258,10 @@ impl<W: Write> TarSink<W> {
 }
 
 impl<W: Write> LayoutSink for TarSink<W> {
+    fn before(&self) -> Before {
+        Before::Nothing
+    }
+
     fn directory(&mut self, path: &str) -> Result<(), ExportError> {
         let mut header = header(&format!("{path}/"), tar::EntryType::Directory, 0)?;
         header.set_mode(0o755);
@@ -315,14 +334,14 @@ struct DirectorySink {
 }
 
 impl LayoutSink for DirectorySink {
-    fn known_images(&self) -> Vec<serde_json::Value> {
+    fn before(&self) -> Before {
         let index = fs::read(self.root.join("index.json")).ok();
         let index = index.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let images = index.map(|mut index: serde_json::Value| index["manifests"].take());
-        match images {
-            Some(serde_json::Value::Array(images)) => images,
+        let images = index.map(|mut index: Value| index["manifests"].take());
+        Before::Images(match images {
+            Some(Value::Array(images)) => images,
             _ => Vec::new(),
-        }
+        })
     }
 
     fn directory(&mut self, path: &str) -> Result<(), ExportError> {
@@ -359,17 +378,13 @@ impl LayoutSink for DirectorySink {
 mod tests {
     use super::*;
 
-    fn named(
-        content: &[u8],
-        names: &[&str],
-        known: Vec<serde_json::Value>,
-    ) -> Vec<serde_json::Value> {
+    fn named(content: &[u8], names: &[&str], known: Vec<Value>) -> Vec<Value> {
         let digest = Digest::sha256_of(content);
-        let top = Descriptor::new(media_type::OCI_MANIFEST.into(), 1, digest);
+        let image = json!({ "digest": digest.to_string(), "annotations": { "made": "now" } });
         let names = names.iter().map(|name| name.parse().expect("a reference"));
         let names: Vec<Reference> = names.collect();
-        match index_json(&top, None, &names, known)["manifests"].take() {
-            serde_json::Value::Array(images) => images,
+        match index_json(&image, &names, Before::Images(known))["manifests"].take() {
+            Value::Array(images) => images,
             other => vec![other],
         }
     }
@@ -386,5 +401,17 @@ mod tests {
         );
         assert_ne!(second[1]["digest"], first[1]["digest"]);
         assert_eq!(named(b"second", &["two"], second.clone()), second, "again");
+    }
+
+    #[test]
+    fn an_image_without_a_name_is_the_latest_of_its_directory() {
+        let first = named(b"first", &[], named(b"other", &["other"], Vec::new()));
+        assert_eq!(first.len(), 2);
+        assert_eq!(first[1]["annotations"][TAG_ANNOTATION], "latest");
+        assert_eq!(first[1]["annotations"][NAME_ANNOTATION], Value::Null);
+        let second = named(b"second", &[], first.clone());
+        assert_eq!(second.len(), 2, "the new one stands for the old one");
+        assert_eq!(second[0], first[0], "a named one has nothing to do with it");
+        assert_ne!(second[1]["digest"], first[1]["digest"]);
     }
 }

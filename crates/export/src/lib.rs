@@ -3,7 +3,7 @@
 //! It builds nothing and fetches no layers but those that an output needs to carry along.
 //!
 //! ```text
-//! Solution ─ assemble ─→ BuiltImage ─┬─ store_documents + name_in_store   type=image
+//! Solution ─ assemble ─→ BuiltImages ┬─ store_documents + name_in_store   type=image
 //!                                    ├─ push                              type=registry
 //!                                    ├─ write_archive, write_directory    type=oci, type=docker
 //!                                    ├─ write_files, write_files_tar      type=local, type=tar
@@ -17,6 +17,7 @@ mod engine;
 mod error;
 mod files;
 mod history;
+mod images;
 mod layout;
 mod local_store;
 mod push;
@@ -25,7 +26,8 @@ pub use assemble::{BuiltImage, BuiltLayer, Dating, Document, TimesNote, assemble
 pub use blobs::{BaseForm, Blobs, LayerForm};
 pub use engine::load;
 pub use error::ExportError;
-pub use files::{write_files, write_files_tar};
-pub use layout::{ArchiveKind, write_archive, write_directory};
-pub use local_store::{Exported, name_in_store, store_documents};
+pub use files::{InFolder, write_files, write_files_tar};
+pub use images::{BuiltImages, Exported};
+pub use layout::{ArchiveKind, Labels, write_archive, write_directory};
+pub use local_store::{name_in_store, store_documents};
 pub use push::{PushProgress, push};

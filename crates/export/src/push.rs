@@ -4,15 +4,13 @@ use std::io;
 use std::num::NonZeroUsize;
 
 use rbuild_image::{Descriptor, Digest, LayerId, Reference, media_type};
-use rbuild_plan::ImageOrigin;
+use rbuild_plan::{ImageForm, ImageOrigin};
 use rbuild_registry::{BlobState, BlobUpload, MountOutcome, transfer_all};
 
-use crate::assemble::{
-    BuiltImage, BuiltLayer, Document, config_document, index_document, manifest_document,
-};
+use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document, manifest_document};
 use crate::blobs::{Blobs, LayerForm, digest_of};
 use crate::error::ExportError;
-use crate::local_store::Exported;
+use crate::images::{BuiltImages, Exported, Written};
 
 /// Blobs that are pushed at the same time.
 const PARALLEL_PUSHES: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
@@ -25,52 +23,37 @@ pub trait PushProgress: Sync {
     fn present(&self, digest: &Digest);
 }
 
-/// Pushes `images` (one for each platform) by `name`.
+/// Pushes `images` by `name`.
 pub fn push(
     blobs: &Blobs<'_>,
-    images: &[BuiltImage],
+    images: &BuiltImages,
     name: &Reference,
     form: LayerForm,
     progress: &dyn PushProgress,
 ) -> Result<Exported, ExportError> {
-    let mut manifests = Vec::with_capacity(images.len());
-    let mut id = None;
+    let mut written = Vec::new();
     for image in images {
         let layers = blobs.prepare(image, form)?;
         push_layers(blobs, image, &layers, name, progress)?;
         let config = config_document(image)?;
         push_bytes(blobs, name, &config)?;
         let manifest = manifest_document(&config, &layers)?;
-        if images.len() == 1 {
-            blobs
-                .registry
-                .put_manifest(name, media_type::OCI_MANIFEST, &manifest.bytes)?;
-        } else {
-            let kind = media_type::OCI_MANIFEST;
-            blobs
-                .registry
-                .put_manifest_by_digest(name, kind, &manifest.bytes)?;
-        }
-        id = Some(config.digest());
-        manifests.push((manifest.descriptor, image.platform.clone()));
-    }
-    if let (&[(ref descriptor, _)], Some(id)) = (manifests.as_slice(), id) {
-        let digest = digest_of(descriptor)?;
-        return Ok(Exported {
-            descriptor: descriptor.clone(),
-            digest,
-            id,
+        let (registry, kind) = (blobs.registry, media_type::OCI_MANIFEST);
+        match images.form() {
+            ImageForm::Single => registry.put_manifest(name, kind, &manifest.bytes)?,
+            ImageForm::Indexed => registry.put_manifest_by_digest(name, kind, &manifest.bytes)?,
+        };
+        written.push(Written {
+            manifest: manifest.descriptor,
+            config: config.digest(),
+            platform: image.platform.clone(),
         });
     }
-    let index = index_document(&manifests)?;
-    blobs
-        .registry
-        .put_manifest(name, media_type::OCI_INDEX, &index.bytes)?;
-    let digest = index.digest();
-    Ok(Exported {
-        descriptor: index.descriptor,
-        digest,
-        id: digest,
+    images.head(written)?.finish(|index| {
+        blobs
+            .registry
+            .put_manifest(name, media_type::OCI_INDEX, &index.bytes)?;
+        Ok(())
     })
 }
 

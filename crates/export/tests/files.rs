@@ -51,7 +51,7 @@ fn files_are_written_over_those_of_the_last_build() -> Result {
     fs::write(out.join("bin/app"), "old")?;
     fs::write(out.join("bin/mine"), "kept")?;
     for _ in 0..2 {
-        write_files(&store, &image, FileTimes::Own, &out)?;
+        write_files(&store, &[(String::new(), &image)], FileTimes::Own, &out)?;
         assert_eq!(fs::read_to_string(out.join("bin/app"))?, "new");
         assert_eq!(fs::read_to_string(out.join("bin/mine"))?, "kept");
         assert_eq!(fs::read_link(out.join("bin/link"))?, Path::new("app"));
@@ -72,7 +72,7 @@ fn a_link_in_the_destination_is_not_followed() -> Result {
     fs::create_dir_all(&out)?;
     fs::create_dir_all(&outside)?;
     symlink(&outside, out.join("bin"))?;
-    assert!(write_files(&store, &image, FileTimes::Own, &out).is_err());
+    assert!(write_files(&store, &[(String::new(), &image)], FileTimes::Own, &out).is_err());
     assert_eq!(fs::read_dir(&outside)?.count(), 0);
     Ok(())
 }
@@ -84,7 +84,12 @@ fn under_an_epoch_all_files_have_its_time() -> Result {
     let store = Store::open(&room.path().join("store"))?;
     let image = image(&store, sample)?;
     let out = room.path().join("out");
-    write_files(&store, &image, FileTimes::Fixed(EPOCH), &out)?;
+    write_files(
+        &store,
+        &[(String::new(), &image)],
+        FileTimes::Fixed(EPOCH),
+        &out,
+    )?;
     for name in ["bin", "bin/app", "bin/link"] {
         assert_eq!(
             fs::symlink_metadata(out.join(name))?.mtime(),

@@ -22,6 +22,8 @@ pub struct PlanOptions {
     pub labels: Vec<(String, String)>,
     /// `--platform`; empty: the build platform, and the base image's config decides what the result says.
     pub platforms: Vec<Platform>,
+    /// What the images of the build are to stand in.
+    pub image_form: ImageForm,
     /// What this machine runs.
     pub build_platform: Platform,
     /// `--network`
@@ -61,6 +63,7 @@ impl Default for PlanOptions {
             build_args: Vec::new(),
             labels: Vec::new(),
             platforms: Vec::new(),
+            image_form: ImageForm::Single,
             build_platform: Platform {
                 os: "linux".to_owned(),
                 architecture: "amd64".to_owned(),
@@ -86,6 +89,15 @@ impl Default for PlanOptions {
 
 /// The host name of steps if nobody asks for another; it is in every step's key.
 pub const DEFAULT_HOSTNAME: &str = "buildkitsandbox";
+
+/// Whether an index stands above the images of a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageForm {
+    /// None does: there is one image.
+    Single,
+    /// One does, and names a platform for each image, even for a single one.
+    Indexed,
+}
 
 /// Which stages are planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +143,10 @@ impl fmt::Display for Entitlement {
 /// The build context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MainContext {
-    /// A directory, or a tar that was unpacked into one.
+    /// A directory, all of which belongs to root.
     Directory,
+    /// An archive that was unpacked into one, with its owners.
+    Archive,
     /// A git repository.
     Git(GitSource),
     /// A file from the web that is no archive: the context holds just that file.

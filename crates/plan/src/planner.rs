@@ -24,8 +24,8 @@ use crate::reach::{Base, Role, StageGraph, StageIndex, Triggers};
 use crate::report::Report;
 use crate::stage::{StageState, Tree};
 use crate::{
-    BaseImage, ImageOutput, Images, Outline, Plan, PlanError, PlanOptions, ResolvedImage, Scope,
-    config, outline,
+    BaseImage, ImageForm, ImageOutput, Images, Outline, Plan, PlanError, PlanOptions,
+    ResolvedImage, Scope, config, outline,
 };
 
 /// A plan and what should be said of the file.
@@ -178,10 +178,7 @@ fn build_for<'a>(
     checks: &'a Checks,
     target: &Platform,
 ) -> Result<Build<'a>, Vec<Diagnostic>> {
-    let is_several = options.platforms.len() > 1
-        || build_args
-            .get("BUILDKIT_MULTI_PLATFORM")
-            .is_some_and(|value| is_true(value));
+    let is_several = options.platforms.len() > 1 || options.image_form == ImageForm::Indexed;
     Ok(Build {
         options,
         dockerfile,
@@ -203,10 +200,6 @@ fn build_for<'a>(
         escape: dockerfile.directives.escape,
         proxy_env: proxy_env(build_args),
     })
-}
-
-fn is_true(text: &str) -> bool {
-    matches!(text, "1" | "t" | "T" | "true" | "True" | "TRUE")
 }
 
 fn needed(graph: &StageGraph<'_>, root: StageIndex, scope: Scope) -> BTreeSet<StageIndex> {

@@ -101,7 +101,7 @@ impl<'a> StreamedContext<'a> {
 }
 
 impl ArchiveStream<'_> {
-    /// Unpacks the archive into `directory`, which is empty, as a context: all belongs to root, hard links are files.
+    /// Unpacks the archive into `directory`, which is empty, as a context: owners are the archive's, hard links are files.
     pub fn unpack(self, directory: &Path) -> Result<ContextTree, SourceError> {
         let unpacked = |source| SourceError::Unpack {
             name: self.name.clone(),
@@ -117,7 +117,7 @@ impl ArchiveStream<'_> {
         let target = UnpackTarget {
             writer: &writer,
             place: &<[u8]>::to_vec,
-            owner: ArchiveOwner::Ids { uid: 0, gid: 0 },
+            owner: ArchiveOwner::Archived,
         };
         unpack_stream(self.stream, self.packing, &self.name, &target)?;
         let index = writer.finish().map_err(unpacked)?;

@@ -14,6 +14,7 @@ use anyhow::{Context as _, bail};
 use rbuild_image::{
     Compression, Descriptor, Digest, ImageManifest, LayerMediaType, Manifest, Reference,
 };
+use rbuild_plan::ImageForm;
 use rbuild_store::{ImageOrigin, Store, StoredImage};
 
 use super::lookup;
@@ -80,6 +81,8 @@ struct Documents {
     images: Vec<ImageDocument>,
     /// How many images an index names.
     named: usize,
+    /// Whether the root is an index.
+    form: ImageForm,
 }
 
 /// A document with its bytes.
@@ -105,6 +108,7 @@ impl Documents {
         };
         let mut images = Vec::new();
         let mut named = 1;
+        let mut form = ImageForm::Single;
         match Manifest::from_json(&root.bytes)? {
             Manifest::Image(manifest) => images.push(ImageDocument {
                 document: Document {
@@ -115,6 +119,7 @@ impl Documents {
             }),
             Manifest::Index(index) => {
                 named = index.manifests().len();
+                form = ImageForm::Indexed;
                 for entry in index.manifests() {
                     images.extend(ImageDocument::of_index(store, entry)?);
                 }
@@ -127,6 +132,7 @@ impl Documents {
             root,
             images,
             named,
+            form,
         })
     }
 

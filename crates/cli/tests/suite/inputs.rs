@@ -19,6 +19,8 @@ fn archive(files: &[(&str, &str)]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(0o644);
+        header.set_uid(1234);
+        header.set_gid(5678);
         builder
             .append_data(&mut header, name, text.as_bytes())
             .expect("appended");
@@ -53,6 +55,29 @@ fn the_context_may_come_on_standard_input_and_names_its_dockerfile() {
     piped(&lab, &["-f-", "-"], &lower)
         .failure()
         .says("can't use stdin for both build context and dockerfile");
+}
+
+#[rstest]
+#[case(Caller::Root)]
+#[case(Caller::Ranges)]
+fn the_files_of_an_archive_keep_their_owners_as_the_context(#[case] caller: Caller) {
+    let Some(lab) = Lab::new(caller) else { return };
+    let dockerfile = "FROM busybox\nRUN --mount=type=bind,target=/in stat -c '%u:%g' /in/foo /in/sub\n\
+                      FROM scratch\nCOPY --from=0 /bin/true /x\nCOPY foo sub /kept/\nCOPY --chown=1:2 foo /given/\n";
+    let input = archive(&[("Dockerfile", dockerfile), ("foo", "x"), ("sub/foo2", "y")]);
+    let out = lab.path("out/files.tar");
+    let output = format!("type=tar,dest={}", out.display());
+    let outcome = piped(&lab, &["-o", &output, "-"], &input).success();
+    assert_eq!(
+        outcome.step("RUN").output,
+        ["1234:5678", "0:0"],
+        "{outcome}"
+    );
+    let tree = Tree::read(&out);
+    let owner = |path: &str| (tree.get(path).uid, tree.get(path).gid);
+    assert_eq!(owner("kept/foo"), (1234, 5678));
+    assert_eq!(owner("kept/foo2"), (1234, 5678));
+    assert_eq!(owner("given/foo"), (1, 2));
 }
 
 #[test]

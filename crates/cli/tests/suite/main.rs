@@ -22,6 +22,7 @@ mod inputs;
 mod keys;
 mod language;
 mod logins;
+mod outputs;
 mod parallel;
 mod platform_choice;
 mod platforms;

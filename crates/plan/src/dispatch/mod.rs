@@ -316,7 +316,7 @@ impl Step<'_, '_, '_> {
     pub(crate) fn context(&mut self, span: Span) -> Outcome<Option<VertexId>> {
         let (operation, name) = match &self.stage.build.options.main_context {
             MainContext::Absent => return Ok(None),
-            MainContext::Directory => (
+            MainContext::Directory | MainContext::Archive => (
                 Operation::Context(ContextSource::Main),
                 "[internal] load build context".to_owned(),
             ),

@@ -18,7 +18,7 @@ const TICK_NANOSECONDS: i128 = 20_000_000;
 /// File systems without fractions of a second: FAT keeps time in steps of two.
 const COARSE_TICK_NANOSECONDS: i128 = 2_000_000_000;
 
-/// A directory and its index. The index owns nothing of the host: uid and gid are 0, hard links are
+/// A directory and its index. Nothing in the index is the host's: uid and gid are 0 (or an archive's), hard links are
 /// plain files, sockets are empty files that nobody can open.
 #[derive(Debug)]
 pub struct ContextTree {

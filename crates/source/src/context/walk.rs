@@ -38,6 +38,16 @@ pub struct Context {
     path: PathBuf,
     ignore: IgnoreRules,
     modes: ContextModes,
+    owners: Owners,
+}
+
+/// Whom the entries of a context belong to.
+#[derive(Debug)]
+enum Owners {
+    /// Root, whoever has the files here.
+    Root,
+    /// Those that this index names; root, where it names none.
+    Indexed(ContentIndex),
 }
 
 impl Context {
@@ -55,6 +65,7 @@ impl Context {
             path: directory.to_owned(),
             ignore,
             modes: ContextModes::Exact,
+            owners: Owners::Root,
         })
     }
 
@@ -62,6 +73,15 @@ impl Context {
     #[must_use]
     pub fn with_modes(self, modes: ContextModes) -> Self {
         Self { modes, ..self }
+    }
+
+    /// The same directory, whose entries belong to whom `index` says: it was unpacked from an archive that tells owners.
+    #[must_use]
+    pub fn owned_as(self, index: ContentIndex) -> Self {
+        Self {
+            owners: Owners::Indexed(index),
+            ..self
+        }
     }
 
     /// Where it was opened, for messages.
@@ -120,6 +140,7 @@ impl Context {
         for entry in &mut entries {
             entry.mode = self.modes.of(entry);
         }
+        self.owners.apply(&mut entries);
         Ok(ContextTree::stamped(
             root,
             ContentIndex::from_entries(entries),
@@ -134,6 +155,17 @@ impl Context {
         cache: &'a StatCache,
     ) -> Result<Found<'a>, SourceError> {
         Scan::new(self.root.as_fd(), &self.ignore, needed, cache).run()
+    }
+}
+
+impl Owners {
+    fn apply(&self, entries: &mut [Entry]) {
+        let Self::Indexed(index) = self else { return };
+        for entry in entries {
+            if let Some(known) = index.get(&entry.path) {
+                (entry.uid, entry.gid) = (known.uid, known.gid);
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context as _, bail};
 use rbuild_dockerfile::Source;
+use rbuild_layer::ContentIndex;
 use rbuild_plan::{
     CONTEXT_FILE, ContextSource, GitDirectory, GitSource, HttpSource, MainContext, NamedContext,
     parse_git_context, parse_git_url,
@@ -42,8 +43,8 @@ pub(super) struct Inputs {
 enum Main {
     /// A directory of the user's.
     Directory(PathBuf),
-    /// One that we filled.
-    Unpacked(LayerDraft),
+    /// One that we filled, with whom its files belong to where an archive told it.
+    Unpacked(LayerDraft, Option<ContentIndex>),
     /// None, and the Dockerfile that came instead.
     DockerfileOnly(Vec<u8>),
 }
@@ -89,13 +90,17 @@ impl Inputs {
                 contexts.insert(ContextSource::Main, Context::open(&directory, ignore)?);
                 (file.source, MainContext::Directory)
             }
-            Main::Unpacked(draft) => {
+            Main::Unpacked(draft, owners) => {
                 let directory = draft.diff_path();
                 let file = DockerfileFile::find(&fetch, &directory, Relative::ToContext)?;
                 let context = Context::open(&directory, IgnoreRules::none())?;
+                let (context, main) = match owners {
+                    Some(owners) => (context.owned_as(owners), MainContext::Archive),
+                    None => (context, MainContext::Directory),
+                };
                 contexts.insert(ContextSource::Main, context);
                 unpacked.push(draft);
-                (file.source, MainContext::Directory)
+                (file.source, main)
             }
         };
         let contexts = contexts
@@ -136,7 +141,7 @@ impl Inputs {
 fn scope(main: &Main, request: &Request) -> String {
     let place = match main {
         Main::Directory(directory) => directory.to_string_lossy().into_owned(),
-        Main::Unpacked(_) | Main::DockerfileOnly(_) => request.context.clone(),
+        Main::Unpacked(..) | Main::DockerfileOnly(_) => request.context.clone(),
     };
     scope_of(&place, request.file.as_deref())
 }
@@ -223,7 +228,7 @@ impl Fetch<'_> {
             None => client.resolve(&url, &authorization)?,
         };
         client.checkout(&url, &commit, &draft.diff_path(), &authorization)?;
-        Ok(Main::Unpacked(draft))
+        Ok(Main::Unpacked(draft, None))
     }
 
     /// The file at an address, if the source policies allow it.
@@ -254,8 +259,8 @@ fn unpack(app: &App, streamed: StreamedContext<'_>) -> anyhow::Result<Main> {
         StreamedContext::Dockerfile(text) => Ok(Main::DockerfileOnly(text)),
         StreamedContext::Archive(archive) => {
             let draft = app.store()?.draft(&RootAttributes::default())?;
-            archive.unpack(&draft.diff_path())?;
-            Ok(Main::Unpacked(draft))
+            let owners = archive.unpack(&draft.diff_path())?.into_index();
+            Ok(Main::Unpacked(draft, Some(owners)))
         }
     }
 }

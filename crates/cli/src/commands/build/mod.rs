@@ -25,7 +25,7 @@ mod unsupported;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use rbuild_export::{BuiltImage, Dating, ExportError, assemble};
+use rbuild_export::{BuiltImages, Dating, ExportError, assemble};
 use rbuild_plan::{Planned, targets};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
 use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
@@ -250,14 +250,15 @@ fn export(
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let store = app.store()?;
-    let assembled = |dating: Dating| -> Result<Vec<BuiltImage>, ExportError> {
-        planned
+    let assembled = |dating: Dating| -> Result<BuiltImages, ExportError> {
+        let images = planned
             .plan
             .outputs
             .iter()
             .zip(&solution.outputs)
             .map(|(output, layers)| assemble(store, &planned.plan, output, layers, dating))
-            .collect()
+            .collect::<Result<_, _>>()?;
+        Ok(BuiltImages::new(images, request.image_form))
     };
     outputs::write(app, request, planned.source_date_epoch, &assembled, steps)
 }

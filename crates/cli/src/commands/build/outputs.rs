@@ -9,12 +9,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{
-    ArchiveKind, Blobs, BuiltImage, Dating, ExportError, Exported, LayerForm, PushProgress,
-    TimesNote, load, name_in_store, push, store_documents, write_archive, write_directory,
-    write_files, write_files_tar,
+    ArchiveKind, Blobs, BuiltImage, BuiltImages, Dating, ExportError, Exported, Labels, LayerForm,
+    PushProgress, TimesNote, load, name_in_store, push, store_documents, write_archive,
+    write_directory, write_files, write_files_tar,
 };
 use rbuild_image::{Compression, Digest, Reference};
 use rbuild_layer::FileTimes;
+use rbuild_plan::ImageForm;
 use rbuild_solve::BaseLayers;
 
 use self::spec::parse;
@@ -115,9 +116,9 @@ enum Kind {
 /// Whether the files of each platform are in a folder of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Folders {
-    /// If there are several platforms.
+    /// If there is an index of platforms.
     #[default]
-    OfSeveral,
+    OfIndex,
     /// Yes.
     Always,
     /// No.
@@ -125,13 +126,21 @@ enum Folders {
 }
 
 impl Folders {
-    /// The folder of one of `images`: `linux_arm64`; empty for none.
-    fn of(self, image: &BuiltImage, images: &[BuiltImage]) -> String {
-        match self {
-            Self::OfSeveral if images.len() == 1 => String::new(),
-            Self::Never => String::new(),
-            Self::OfSeveral | Self::Always => image.platform.to_string().replace('/', "_"),
-        }
+    /// Each of `images` with the name of its folder: `linux_arm64`; empty for none.
+    fn of(self, images: &BuiltImages) -> Vec<(String, &BuiltImage)> {
+        let are_made = match self {
+            Self::OfIndex => images.form() == ImageForm::Indexed,
+            Self::Always => true,
+            Self::Never => false,
+        };
+        let folder = |image: &BuiltImage| {
+            if are_made {
+                image.platform.to_string().replace('/', "_")
+            } else {
+                String::new()
+            }
+        };
+        images.iter().map(|image| (folder(image), image)).collect()
     }
 }
 
@@ -268,7 +277,7 @@ pub(super) fn write(
     app: &App,
     request: &Request,
     epoch: Option<i64>,
-    assembled: &dyn Fn(Dating) -> Result<Vec<BuiltImage>, ExportError>,
+    assembled: &dyn Fn(Dating) -> Result<BuiltImages, ExportError>,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let blobs = Blobs {
@@ -310,12 +319,16 @@ impl Output {
         &self,
         app: &App,
         blobs: &Blobs<'_>,
-        images: &[BuiltImage],
+        images: &BuiltImages,
         dating: Dating,
         step: &InternalStep<'_>,
     ) -> anyhow::Result<Option<Exported>> {
         // Without layers nobody can tell the times apart: they are all the same then.
         let times = dating.latest.map_or(FileTimes::Own, FileTimes::Fixed);
+        let labels = Labels {
+            names: &self.names,
+            created: dating.latest_or(app.environment.now()),
+        };
         let exported = match &self.kind {
             Kind::Image { push } => {
                 let exported = store_documents(blobs, images, self.form)?;
@@ -329,44 +342,24 @@ impl Output {
             Kind::Oci {
                 destination: Destination::File(path),
                 form: Form::Directory,
-            } => write_directory(blobs, images, &self.names, self.form, path)?,
+            } => write_directory(blobs, images, labels, self.form, path)?,
             Kind::Oci { destination, .. } => {
-                self.archive(blobs, images, destination, ArchiveKind::Oci)?
+                self.archive(blobs, images, labels, destination, ArchiveKind::Oci)?
             }
             Kind::Docker { destination } => {
-                self.archive(blobs, images, destination, ArchiveKind::Docker)?
+                self.archive(blobs, images, labels, destination, ArchiveKind::Docker)?
             }
             Kind::Load => {
-                let [image] = images else {
-                    bail!("--load takes one platform")
-                };
-                load(
-                    blobs,
-                    image,
-                    &self.names,
-                    self.form,
-                    &app.environment.docker_socket(),
-                )?
+                let socket = app.environment.docker_socket();
+                load(blobs, images, labels, self.form, &socket)?
             }
             Kind::Local { directory } => {
-                for image in images {
-                    write_files(
-                        blobs.store,
-                        image,
-                        times,
-                        &directory.join(self.folders.of(image, images)),
-                    )?;
-                }
+                let named = self.folders.of(images);
+                write_files(blobs.store, &named, times, directory)?;
                 return Ok(None);
             }
             Kind::Tar { destination } => {
-                let named: Vec<_> = images
-                    .iter()
-                    .map(|image| (self.folders.of(image, images), image))
-                    .collect();
-                if named.len() > 1 && self.folders == Folders::Never {
-                    bail!("type=tar with platform-split=false takes one platform");
-                }
+                let named = self.folders.of(images);
                 open(destination)?
                     .write(|sink| Ok(write_files_tar(blobs.store, &named, times, sink)?))?;
                 return Ok(None);
@@ -383,7 +376,7 @@ impl Output {
     fn push(
         &self,
         blobs: &Blobs<'_>,
-        images: &[BuiltImage],
+        images: &BuiltImages,
         step: &InternalStep<'_>,
     ) -> anyhow::Result<Exported> {
         let mut pushed = None;
@@ -396,20 +389,13 @@ impl Output {
     fn archive(
         &self,
         blobs: &Blobs<'_>,
-        images: &[BuiltImage],
+        images: &BuiltImages,
+        labels: Labels<'_>,
         destination: &Destination,
         kind: ArchiveKind,
     ) -> anyhow::Result<Exported> {
-        open(destination)?.write(|sink| {
-            Ok(write_archive(
-                blobs,
-                images,
-                &self.names,
-                kind,
-                self.form,
-                sink,
-            )?)
-        })
+        open(destination)?
+            .write(|sink| Ok(write_archive(blobs, images, labels, kind, self.form, sink)?))
     }
 }
 

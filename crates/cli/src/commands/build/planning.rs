@@ -112,6 +112,7 @@ fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
         build_args: request.build_args.clone(),
         labels: request.labels.clone(),
         platforms: request.platforms.clone(),
+        image_form: request.image_form,
         build_platform: app.platform(),
         network: request.network,
         extra_hosts: request.add_hosts.clone(),

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use rbuild_container::{AddHost, Ulimit};
 use rbuild_image::{Platform, Reference};
-use rbuild_plan::{Entitlement, NetworkMode, NoCache, SourcePolicies};
+use rbuild_plan::{Entitlement, ImageForm, NetworkMode, NoCache, SourcePolicies};
 use rbuild_progress::Mode;
 use rbuild_solve::{CacheTtl, CdiDevices, Secret, SshKeys};
 use rbuild_source::ContextModes;
 
-use super::args::Args;
+use super::args::{Args, boolean};
 use super::call::{Call, Function};
 use super::grants::{Grants, policies};
 use super::outputs::Outputs;
@@ -44,6 +44,8 @@ pub(super) struct Request {
     pub(super) pull: bool,
     pub(super) network: NetworkMode,
     pub(super) platforms: Vec<Platform>,
+    /// Whether an index stands above the images.
+    pub(super) image_form: ImageForm,
     pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) ssh: BTreeMap<String, SshKeys>,
     pub(super) add_hosts: Vec<(String, String)>,
@@ -115,6 +117,8 @@ impl Request {
             .collect::<Result<Vec<_>, _>>()?;
         let network = network(&args.network)?;
         let grants = Grants::new(&args.allow, network)?;
+        let build_args = build_args(&args.build_args, environment)?;
+        let platforms = platforms(app, &args.platforms)?;
         Ok(Self {
             context: args.context.clone(),
             file: args.file.clone(),
@@ -122,7 +126,6 @@ impl Request {
             names,
             action: action(args)?,
             target: args.target.clone().filter(|target| !target.is_empty()),
-            build_args: build_args(&args.build_args, environment)?,
             build_contexts: pairs("--build-context", &args.build_contexts)?,
             labels: args
                 .labels
@@ -135,7 +138,9 @@ impl Request {
             cache_ttl: args.cache_ttl.as_deref().map(cache_ttl).transpose()?,
             pull: args.pull,
             network,
-            platforms: platforms(app, &args.platforms)?,
+            image_form: image_form(&platforms, &build_args)?,
+            build_args,
+            platforms,
             secrets: secrets(&args.secrets, environment)?,
             ssh: ssh(&args.ssh, environment)?,
             add_hosts: add_hosts(&args.add_hosts)?,
@@ -275,6 +280,30 @@ fn platforms(app: &App, given: &[String]) -> anyhow::Result<Vec<Platform>> {
             text => Ok(text.parse::<Platform>()?.normalized()),
         })
         .collect()
+}
+
+/// An index is made for several platforms, and for one where `BUILDKIT_MULTI_PLATFORM` asks for it.
+fn image_form(
+    platforms: &[Platform],
+    build_args: &[(String, String)],
+) -> anyhow::Result<ImageForm> {
+    const ARGUMENT: &str = "BUILDKIT_MULTI_PLATFORM";
+    let mut given = build_args.iter().rev();
+    let asked = given
+        .find(|(name, value)| name == ARGUMENT && !value.is_empty())
+        .map(|(_, value)| {
+            boolean(value).map_err(|reason| {
+                anyhow::anyhow!("invalid value {value:?} of {ARGUMENT}: {reason}")
+            })
+        })
+        .transpose()?;
+    match (asked, platforms.len() > 1) {
+        (Some(false), true) => {
+            bail!("{ARGUMENT} is false, but several platforms are asked for: give one --platform")
+        }
+        (Some(true), _) | (None, true) => Ok(ImageForm::Indexed),
+        (Some(false) | None, false) => Ok(ImageForm::Single),
+    }
 }
 
 /// The fields of a `key=value,…` list; a field may be quoted, as in CSV.

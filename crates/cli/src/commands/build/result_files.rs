@@ -61,8 +61,10 @@ fn metadata(app: &App, request: &Request, outcome: &Outcome) -> Value {
         value["buildx.build.warnings"] = json!(outcome.warnings);
     }
     if let Some(exported) = &outcome.exported {
-        value["containerimage.config.digest"] = json!(exported.id.to_string());
-        value["containerimage.descriptor"] = json!(exported.descriptor);
+        if exported.is_single() {
+            value["containerimage.config.digest"] = json!(exported.id.to_string());
+        }
+        value["containerimage.descriptor"] = exported.described();
         value["containerimage.digest"] = json!(exported.digest.to_string());
     }
     if !request.names.is_empty() {

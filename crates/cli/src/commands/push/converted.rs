@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use rbuild_export::{
-    Blobs, BuiltImage, BuiltLayer, ExportError, LayerForm, PushProgress, TimesNote,
+    Blobs, BuiltImage, BuiltImages, BuiltLayer, ExportError, LayerForm, PushProgress, TimesNote,
 };
 use rbuild_image::{Compression, Descriptor, Digest, ImageConfig, LayerId, Reference};
 use rbuild_layer::FileTimes;
@@ -32,6 +32,7 @@ pub(super) fn push(
         .iter()
         .map(|image| built(store, image, name))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    let images = BuiltImages::new(images, documents.form);
     let blobs = Blobs {
         store,
         registry: app.registry(),

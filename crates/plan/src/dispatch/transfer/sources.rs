@@ -157,7 +157,11 @@ impl Step<'_, '_, '_> {
             (tree, Owner::Source)
         } else {
             let tree = self.context_tree(text, word, shared)?;
-            (tree, Owner::Ids { uid: 0, gid: 0 })
+            let owner = match self.stage.build.options.main_context {
+                MainContext::Archive => Owner::Source,
+                _ => Owner::Ids { uid: 0, gid: 0 },
+            };
+            (tree, owner)
         };
         let source = match shared.parents {
             Parents::Dropped => paths::clamp(text),

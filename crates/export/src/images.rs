@@ -1,0 +1,155 @@
+//! The images of a build together, and what stands at their head.
+//!
+//! ```text
+//! one platform    manifest ─→ config, layers
+//! several         index ─→ manifest, manifest, …     also of one, where BUILDKIT_MULTI_PLATFORM asks for it
+//! ```
+
+use rbuild_image::{Descriptor, Digest, Platform};
+use rbuild_plan::ImageForm;
+use serde_json::{Value, json};
+
+use crate::assemble::{BuiltImage, Document, index_document};
+use crate::blobs::digest_of;
+use crate::error::ExportError;
+
+/// When an archive was written, as those who read one look for it.
+const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
+
+/// What a build made: an image for each platform.
+#[derive(Debug, Clone)]
+pub struct BuiltImages {
+    images: Vec<BuiltImage>,
+    form: ImageForm,
+}
+
+/// An image or index that was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported {
+    /// The manifest, or the index.
+    pub descriptor: Descriptor,
+    /// The digest of that.
+    pub digest: Digest,
+    /// The image ID: the digest of the config, or of the index.
+    pub id: Digest,
+    /// What a lone image runs on.
+    pub platform: Option<Platform>,
+    /// When it was written, where it says so (RFC 3339).
+    pub created: Option<String>,
+}
+
+/// The manifest of one image that was written.
+pub(crate) struct Written {
+    pub(crate) manifest: Descriptor,
+    pub(crate) config: Digest,
+    pub(crate) platform: Platform,
+}
+
+impl BuiltImages {
+    /// `images` in the order in which their platforms were asked for. Several are always below an index.
+    pub fn new(images: Vec<BuiltImage>, form: ImageForm) -> Self {
+        let form = match images.len() {
+            1 => form,
+            _ => ImageForm::Indexed,
+        };
+        Self { images, form }
+    }
+
+    /// The images.
+    pub fn iter(&self) -> std::slice::Iter<'_, BuiltImage> {
+        self.images.iter()
+    }
+
+    /// Whether an index stands above them.
+    pub fn form(&self) -> ImageForm {
+        self.form
+    }
+
+    /// The one image without an index.
+    pub fn single(&self) -> Option<&BuiltImage> {
+        match (self.form, self.images.as_slice()) {
+            (ImageForm::Single, [image]) => Some(image),
+            _ => None,
+        }
+    }
+
+    /// What stands above the images that were written so: the only one's manifest, or an index, which is yet to be written.
+    pub(crate) fn head(&self, written: Vec<Written>) -> Result<Head, ExportError> {
+        if self.form == ImageForm::Single
+            && let [image] = written.as_slice()
+        {
+            return Ok(Head::Manifest(Exported {
+                descriptor: image.manifest.clone(),
+                digest: digest_of(&image.manifest)?,
+                id: image.config,
+                platform: Some(image.platform.clone()),
+                created: None,
+            }));
+        }
+        let manifests: Vec<_> = written
+            .into_iter()
+            .map(|image| (image.manifest, image.platform))
+            .collect();
+        let index = index_document(&manifests)?;
+        Ok(Head::Index(index))
+    }
+}
+
+impl<'a> IntoIterator for &'a BuiltImages {
+    type Item = &'a BuiltImage;
+    type IntoIter = std::slice::Iter<'a, BuiltImage>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The topmost document of what is written.
+pub(crate) enum Head {
+    /// A manifest, which is there with its image.
+    Manifest(Exported),
+    /// An index, which is not.
+    Index(Document),
+}
+
+impl Head {
+    /// What this came to, after `put` wrote the index.
+    pub(crate) fn finish(
+        self,
+        put: impl FnOnce(&Document) -> Result<(), ExportError>,
+    ) -> Result<Exported, ExportError> {
+        match self {
+            Self::Manifest(exported) => Ok(exported),
+            Self::Index(index) => {
+                put(&index)?;
+                let digest = index.digest();
+                Ok(Exported {
+                    descriptor: index.descriptor,
+                    digest,
+                    id: digest,
+                    platform: None,
+                    created: None,
+                })
+            }
+        }
+    }
+}
+
+impl Exported {
+    /// Whether it is an image without an index above it.
+    pub fn is_single(&self) -> bool {
+        self.platform.is_some()
+    }
+
+    /// The descriptor with what belongs to it: platform and time.
+    pub fn described(&self) -> Value {
+        let mut value = serde_json::to_value(&self.descriptor).expect("a descriptor is plain JSON");
+        if let Some(platform) = &self.platform {
+            value["platform"] = json!(platform);
+        }
+        if let Some(created) = &self.created {
+            value["annotations"][CREATED_ANNOTATION] = json!(created);
+        }
+        value
+    }
+}
