@@ -16,14 +16,14 @@ fn exec(number: usize) -> Exec {
         args: vec![
             "/bin/sh".into(),
             "-c".into(),
-            format!("make target-{number}"),
+            format!("make target-{number}").into(),
         ],
         env: (0..VARIABLES)
             .map(|variable| format!("VARIABLE_{variable}=some value of usual length"))
             .collect(),
         proxy_env: Vec::new(),
         cwd: "/src".into(),
-        user: String::new(),
+        user: "".into(),
         mounts: Vec::new(),
         network: NetworkMode::Default,
         security: SecurityMode::Sandbox,

@@ -67,11 +67,8 @@ impl Circumstances {
 
     /// These, of a step that has `arguments` among its variables.
     #[must_use]
-    pub fn with_arguments(self, arguments: &[String]) -> Self {
-        Self {
-            arguments: arguments.to_vec(),
-            ..self
-        }
+    pub fn with_arguments(self, arguments: Vec<String>) -> Self {
+        Self { arguments, ..self }
     }
 
     /// As a record keeps them.
@@ -152,7 +149,7 @@ mod tests {
     #[test]
     fn the_encoding_stays_the_same() {
         let layer = LayerId::Made(ContentId([1; 32]));
-        let mut one = copied("a", "/b").with_arguments(&["SHA".to_owned()]);
+        let mut one = copied("a", "/b").with_arguments(vec!["SHA".to_owned()]);
         one.base = vec![layer];
         one.image = Some("docker.io/library/busybox:latest@sha256:00".into());
         let text = format!(

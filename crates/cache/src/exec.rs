@@ -31,16 +31,16 @@ pub fn exec_preimage(
     preimage.push("platform", platform.to_string());
     preimage.push("base", base.hex());
     for (position, argument) in exec.args.iter().enumerate() {
-        preimage.push(format!("arg {position}"), argument);
+        preimage.push(format!("arg {position}"), &**argument);
     }
     for variable in &exec.env {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
         preimage.push(["env ", name].concat(), value);
     }
-    preimage.push("cwd", &exec.cwd);
+    preimage.push("cwd", &*exec.cwd);
     // A lone number once meant a group of that number and no others: results from then must not be found.
-    preimage.push("user and groups", &exec.user);
-    preimage.push("hostname", &exec.hostname);
+    preimage.push("user and groups", &*exec.user);
+    preimage.push("hostname", &*exec.hostname);
     preimage.push("network", network(exec.network));
     preimage.push("security", security(exec.security));
     for (name, _) in &exec.extra_hosts {
@@ -183,7 +183,7 @@ mod tests {
     fn exec(mounts: Vec<ExecMount>) -> Exec {
         Exec {
             args: vec!["/bin/sh".into(), "-c".into(), "make".into()],
-            env: vec!["PATH=/bin".into(), "A=1".into()],
+            env: ["PATH=/bin", "A=1"].into_iter().collect(),
             proxy_env: Vec::new(),
             cwd: "/src".into(),
             user: "app".into(),
@@ -267,10 +267,10 @@ mod tests {
     fn everything_else_is() {
         let changes: [fn(&mut Exec); 10] = [
             |exec| exec.args.push("x".into()),
-            |exec| exec.env.push("B=2".into()),
-            |exec| exec.env.swap(0, 1),
+            |exec| exec.env.set("B", "2"),
+            |exec| exec.env = ["A=1", "PATH=/bin"].into_iter().collect(),
             |exec| exec.cwd = "/".into(),
-            |exec| exec.user.clear(),
+            |exec| exec.user = "".into(),
             |exec| exec.network = NetworkMode::None,
             |exec| exec.security = SecurityMode::Insecure,
             |exec| exec.hostname = "other".into(),

@@ -56,7 +56,9 @@ fn only_word(text: &str, quotes: Quotes) -> Option<String> {
         unset: Unset::Kept,
         ..Mode::WORD
     };
-    let (_, words) = Lexer::new(text, Escape::Backslash, &(), mode).run().ok()?;
+    let (_, words) = Lexer::new(text, Escape::Backslash, &(), mode)
+        .run_split()
+        .ok()?;
     let [SplitWord { text, .. }] = <[_; 1]>::try_from(words).ok()?;
     Some(text)
 }
@@ -79,7 +81,7 @@ pub(crate) fn read_bodies(
         unset: Unset::Kept,
     };
     // A line that cannot be read so, an apostrophe in it for one, has no heredocs.
-    let Ok((_, words)) = Lexer::new(text, Escape::Backslash, &(), mode).run() else {
+    let Ok((_, words)) = Lexer::new(text, Escape::Backslash, &(), mode).run_split() else {
         return Vec::new();
     };
 

@@ -50,7 +50,7 @@ pub use ast::*;
 pub use diagnostic::{Diagnostic, Pass, Severity};
 pub use directives::detect_syntax;
 pub use expand::{
-    ExpandError, Expanded, ExpandedWords, Variables, expand, expand_raw, expand_words,
+    ExpandError, Expanded, ExpandedWords, Variables, expand, expand_raw, expand_shown, expand_words,
 };
 pub use lint::lint;
 pub use mount::{

@@ -1,6 +1,7 @@
 //! From a node's base to the state that its first instruction finds.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rbuild_dockerfile::{Diagnostic, Span};
@@ -8,6 +9,7 @@ use rbuild_image::{ImageConfig, Platform, Reference};
 
 use crate::build::{Build, Prefix};
 use crate::dispatch::POLICY_CODE;
+use crate::draft::Draft;
 use crate::lint::rules;
 use crate::reach::{Base, Node, StageGraph};
 use crate::report::Report;
@@ -102,16 +104,16 @@ pub(crate) fn start(
     plan: &mut Plan,
     report: &mut Report,
 ) -> Result<StageState, PlanError> {
-    let platform = node
-        .platform
-        .clone()
-        .unwrap_or_else(|| build.target.clone());
+    let platform = match &node.platform {
+        Some(platform) => Arc::new(platform.clone()),
+        None => Arc::clone(&build.target),
+    };
     if let Some(image) = image(node, build, graph, resolver)? {
-        return Ok(from_image(node, image, &platform, build, plan, report));
+        return Ok(from_image(node, image, platform, build, plan, report));
     }
     let platform = match node.base {
         // An empty tree is for what is built, whatever --platform says.
-        Base::Scratch => build.target.clone(),
+        Base::Scratch => Arc::clone(&build.target),
         _ => platform,
     };
     let tree = match &node.base {
@@ -125,38 +127,37 @@ pub(crate) fn start(
         },
         _ => Tree::Empty,
     };
-    Ok(StageState::new(tree, config::empty(&platform), platform))
+    Ok(StageState::new(tree, Draft::empty(&platform), platform))
 }
 
 fn from_image(
     node: &Node<'_>,
     image: Arc<ResolvedImage>,
-    wanted: &Platform,
+    wanted: Arc<Platform>,
     build: &Build<'_>,
     plan: &mut Plan,
     report: &mut Report,
 ) -> StageState {
-    lint_platform(node, &image.config, wanted, report);
-    let config = config::inherited(&image.config);
+    lint_platform(node, &image.config, &wanted, report);
+    let config = Draft::of_image(Arc::clone(&image));
     let mut counter = 0;
     let tree = if image.config.rootfs.diff_ids.is_empty() {
         Tree::Empty
     } else {
         counter = 1;
         let vertex = Vertex {
-            name: image_name(node, &image, wanted, build),
+            name: image_name(node, &image, &wanted, build),
             operation: Operation::Image(ImageSource { image }),
-            platform: wanted.clone(),
+            platform: Arc::clone(&wanted),
             origin: Some(node.span),
-            stage: node.label.clone(),
+            stage: Arc::clone(&node.label),
             cache_use: CacheUse::Allowed,
-            arguments: Arc::default(),
         };
         Tree::Layers(plan.add(vertex, &[]))
     };
     StageState {
         counter,
-        ..StageState::new(tree, config, wanted.clone())
+        ..StageState::new(tree, config, wanted)
     }
 }
 
@@ -200,24 +201,16 @@ pub(crate) fn step_prefix(node: &Node<'_>, step: usize, prefix: Prefix, platform
     if node.total == 0 {
         return String::new();
     }
-    let platform = match prefix {
-        Prefix::Platform => [platform, " "],
-        Prefix::Plain => ["", ""],
-    };
-    let after_label = if node.label.is_empty() { "" } else { " " };
+    let mut text = String::from("[");
+    if prefix == Prefix::Platform {
+        text.extend([platform, " "]);
+    }
+    if !node.label.is_empty() {
+        text.extend([&node.label, " "]);
+    }
     let width = node.total.ilog10() as usize + 1;
-    let number = format!("{step:>width$}/{}", node.total);
-    let [platform, after_platform] = platform;
-    [
-        "[",
-        platform,
-        after_platform,
-        &node.label,
-        after_label,
-        &number,
-        "] ",
-    ]
-    .concat()
+    let _ = write!(text, "{step:>width$}/{}] ", node.total);
+    text
 }
 
 fn context_tree(
@@ -255,12 +248,11 @@ pub(crate) fn add_internal(
 ) -> VertexId {
     let vertex = Vertex {
         operation,
-        platform: build.options.build_platform.clone(),
+        platform: Arc::clone(&build.own_platform),
         name,
         origin: None,
-        stage: String::new(),
+        stage: Arc::default(),
         cache_use: CacheUse::Allowed,
-        arguments: Arc::default(),
     };
     plan.add(vertex, &[])
 }

@@ -1,6 +1,7 @@
 //! What one platform's build works with throughout.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use rbuild_dockerfile::{Dockerfile, Escape};
 use rbuild_image::Platform;
@@ -21,10 +22,16 @@ pub(crate) struct Build<'a> {
     pub(crate) growth: Cell<usize>,
     pub(crate) globals: Globals,
     /// The platform that is built for.
-    pub(crate) target: Platform,
+    pub(crate) target: Arc<Platform>,
+    /// The platform that is built on: that of what all targets share.
+    pub(crate) own_platform: Arc<Platform>,
     pub(crate) target_origin: TargetOrigin,
     pub(crate) prefix: Prefix,
     pub(crate) escape: Escape,
+    /// What runs a shell form unless something else is said.
+    pub(crate) shell: Arc<[Arc<str>]>,
+    /// What steps see as their host's name.
+    pub(crate) hostname: Arc<str>,
     /// Proxy variables for every RUN.
     pub(crate) proxy_env: Vec<String>,
 }
@@ -57,12 +64,6 @@ impl Build<'_> {
                 name.is_some_and(|name| stages.iter().any(|stage| stage.eq_ignore_ascii_case(name)))
             }
         }
-    }
-
-    /// What steps see as their host's name.
-    pub(crate) fn hostname(&self) -> &str {
-        let asked = self.args.get("BUILDKIT_SANDBOX_HOSTNAME");
-        asked.map_or(&self.options.hostname, String::as_str)
     }
 
     /// What ids of cache mounts begin with.

@@ -2,10 +2,9 @@
 
 use rbuild_image::{ImageConfig, Platform, RuntimeConfig};
 
-use crate::env;
-
 /// What is found in PATH if the base does not say.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Config fields beyond our types that an image keeps when it is built upon.
 const KEPT_FIELDS: [&str; 2] = ["os.version", "os.features"];
@@ -37,15 +36,6 @@ pub(crate) fn inherited(config: &ImageConfig) -> ImageConfig {
     config.config.other.clear();
     config.config.on_build = None;
     config
-}
-
-/// Adds the default PATH where there is none. Windows finds its own.
-pub(crate) fn ensure_path(config: &mut ImageConfig, platform: &Platform) {
-    let variables = config.config.env.get_or_insert_default();
-    let has_path = variables.iter().any(|entry| env::split(entry).0 == "PATH");
-    if !has_path && platform.os != "windows" {
-        variables.push(format!("PATH={DEFAULT_PATH}"));
-    }
 }
 
 /// Writes `platform`, which the user asked for, over what the base said.

@@ -1,88 +1,65 @@
 //! Commands as progress shows them.
 
+use rbuild_dockerfile::{Escape, Variables, expand_shown};
+
 /// What values may add to a shown command, in bytes: nobody reads more.
 const MAX_ADDED_BYTES: usize = 64 << 10;
 
-/// `text` with `$name` and `${name}` replaced where `lookup` knows them; all else stays as written, what
-/// stands in single quotes or behind a backslash too. All stays as written if values are too long to be shown.
-pub(crate) fn expand_known<'v>(text: &str, lookup: impl Fn(&str) -> Option<&'v str>) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut quote = None;
-    while let Some(at) = rest.find(['$', '\'', '"', '\\']) {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let taken = match rest.as_bytes()[0] {
-            b'$' if quote != Some(b'\'') => {
-                variable(rest).map(|(name, length)| match lookup(name) {
-                    Some(value) => (value, length),
-                    None => (&rest[..length], length),
-                })
-            }
-            // The other kind of quote is a character like any other: `"it's $A"`.
-            mark @ (b'\'' | b'"') => {
-                quote = match quote {
-                    None => Some(mark),
-                    Some(open) => Some(open).filter(|open| *open != mark),
-                };
-                None
-            }
-            b'\\' if quote != Some(b'\'') => {
-                let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
-                Some((&rest[..length], length))
-            }
-            _ => None,
-        };
-        let (shown, length) = taken.unwrap_or((&rest[..1], 1));
-        out.push_str(shown);
-        rest = &rest[length..];
-        if out.len() > text.len() + MAX_ADDED_BYTES {
-            return text.to_owned();
-        }
+/// `text` with known variables put in, as BuildKit names its steps: quotes stay, escapes outside of them go. All stays as
+/// written if it cannot be read, or if values are too long to be shown.
+pub(crate) fn command(text: String, escape: Escape, variables: &dyn Variables) -> String {
+    let is_special = |c: char| matches!(c, '$' | '\'' | '"') || c == escape.char();
+    if !text.contains(is_special) {
+        return text;
     }
-    out.push_str(rest);
-    out
-}
-
-/// The variable that `text` begins with, and how many bytes it takes.
-fn variable(text: &str) -> Option<(&str, usize)> {
-    let body = &text[1..];
-    let (inner, braces) = match body.strip_prefix('{') {
-        Some(inner) => (inner, 2),
-        None => (body, 0),
-    };
-    let length = inner
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(inner.len());
-    let name = &inner[..length];
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let is_closed = braces == 0 || inner[length..].starts_with('}');
-    (is_name && is_closed).then_some((name, 1 + length + braces))
+    match expand_shown(&text, escape, variables) {
+        Ok(shown) if shown.len() <= text.len() + MAX_ADDED_BYTES => shown,
+        _ => text,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::expand_known;
+    use std::collections::BTreeMap;
 
+    use super::*;
+
+    fn shown(text: &str, value: &str) -> String {
+        let variables = BTreeMap::from([("A".to_owned(), value.to_owned())]);
+        command(text.to_owned(), Escape::Backslash, &variables)
+    }
+
+    /// Each line is what BuildKit's lexer, with raw quotes and unset variables kept, makes of it.
     #[test]
-    fn only_known_variables_are_shown_by_value() {
-        let lookup = |name: &str| (name == "A").then_some("1");
-        for (text, shown) in [
+    fn names_of_steps_are_buildkits() {
+        for (text, name) in [
             ("echo $A ${A}x", "echo 1 1x"),
-            ("echo $B ${B} ${A:-x}", "echo $B ${B} ${A:-x}"),
-            ("echo '$A' \\$A \"$A\"", "echo '$A' \\$A \"1\""),
-            ("echo \"it's $A\" '\"$A'", "echo \"it's 1\" '\"$A'"),
-            ("a $ $$ ${", "a $ $$ ${"),
-            ("é\\é$A'", "é\\é1'"),
+            (
+                "echo $B ${B} ${B:-x} ${B%.*} ${B/a/b}",
+                "echo $B ${B} ${B:-x} ${B%.*} ${B/a/b}",
+            ),
+            ("echo ${A:-x} ${A:+y} ${A#1}", "echo 1 y "),
+            (r#"echo '$A' \$A "$A""#, r#"echo '$A' $A "1""#),
+            (
+                r#"echo \\ a\;b \( 'x\y' "x\y \" \$A""#,
+                r#"echo \ a;b ( 'x\y' "x\y " $A""#,
+            ),
+            (r#"grep 'it"s $A' "it's $A""#, r#"grep 'it"s $A' "it's 1""#),
+            ("a $ $$ $(b) $?", "a $ $$ $(b) $?"),
+            // What it cannot read stays as written.
+            (r"echo it's $A \;", r"echo it's $A \;"),
+            (r"echo ${A \;", r"echo ${A \;"),
+            (r"echo ${#A} \;", r"echo ${#A} \;"),
+            (r"echo ${A^^} \;", r"echo ${A^^} \;"),
         ] {
-            assert_eq!(expand_known(text, lookup), shown);
+            assert_eq!(shown(text, "1"), name);
         }
     }
 
     #[test]
     fn values_too_long_to_be_shown_are_not() {
-        let long = "x".repeat(1 << 20);
         let text = "$A".repeat(30_000);
-        assert_eq!(expand_known(&text, |_| Some(&long)), text);
+        assert_eq!(shown(&text, &"x".repeat(1 << 20)), text);
+        assert_eq!(shown(&text, "12345678"), text);
     }
 }

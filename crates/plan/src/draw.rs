@@ -53,7 +53,7 @@ pub fn to_json(plan: &Plan) -> Value {
             json!({
                 "id": number(id),
                 "name": vertex.name,
-                "stage": vertex.stage,
+                "stage": &*vertex.stage,
                 "platform": vertex.platform.to_string(),
                 "inputs": inputs,
                 "cache": match vertex.cache_use { CacheUse::Allowed => "allowed", CacheUse::Refused => "refused" },
@@ -129,10 +129,10 @@ fn git(source: &GitSource) -> Value {
 fn exec(step: &Exec) -> Value {
     json!({
         "type": "exec",
-        "args": step.args,
-        "env": step.env,
-        "cwd": step.cwd,
-        "user": step.user,
+        "args": step.args.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
+        "env": step.env.iter().collect::<Vec<_>>(),
+        "cwd": &*step.cwd,
+        "user": &*step.user,
         "network": match step.network {
             NetworkMode::Default => "default",
             NetworkMode::None => "none",

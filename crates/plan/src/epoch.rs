@@ -11,7 +11,7 @@ use rbuild_image::Digest;
 
 use crate::build::Build;
 use crate::contexts::{self, SCRATCH};
-use crate::env::Env;
+use crate::environment::Environment;
 use crate::git_url::parse_git_url;
 use crate::{GitSource, HttpSource, NamedContext, words};
 
@@ -143,7 +143,7 @@ fn of_stage(build: &Build<'_>, stage: &Stage) -> Result<EpochSource, Diagnostic>
     found.ok_or_else(|| refused(one_add, stage.span))
 }
 
-fn expanded(build: &Build<'_>, word: &Word, env: &Env) -> Result<String, Diagnostic> {
+fn expanded(build: &Build<'_>, word: &Word, env: &Environment) -> Result<String, Diagnostic> {
     words::expand(&word.value, build.escape, env)
         .map(|expanded| expanded.text)
         .map_err(|reason| words::mistake(&reason, &word.value, word.span))

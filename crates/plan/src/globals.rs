@@ -8,7 +8,7 @@ use rbuild_dockerfile::{
 use rbuild_image::{Platform, Reference};
 
 use crate::PlanOptions;
-use crate::env::Env;
+use crate::environment::Environment;
 use crate::lint::rules;
 use crate::outline::{GlobalArgs, OutlineArg, description};
 use crate::platform_args::{BuildArgs, PLATFORM_ARGS, platform_args};
@@ -21,7 +21,7 @@ const MAX_GLOBAL_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub(crate) struct Globals {
     /// Values.
-    pub(crate) env: Env,
+    pub(crate) env: Environment,
     /// Names that are declared, with or without a value.
     pub(crate) declared: BTreeSet<String>,
     /// The same for people to read.

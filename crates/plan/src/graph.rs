@@ -1,7 +1,7 @@
 //! The plan: one graph for all stages, targets and platforms of a build.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use petgraph::Direction;
@@ -10,6 +10,7 @@ use petgraph::visit::EdgeRef;
 use rbuild_dockerfile::Span;
 use rbuild_image::{HistoryEntry, ImageConfig, Platform};
 
+use crate::fold::Seed;
 use crate::{FileAction, Input, MountKind, Operation};
 
 /// A vertex of a [`Plan`].
@@ -22,17 +23,15 @@ pub struct Vertex {
     /// What it does.
     pub operation: Operation,
     /// What it is for: its platform decides how an Exec runs.
-    pub platform: Platform,
+    pub platform: Arc<Platform>,
     /// `[build 2/5] RUN make`: people know the form from `docker build`.
     pub name: String,
     /// Where in the Dockerfile it stands; none for the context and the like.
     pub origin: Option<Span>,
     /// The stage it belongs to; empty if none.
-    pub stage: String,
+    pub stage: Arc<str>,
     /// Whether earlier results may be used.
     pub cache_use: CacheUse,
-    /// Which of a RUN's variables are ARGs: for those who are told what changed. Nothing that is done depends on it.
-    pub arguments: Arc<Vec<String>>,
 }
 
 /// Whether a step may be a cache hit.
@@ -61,7 +60,9 @@ pub struct ImageOutput {
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     graph: DiGraph<Vertex, Input>,
-    known: HashMap<u64, Vec<VertexId>>,
+    /// Vertices by fingerprint; of equal ones, one has the next number.
+    known: HashMap<u64, VertexId>,
+    seed: Seed,
     /// One for each platform of the build.
     pub outputs: Vec<ImageOutput>,
 }
@@ -69,25 +70,36 @@ pub struct Plan {
 impl Plan {
     /// Adds a vertex, or finds the equal one that is there already.
     pub fn add(&mut self, vertex: Vertex, inputs: &[VertexId]) -> VertexId {
-        let fingerprint = fingerprint(&vertex, inputs);
-        let same = self.known.get(&fingerprint).and_then(|candidates| {
-            candidates.iter().copied().find(|&id| {
-                let known = self.vertex(id);
-                known.operation == vertex.operation
-                    && known.platform == vertex.platform
-                    && known.cache_use == vertex.cache_use
-                    && self.inputs(id) == inputs
-            })
-        });
-        if let Some(known) = same {
-            return known;
+        let mut fingerprint = self.fingerprint(&vertex, inputs);
+        while let Some(&known) = self.known.get(&fingerprint) {
+            if self.is_same(known, &vertex, inputs) {
+                return known;
+            }
+            fingerprint = fingerprint.wrapping_add(1);
         }
         let id = VertexId(self.graph.add_node(vertex));
+        self.known.insert(fingerprint, id);
         for (slot, input) in inputs.iter().enumerate() {
             self.graph.add_edge(input.0, id.0, Input(slot as u32));
         }
-        self.known.entry(fingerprint).or_default().push(id);
         id
+    }
+
+    fn is_same(&self, id: VertexId, vertex: &Vertex, inputs: &[VertexId]) -> bool {
+        let known = self.vertex(id);
+        known.operation == vertex.operation
+            && known.platform == vertex.platform
+            && known.cache_use == vertex.cache_use
+            && self.inputs(id) == inputs
+    }
+
+    fn fingerprint(&self, vertex: &Vertex, inputs: &[VertexId]) -> u64 {
+        let mut hasher = self.seed.build_hasher();
+        vertex.operation.hash(&mut hasher);
+        inputs.hash(&mut hasher);
+        vertex.platform.hash(&mut hasher);
+        vertex.cache_use.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The vertex `id`.
@@ -139,15 +151,6 @@ impl Plan {
     pub fn graph(&self) -> &DiGraph<Vertex, Input> {
         &self.graph
     }
-}
-
-fn fingerprint(vertex: &Vertex, inputs: &[VertexId]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    vertex.operation.hash(&mut hasher);
-    inputs.hash(&mut hasher);
-    vertex.platform.hash(&mut hasher);
-    vertex.cache_use.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The part of a context that a build reads.

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rbuild_dockerfile::{Diagnostic, Dockerfile, InstructionKind, Source};
 use rbuild_image::Platform;
@@ -186,7 +187,14 @@ fn build_for<'a>(
         checks,
         growth: Cell::new(0),
         globals: Globals::evaluate(dockerfile, options, target, build_args)?,
-        target: target.clone(),
+        shell: ["/bin/sh", "-c"].map(Arc::from).into(),
+        hostname: build_args
+            .get("BUILDKIT_SANDBOX_HOSTNAME")
+            .unwrap_or(&options.hostname)
+            .as_str()
+            .into(),
+        target: Arc::new(target.clone()),
+        own_platform: Arc::new(options.build_platform.clone()),
         target_origin: if options.platforms.is_empty() {
             TargetOrigin::Implied
         } else {
@@ -238,7 +246,7 @@ fn plan_platform(
             continue;
         }
         let state = match node.base {
-            Base::Stage(base) => done[base].as_ref().map(StageState::child),
+            Base::Stage(base) => done[base].as_mut().map(StageState::child),
             _ => starts[index].take(),
         };
         let Some(mut state) = state else {
@@ -246,7 +254,7 @@ fn plan_platform(
         };
         if dispatch::has_instructions(node) {
             for name in &node.used {
-                state.captured.global(name, &build.globals.outline);
+                state.captured.global(name);
             }
             state.enter();
             state = Stage {
@@ -283,7 +291,7 @@ fn outline_of(
     let stages = std::iter::once(root).chain(others);
     let captured = stages.filter_map(|index| Some(&done[index].as_ref()?.captured));
     let description = outline::description(comments, &name);
-    Outline::new(name, description, captured)
+    Outline::new(name, description, captured, &build.globals.outline)
 }
 
 /// The states that no instruction changes: what is no stage is there from the start.
@@ -369,22 +377,24 @@ fn onbuilds(graph: &StageGraph<'_>, index: StageIndex) -> Vec<String> {
         .collect()
 }
 
-fn add_output(build: &Build<'_>, plan: &mut Plan, mut state: StageState) {
+fn add_output(build: &Build<'_>, plan: &mut Plan, state: StageState) {
+    let base_history = state.config.base_history();
+    let mut config = state.config.finish();
     let labels = build.options.labels.iter().cloned();
-    state.config.config.labels.extend(labels);
+    config.config.labels.extend(labels);
     if build.target_origin == TargetOrigin::Asked {
-        config::set_platform(&mut state.config, &build.target);
+        config::set_platform(&mut config, &build.target);
     }
-    config::normalize_platform(&mut state.config);
+    config::normalize_platform(&mut config);
     let root = match state.tree {
         Tree::Empty => None,
         Tree::Layers(id) => Some(id),
         Tree::Directory(id) => Some(dispatch::layer_of_directory(plan, id, &build.target)),
     };
     plan.outputs.push(ImageOutput {
-        platform: build.target.clone(),
+        platform: (*build.target).clone(),
         root,
-        config: state.config,
-        base_history: state.base_history,
+        config,
+        base_history,
     });
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rbuild_image::Platform;
 
-use crate::env::Env;
+use crate::environment::Environment;
 
 /// Build args by name; of equal names the last given counts.
 pub(crate) type BuildArgs = HashMap<String, String>;
@@ -30,7 +30,7 @@ pub(crate) fn platform_args(
     target: &Platform,
     target_stage: &str,
     build_args: &BuildArgs,
-) -> Env {
+) -> Environment {
     let stage = if target_stage.is_empty() {
         "default"
     } else {
@@ -50,7 +50,7 @@ pub(crate) fn platform_args(
         &target.variant,
         stage,
     ];
-    let mut env = Env::default();
+    let mut env = Environment::default();
     for (name, value) in PLATFORM_ARGS.into_iter().zip(values) {
         let value = build_args.get(name).map_or(value, String::as_str);
         env.set(name, value);

@@ -14,6 +14,7 @@ mod target;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rbuild_dockerfile::{Diagnostic, Instruction, InstructionKind, Span, Stage, Word};
 use rbuild_image::{Platform, Reference};
@@ -25,7 +26,7 @@ pub(crate) use node::{Base, Command, Node, Role, StageIndex, Trigger, Triggers};
 
 use crate::build::Build;
 use crate::contexts;
-use crate::env::Env;
+use crate::environment::Environment;
 use crate::lint::rules;
 use crate::report::Report;
 use crate::{NamedContext, mounts, words};
@@ -62,7 +63,7 @@ impl<'a> StageGraph<'a> {
         }
         graph.report_cycles(report);
         if let [only] = graph.nodes.as_mut_slice() {
-            only.label.clear();
+            only.label = Arc::default();
         }
         graph
     }
@@ -74,7 +75,7 @@ impl<'a> StageGraph<'a> {
 
     /// The names that steps of stages are called by.
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
-        let labels = self.nodes.iter().map(|node| node.label.as_str());
+        let labels = self.nodes.iter().map(|node| &*node.label);
         labels.filter(|label| !label.is_empty())
     }
 
@@ -156,7 +157,10 @@ impl<'a> StageGraph<'a> {
         let index = self.nodes.len();
         let steps = usize::from(!matches!(base_of, Base::Scratch | Base::Stage(_)));
         self.nodes.push(Node {
-            label: name.clone().unwrap_or_else(|| format!("stage-{index}")),
+            label: match &name {
+                Some(name) => name.as_str().into(),
+                None => format!("stage-{index}").into(),
+            },
             name: name.clone(),
             base: base_of,
             used,
@@ -315,7 +319,7 @@ impl<'a> StageGraph<'a> {
 
     /// `COPY --from=`: a stage's number or name, else an image.
     fn copy_source(&mut self, from: &Word, build: &Build<'a>) -> Result<StageIndex, Diagnostic> {
-        let plain = words::expand(&from.value, build.escape, &Env::default())
+        let plain = words::expand(&from.value, build.escape, &Environment::default())
             .is_ok_and(|expanded| expanded.text == from.value);
         if !plain {
             let message = "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a workaround";
@@ -355,7 +359,7 @@ impl<'a> StageGraph<'a> {
         }
         let index = self.nodes.len();
         self.nodes.push(Node {
-            label: String::new(),
+            label: Arc::default(),
             name: None,
             base,
             used: Vec::new(),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use rbuild_dockerfile::Span;
-use rbuild_image::{ImageConfig, Platform};
+use rbuild_image::Platform;
 
-use crate::env::Env;
+use crate::draft::Draft;
+use crate::environment::{Environment, Origin};
 use crate::outline::Captured;
 use crate::{VertexId, config, paths};
 
@@ -18,13 +19,6 @@ pub(crate) enum Tree {
     Layers(VertexId),
     /// A context's directory: it becomes a layer when something is built on it.
     Directory(VertexId),
-}
-
-/// An ARG that was declared.
-#[derive(Debug, Clone)]
-pub(crate) struct DeclaredArg {
-    pub(crate) name: String,
-    pub(crate) value: Option<String>,
 }
 
 /// Whether the file itself has set the working directory of a stage or of those below it.
@@ -45,21 +39,20 @@ pub(crate) struct Latest {
 }
 
 /// A stage.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct StageState {
     pub(crate) tree: Tree,
-    pub(crate) config: ImageConfig,
-    pub(crate) platform: Platform,
+    pub(crate) config: Draft,
+    pub(crate) platform: Arc<Platform>,
     /// ENV and ARG, as a RUN sees them.
-    pub(crate) env: Env,
-    pub(crate) args: Vec<DeclaredArg>,
-    /// The variables of [`Self::env`] whose values come from an ARG.
-    pub(crate) arguments: Arc<Vec<String>>,
+    pub(crate) env: Environment,
+    /// ARGs that were declared, with their values or without.
+    pub(crate) args: Environment,
+    /// Names of ENVs over which an ARG has put another value for the rest of this stage.
+    pub(crate) hidden: Vec<String>,
     /// Absolute.
-    pub(crate) cwd: String,
+    pub(crate) cwd: Arc<str>,
     pub(crate) workdir: Workdir,
-    /// How many history entries came with the base image.
-    pub(crate) base_history: usize,
     pub(crate) latest: Latest,
     /// What it asks of whoever builds, and the stages below it.
     pub(crate) captured: Captured,
@@ -68,17 +61,16 @@ pub(crate) struct StageState {
 }
 
 impl StageState {
-    /// A stage on `tree` with a base image's config, which [`config::inherited`] has cleaned.
-    pub(crate) fn new(tree: Tree, config: ImageConfig, platform: Platform) -> Self {
+    /// A stage on `tree`, of which nothing has been taken in.
+    pub(crate) fn new(tree: Tree, config: Draft, platform: Arc<Platform>) -> Self {
         Self {
             tree,
-            base_history: config.history.len(),
             config,
             platform,
-            env: Env::default(),
-            args: Vec::new(),
-            arguments: Arc::default(),
-            cwd: "/".to_owned(),
+            env: Environment::default(),
+            args: Environment::default(),
+            hidden: Vec::new(),
+            cwd: "/".into(),
             workdir: Workdir::Inherited,
             latest: Latest::default(),
             captured: Captured::default(),
@@ -87,50 +79,67 @@ impl StageState {
     }
 
     /// A stage on top of this one: it sees the same ARGs, and none of its ONBUILDs.
-    pub(crate) fn child(&self) -> Self {
-        let mut child = Self {
+    pub(crate) fn child(&mut self) -> Self {
+        Self {
+            tree: self.tree,
+            config: self.config.child(),
+            platform: Arc::clone(&self.platform),
+            env: self.env.clone(),
+            args: self.args.clone(),
+            hidden: Vec::new(),
+            cwd: Arc::clone(&self.cwd),
+            workdir: self.workdir,
             latest: Latest::default(),
+            captured: self.captured.fork(),
             counter: 0,
-            ..self.clone()
-        };
-        child.config.config.on_build = None;
-        child
+        }
     }
 
-    /// Takes PATH, ENV, WORKDIR and USER from the config: what holds before the first instruction.
+    /// Takes PATH, ENV and WORKDIR from the config: what holds before the first instruction.
     pub(crate) fn enter(&mut self) {
-        config::ensure_path(&mut self.config, &self.platform);
-        let runtime = &mut self.config.config;
-        self.env.extend(runtime.env.as_deref().unwrap_or_default());
-        if !runtime.working_dir.is_empty() {
-            runtime.working_dir = paths::resolve("/", &runtime.working_dir);
-            self.cwd.clone_from(&runtime.working_dir);
+        if self.config.env.is_some() {
+            // A stage of this file is below, which has left all as it is to be.
+            return;
+        }
+        let mut own: Environment = self.config.base_env().iter().collect();
+        // Windows finds its own.
+        if !own.defines("PATH") && self.platform.os != "windows" {
+            own.set("PATH", config::DEFAULT_PATH);
+        }
+        self.env = own.clone();
+        self.config.env = Some(own);
+        if !self.config.working_dir.is_empty() {
+            self.config.working_dir = paths::resolve("/", &self.config.working_dir).into();
+            self.cwd = Arc::clone(&self.config.working_dir);
         }
     }
 
-    /// Sets a variable to what an ARG says.
-    pub(crate) fn set_argument(&mut self, name: &str, value: &str) {
-        let is_known = self.env.get(name).is_some() && self.is_argument(name);
-        self.env.set(name, value);
-        if !is_known {
-            Arc::make_mut(&mut self.arguments).push(name.to_owned());
+    /// After the last instruction: where an ARG hid an ENV, the stages on top of this one see the ENV again.
+    pub(crate) fn leave(&mut self) {
+        for name in self.hidden.drain(..) {
+            if let Some(value) = self.config.env.as_ref().and_then(|own| own.get(&name)) {
+                self.env.set(&name, value);
+            }
         }
     }
 
-    /// Sets a variable to what an ENV says.
-    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
-        if self.env.get(name).is_some() && self.is_argument(name) {
-            Arc::make_mut(&mut self.arguments).retain(|known| known != name);
+    /// Sets a variable, `NAME=value`, for the rest of this stage and those on top of it, not for the image.
+    pub(crate) fn set_arg(&mut self, text: Arc<str>, name_length: usize) {
+        let name = &text[..name_length];
+        let is_own = |own: &Environment| own.defines(name);
+        if self.config.env.as_ref().is_some_and(is_own) {
+            self.hidden.push(name.to_owned());
         }
-        self.env.set(name, value);
+        self.env.put(text, name_length, Origin::Arg);
     }
 
-    fn is_argument(&self, name: &str) -> bool {
-        self.arguments.iter().any(|known| known == name)
-    }
-
-    /// Whether an ARG called `name` was declared, with a value or without.
-    pub(crate) fn declares(&self, name: &str) -> bool {
-        self.args.iter().any(|arg| arg.name == name)
+    /// Sets a variable for the image and the rest of this stage.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
+        let text: Arc<str> = [name, "=", value].concat().into();
+        self.env.put(Arc::clone(&text), name.len(), Origin::Env);
+        self.config
+            .env
+            .get_or_insert_default()
+            .put(text, name.len(), Origin::Env);
     }
 }

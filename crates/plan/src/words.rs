@@ -4,17 +4,21 @@ use rbuild_dockerfile::{
     Diagnostic, Escape, ExpandError, Expanded, Instruction, Span, Variables, parse_onbuild,
 };
 
-use crate::env::Env;
+use crate::environment::Environment;
 use crate::go::quote;
 
-impl Variables for Env {
+impl Variables for Environment {
     fn get(&self, name: &str) -> Option<&str> {
-        Env::get(self, name)
+        Environment::get(self, name)
     }
 }
 
 /// Expands `text` as one word: quotes are taken off.
-pub(crate) fn expand(text: &str, escape: Escape, env: &Env) -> Result<Expanded, ExpandError> {
+pub(crate) fn expand(
+    text: &str,
+    escape: Escape,
+    env: &Environment,
+) -> Result<Expanded, ExpandError> {
     if is_plain(text, escape) {
         return Ok(Expanded {
             text: text.to_owned(),

@@ -185,7 +185,7 @@ impl ExecStep<'_> {
                 if failure.is_unknown_program() && platform.architecture != host.architecture =>
             {
                 StepError::Foreign {
-                    platform: Box::new(platform.clone()),
+                    platform: Box::new(Platform::clone(platform)),
                     host: Box::new(host),
                     reason: failure.to_string(),
                 }
@@ -224,14 +224,19 @@ impl ExecStep<'_> {
             lowers,
             upper: Some(upper),
         };
-        let args = self.exec.args.iter().map(OsString::from).collect();
+        let args = self
+            .exec
+            .args
+            .iter()
+            .map(|arg| OsString::from(&**arg))
+            .collect();
         let mut spec = Spec::new(root, build.store.root().join(SCAFFOLD), args);
         spec.process.env = self.environment(mounted);
-        spec.process.cwd = self.exec.cwd.clone().into();
-        spec.process.user.clone_from(&self.exec.user);
+        spec.process.cwd = (*self.exec.cwd).into();
+        spec.process.user = (*self.exec.user).into();
         spec.process.groups.clone_from(&mounted.groups);
         spec.process.rlimits = self.rlimits();
-        spec.hostname.clone_from(&self.exec.hostname);
+        spec.hostname = (*self.exec.hostname).into();
         spec.hosts = Some(hosts(&self.exec.hostname, &self.exec.extra_hosts));
         spec.resolv_conf = Some(build.network.resolv_conf.clone());
         spec.mounts.clone_from(&mounted.mounts);
@@ -259,7 +264,7 @@ impl ExecStep<'_> {
             .exec
             .env
             .iter()
-            .chain(&self.exec.proxy_env)
+            .chain(self.exec.proxy_env.iter().map(String::as_str))
             .map(OsString::from)
             .filter(|variable| !hidden.contains(&name_of(variable)));
         own.chain(mounted.env.iter().cloned()).collect()

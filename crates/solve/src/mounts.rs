@@ -223,8 +223,7 @@ impl Mounted {
         );
         self.agents.push(agent);
         self.scratch.push(scratch);
-        let is_known = |variable: &String| variable.starts_with("SSH_AUTH_SOCK=");
-        if !exec.env.iter().any(is_known) {
+        if !exec.env.defines("SSH_AUTH_SOCK") {
             let target = mount.target.as_bytes();
             self.env.push(variable("SSH_AUTH_SOCK", target));
         }

@@ -32,12 +32,11 @@ pub fn pull(
     );
     let vertex = Vertex {
         operation: Operation::Image(source),
-        platform: platform.clone(),
+        platform: platform.clone().into(),
         name: name.to_owned(),
         origin: None,
-        stage: String::new(),
+        stage: "".into(),
         cache_use: CacheUse::Allowed,
-        arguments: Arc::default(),
     };
     let root = plan.add(vertex, &[]);
     plan.outputs.push(ImageOutput {

@@ -35,8 +35,11 @@ impl Step<'_> {
             (CacheUse::Allowed, Some(ttl)) => Lookup::Expired(ttl.text.clone()),
             (CacheUse::Allowed, None) => Lookup::Asked,
         };
-        Circumstances::new(image, base.layers().to_vec(), copies, lookup)
-            .with_arguments(&self.vertex.arguments)
+        let arguments = match &self.vertex.operation {
+            Operation::Exec(exec) => exec.env.arguments().map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        Circumstances::new(image, base.layers().to_vec(), copies, lookup).with_arguments(arguments)
     }
 
     /// Why no record of `keys` was found.

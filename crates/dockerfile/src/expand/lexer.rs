@@ -71,8 +71,50 @@ pub(crate) struct Lexer<'t> {
     pub(super) depth: usize,
     /// Bytes that expansions may still add.
     pub(super) budget: usize,
-    pub(super) names: Vec<(String, Found)>,
-    pub(super) known: HashMap<String, usize>,
+    pub(super) names: Names<'t>,
+}
+
+/// Names that were asked for, in the order of their first use.
+#[derive(Default)]
+pub(super) struct Names<'t> {
+    list: Vec<(&'t str, Found)>,
+    /// Their places, once they are too many to look through.
+    places: HashMap<&'t str, usize>,
+}
+
+/// So many names are looked through one by one.
+const FEW: usize = 8;
+
+impl<'t> Names<'t> {
+    pub(super) fn note(&mut self, name: &'t str, found: Found) {
+        let known = if self.places.is_empty() {
+            self.list.iter().position(|(known, _)| *known == name)
+        } else {
+            self.places.get(name).copied()
+        };
+        if let Some(known) = known {
+            let noted = &mut self.list[known].1;
+            *noted = (*noted).max(found);
+            return;
+        }
+        self.list.push((name, found));
+        match self.list.len() {
+            ..FEW => {}
+            FEW => {
+                let places = self.list.iter().enumerate();
+                self.places = places.map(|(place, (name, _))| (*name, place)).collect();
+            }
+            more => {
+                self.places.insert(name, more - 1);
+            }
+        }
+    }
+
+    fn pick(&self, wanted: &[Found]) -> Vec<String> {
+        let names = self.list.iter();
+        let names = names.filter(|(_, found)| wanted.contains(found));
+        names.map(|(name, _)| (*name).to_owned()).collect()
+    }
 }
 
 impl<'t> Lexer<'t> {
@@ -90,52 +132,66 @@ impl<'t> Lexer<'t> {
             mode,
             depth: 0,
             budget: MAX_GROWTH_BYTES,
-            names: Vec::new(),
-            known: HashMap::new(),
+            names: Names::default(),
         }
     }
 
-    /// The whole text, and the same split into words.
-    pub(crate) fn run(mut self) -> Result<(Expanded, Vec<SplitWord>), ExpandError> {
-        let mut splitter = Splitter::default();
-        let text = self.until(None, Some(&mut splitter))?;
-        let words = splitter.finish(self.text.len());
-        let pick = |wanted: &[Found]| {
-            self.names
-                .iter()
-                .filter(|(_, found)| wanted.contains(found))
-                .map(|(name, _)| name.clone())
-                .collect()
-        };
-        let undefined = pick(&[Found::Defaulted, Found::Missing]);
-        let expanded = Expanded {
-            text,
-            undefined,
-            defaulted: pick(&[Found::Defaulted]),
-            used: pick(&[Found::Set]),
-        };
-        Ok((expanded, words))
+    /// The whole text.
+    pub(crate) fn run(mut self) -> Result<Expanded, ExpandError> {
+        let mut text = String::with_capacity(self.text.len());
+        self.until(None, &mut text, None)?;
+        Ok(self.expanded(text))
     }
 
-    /// Reads up to and with `stop`, or to the end.
+    /// The whole text, and the same split into words.
+    pub(crate) fn run_split(mut self) -> Result<(Expanded, Vec<SplitWord>), ExpandError> {
+        let mut text = String::with_capacity(self.text.len());
+        let mut splitter = Splitter::default();
+        self.until(None, &mut text, Some(&mut splitter))?;
+        let words = splitter.finish(self.text.len());
+        Ok((self.expanded(text), words))
+    }
+
+    fn expanded(&self, text: String) -> Expanded {
+        Expanded {
+            text,
+            undefined: self.names.pick(&[Found::Defaulted, Found::Missing]),
+            defaulted: self.names.pick(&[Found::Defaulted]),
+            used: self.names.pick(&[Found::Set]),
+        }
+    }
+
+    /// Reads up to and with `stop`, or to the end, and appends what that comes to to `result`.
     pub(super) fn until(
         &mut self,
         stop: Option<char>,
+        result: &mut String,
         mut words: Option<&mut Splitter>,
-    ) -> Result<String, ExpandError> {
-        let mut result = String::new();
+    ) -> Result<(), ExpandError> {
         while let Some(c) = self.peek() {
             let start = self.at;
             if stop == Some(c) {
                 self.next();
-                return Ok(result);
+                return Ok(());
             }
-            let (piece, splits) = match c {
-                '$' => (self.dollar()?, true),
-                '\'' if self.mode.quotes != Quotes::Plain => (self.single_quotes()?, false),
-                '"' if self.mode.quotes != Quotes::Plain => (self.double_quotes()?, false),
-                '<' if self.mode.quotes != Quotes::Plain => (self.angle(), false),
-                c if c == self.escape => (self.escaped(), false),
+            let piece = result.len();
+            let splits = match c {
+                '$' => {
+                    self.dollar(result)?;
+                    true
+                }
+                '\'' | '"' | '<' if self.mode.quotes != Quotes::Plain => {
+                    match c {
+                        '\'' => self.single_quotes(result)?,
+                        '"' => self.double_quotes(result)?,
+                        _ => self.angle(result),
+                    }
+                    false
+                }
+                c if c == self.escape => {
+                    self.escaped(result);
+                    false
+                }
                 _ => {
                     let plain = self.plain(stop);
                     result.push_str(plain);
@@ -145,19 +201,19 @@ impl<'t> Lexer<'t> {
                     continue;
                 }
             };
-            result.push_str(&piece);
             if let Some(words) = words.as_deref_mut() {
+                let piece = &result[piece..];
                 if splits {
-                    words.add_value(&piece, start);
+                    words.add_value(piece, start);
                 } else {
-                    words.add_whole(&piece, start);
+                    words.add_whole(piece, start);
                 }
             }
         }
         match stop {
             Some('/') => Err(ExpandError::MissingSlash),
             Some(_) => Err(ExpandError::MissingBrace),
-            None => Ok(result),
+            None => Ok(()),
         }
     }
 
@@ -175,18 +231,16 @@ impl<'t> Lexer<'t> {
     }
 
     /// `\x`; at the very end the escape vanishes.
-    fn escaped(&mut self) -> String {
+    fn escaped(&mut self, result: &mut String) {
         self.next();
-        let mut piece = String::new();
         if self.mode.escapes == Escapes::Kept {
-            piece.push(self.escape);
+            result.push(self.escape);
         }
-        piece.extend(self.next());
-        piece
+        result.extend(self.next());
     }
 
     /// `<<` with the white space after it: a heredoc's name may stand apart, and is one word with it all the same.
-    fn angle(&mut self) -> String {
+    fn angle(&mut self, result: &mut String) {
         let start = self.at;
         self.next();
         if self.peek() == Some('<') {
@@ -198,10 +252,10 @@ impl<'t> Lexer<'t> {
                 self.next();
             }
         }
-        self.text[start..self.at].to_owned()
+        result.push_str(&self.text[start..self.at]);
     }
 
-    fn single_quotes(&mut self) -> Result<String, ExpandError> {
+    fn single_quotes(&mut self, result: &mut String) -> Result<(), ExpandError> {
         let start = self.at;
         self.next();
         let length = self.text[self.at..]
@@ -214,11 +268,11 @@ impl<'t> Lexer<'t> {
         } else {
             inner
         };
-        Ok(self.text[range].to_owned())
+        result.push_str(&self.text[range]);
+        Ok(())
     }
 
-    fn double_quotes(&mut self) -> Result<String, ExpandError> {
-        let mut result = String::new();
+    fn double_quotes(&mut self, result: &mut String) -> Result<(), ExpandError> {
         let keeps_quotes = self.mode.quotes == Quotes::Kept;
         self.next();
         if keeps_quotes {
@@ -231,9 +285,9 @@ impl<'t> Lexer<'t> {
                     if keeps_quotes {
                         result.push('"');
                     }
-                    return Ok(result);
+                    return Ok(());
                 }
-                '$' => result.push_str(&self.dollar()?),
+                '$' => self.dollar(result)?,
                 c if c == self.escape => {
                     self.next();
                     if self.mode.escapes == Escapes::Kept {
@@ -251,9 +305,12 @@ impl<'t> Lexer<'t> {
                         Some(_) => result.push(c),
                     }
                 }
-                c => {
-                    self.next();
-                    result.push(c);
+                _ => {
+                    let rest = &self.text[self.at..];
+                    let is_special = |c: char| matches!(c, '"' | '$') || c == self.escape;
+                    let length = rest.find(is_special).unwrap_or(rest.len());
+                    self.at += length;
+                    result.push_str(&rest[..length]);
                 }
             }
         }

@@ -132,7 +132,7 @@ pub fn expand(
     escape: Escape,
     variables: &dyn Variables,
 ) -> Result<Expanded, ExpandError> {
-    Ok(Lexer::new(text, escape, variables, Mode::WORD).run()?.0)
+    Lexer::new(text, escape, variables, Mode::WORD).run()
 }
 
 /// Expands and then splits at white space outside of quotes, values included: what EXPOSE does.
@@ -141,6 +141,7 @@ pub fn expand_words(
     escape: Escape,
     variables: &dyn Variables,
 ) -> Result<ExpandedWords, ExpandError> {
+    let lexer = Lexer::new(text, escape, variables, Mode::WORD);
     let (
         Expanded {
             undefined,
@@ -149,7 +150,7 @@ pub fn expand_words(
             ..
         },
         words,
-    ) = Lexer::new(text, escape, variables, Mode::WORD).run()?;
+    ) = lexer.run_split()?;
     let words = words.into_iter().map(|word| word.text).collect();
     Ok(ExpandedWords {
         words,
@@ -161,17 +162,27 @@ pub fn expand_words(
 
 /// Expands the body of a heredoc: quotes are like any character, and the escape is `\` whatever the file says.
 pub fn expand_raw(text: &str, variables: &dyn Variables) -> Result<Expanded, ExpandError> {
-    Ok(Lexer::new(
-        text,
-        Escape::Backslash,
-        variables,
-        Mode {
-            quotes: Quotes::Plain,
-            ..Mode::WORD
-        },
-    )
-    .run()?
-    .0)
+    let mode = Mode {
+        quotes: Quotes::Plain,
+        ..Mode::WORD
+    };
+    Lexer::new(text, Escape::Backslash, variables, mode).run()
+}
+
+/// Puts known variables into a command that is shown to people: quotes and unset variables stay, escapes outside of
+/// quotes are taken off.
+pub fn expand_shown(
+    text: &str,
+    escape: Escape,
+    variables: &dyn Variables,
+) -> Result<String, ExpandError> {
+    let mode = Mode {
+        quotes: Quotes::Kept,
+        unset: Unset::Kept,
+        ..Mode::WORD
+    };
+    let expanded = Lexer::new(text, escape, variables, mode).run()?;
+    Ok(expanded.text)
 }
 
 #[cfg(test)]

@@ -1,23 +1,30 @@
 //! What follows a `$`: a name, or `{…}` with one of its forms.
 
+use std::borrow::Cow;
+
 use super::glob::{Glob, Greed};
 use super::lexer::{Escapes, Found, Lexer, Unset};
 use super::{ExpandError, MAX_DEPTH};
 
 impl<'t> Lexer<'t> {
     /// `$name` or `${…}`, and what it comes to.
-    pub(super) fn dollar(&mut self) -> Result<String, ExpandError> {
+    pub(super) fn dollar(&mut self, result: &mut String) -> Result<(), ExpandError> {
         self.next();
         if self.peek() != Some('{') {
             let name = self.name();
             if name.is_empty() {
-                return Ok("$".to_owned());
+                result.push('$');
+                return Ok(());
             }
-            return match self.variable(name, Found::Missing) {
-                Some(value) => self.spend(value.to_owned()),
-                None if self.mode.unset == Unset::Kept => Ok(format!("${name}")),
-                None => Ok(String::new()),
-            };
+            match self.variable(name, Found::Missing) {
+                Some(value) => {
+                    self.spend(value)?;
+                    result.push_str(value);
+                }
+                None if self.mode.unset == Unset::Kept => result.extend(["$", name]),
+                None => {}
+            }
+            return Ok(());
         }
         self.next();
         if self.depth == MAX_DEPTH {
@@ -26,11 +33,14 @@ impl<'t> Lexer<'t> {
         self.depth += 1;
         let value = self.braces();
         self.depth -= 1;
-        self.spend(value?)
+        let value = value?;
+        self.spend(&value)?;
+        result.push_str(&value);
+        Ok(())
     }
 
     /// What follows `${`, with its `}`.
-    fn braces(&mut self) -> Result<String, ExpandError> {
+    fn braces(&mut self) -> Result<Cow<'t, str>, ExpandError> {
         match self.peek() {
             None => return Err(ExpandError::MissingBrace),
             Some('{' | '}' | ':') => return Err(ExpandError::BadSubstitution),
@@ -39,17 +49,21 @@ impl<'t> Lexer<'t> {
         let name = self.name();
         match self.next().ok_or(ExpandError::MissingBrace)? {
             '}' => match self.variable(name, Found::Missing) {
-                Some(value) => Ok(value.to_owned()),
-                None if self.mode.unset == Unset::Kept => Ok(format!("${{{name}}}")),
-                None => Ok(String::new()),
+                Some(value) => Ok(Cow::Borrowed(value)),
+                None if self.mode.unset == Unset::Kept => Ok(format!("${{{name}}}").into()),
+                None => Ok(Cow::Borrowed("")),
             },
             ':' => match self.next().ok_or(ExpandError::MissingBrace)? {
-                modifier @ ('-' | '+' | '?') => self.fallback(name, modifier, Empty::CountsAsUnset),
+                modifier @ ('-' | '+' | '?') => self
+                    .fallback(name, modifier, Empty::CountsAsUnset)
+                    .map(Cow::Owned),
                 other => Err(ExpandError::UnsupportedModifier(format!(":{other}"))),
             },
-            modifier @ ('-' | '+' | '?') => self.fallback(name, modifier, Empty::IsAValue),
-            modifier @ ('#' | '%') => self.strip(name, modifier),
-            '/' => self.replace(name),
+            modifier @ ('-' | '+' | '?') => self
+                .fallback(name, modifier, Empty::IsAValue)
+                .map(Cow::Owned),
+            modifier @ ('#' | '%') => self.strip(name, modifier).map(Cow::Owned),
+            '/' => self.replace(name).map(Cow::Owned),
             other => Err(ExpandError::UnsupportedModifier(other.to_string())),
         }
     }
@@ -159,9 +173,10 @@ impl<'t> Lexer<'t> {
     /// A word within `${…}`, up to `stop`.
     fn argument(&mut self, stop: char, escapes: Escapes) -> Result<String, ExpandError> {
         let outer = std::mem::replace(&mut self.mode.escapes, escapes);
-        let word = self.until(Some(stop), None);
+        let mut word = String::new();
+        let read = self.until(Some(stop), &mut word, None);
         self.mode.escapes = outer;
-        word
+        read.map(|()| word)
     }
 
     /// A name: a digit run, a special parameter, or letters, digits and `_`.
@@ -182,23 +197,17 @@ impl<'t> Lexer<'t> {
     fn variable(&mut self, name: &'t str, unset: Found) -> Option<&'t str> {
         let value = self.variables.get(name);
         let found = if value.is_some() { Found::Set } else { unset };
-        if let Some(&at) = self.known.get(name) {
-            let noted = &mut self.names[at].1;
-            *noted = (*noted).max(found);
-        } else {
-            self.known.insert(name.to_owned(), self.names.len());
-            self.names.push((name.to_owned(), found));
-        }
+        self.names.note(name, found);
         value
     }
 
     /// Counts what an expansion adds.
-    fn spend(&mut self, value: String) -> Result<String, ExpandError> {
+    fn spend(&mut self, value: &str) -> Result<(), ExpandError> {
         self.budget = self
             .budget
             .checked_sub(value.len())
             .ok_or(ExpandError::TooLong)?;
-        Ok(value)
+        Ok(())
     }
 }
 

@@ -201,7 +201,7 @@ fn heredoc_bodies_keep_their_quotes() {
 fn words_know_where_they_stand() {
     let text = "a  \"b c\" <<  EOF $A";
     let (_, words) = Lexer::new(text, Escape::Backslash, &(), Mode::WORD)
-        .run()
+        .run_split()
         .expect("valid");
     let places: Vec<_> = words.into_iter().map(|word| &text[word.range]).collect();
     assert_eq!(places, ["a", "\"b c\"", "<<  EOF"]);

@@ -1,17 +1,19 @@
 //! ARG.
 
+use std::sync::Arc;
+
 use rbuild_dockerfile::ArgItem;
 
 use super::{Layer, Outcome, Step};
+use crate::environment::Origin;
 use crate::lint::{is_secret_name, rules};
-use crate::outline::{OutlineArg, description};
+use crate::outline::{NotedArg, description};
 use crate::platform_args::NEVER_ENV;
-use crate::stage::DeclaredArg;
 
 impl Step<'_, '_, '_> {
     /// A build arg, else the default (which sees the ARGs before it), else the global value; else nothing changes.
     pub(super) fn arg(&mut self, items: &[ArgItem]) -> Outcome<()> {
-        let mut printed = Vec::with_capacity(items.len());
+        let mut printed = String::from("ARG");
         for item in items {
             let name = &item.name.value;
             if is_secret_name(name) {
@@ -25,37 +27,36 @@ impl Step<'_, '_, '_> {
             } else {
                 build.globals.env.get(name).map(str::to_owned)
             };
-            if let Some(value) = &value
-                && !NEVER_ENV.contains(&name.as_str())
-            {
-                self.state().set_argument(name, value);
+            let text: Arc<str> = match &value {
+                Some(value) => [name, "=", value].concat().into(),
+                None => name.as_str().into(),
+            };
+            if value.is_some() && !NEVER_ENV.contains(&name.as_str()) {
+                self.state().set_arg(Arc::clone(&text), name.len());
             }
-            printed.push(match &value {
-                Some(value) => format!("{name}={value}"),
-                None => name.clone(),
-            });
-            self.outline_arg(item, value.as_deref());
-            let name = name.clone();
-            self.state().args.push(DeclaredArg { name, value });
+            printed.push(' ');
+            printed.push_str(&text);
+            let declared = Arc::clone(&text);
+            self.state().args.put(declared, name.len(), Origin::Arg);
+            self.outline_arg(item, text);
         }
-        self.commit(format!("ARG {}", printed.join(" ")), Layer::None);
+        self.commit(printed, Layer::None);
         Ok(())
     }
 
     /// An ARG that only repeats a global one is that one.
-    fn outline_arg(&mut self, item: &ArgItem, value: Option<&str>) {
+    fn outline_arg(&mut self, item: &ArgItem, text: Arc<str>) {
         let name = &item.name.value;
         let globals = &self.stage.build.globals;
         let is_own = item.default.is_some() || self.stage.build.args.contains_key(name);
         if !is_own && globals.env.get(name).is_some() {
-            let captured = &mut self.stage.state.captured;
-            captured.global(name, &globals.outline);
+            self.state().captured.global(name);
             return;
         }
-        let arg = OutlineArg {
-            name: name.clone(),
+        let arg = NotedArg {
+            text,
+            name_length: name.len(),
             description: description(&self.command.instruction.comments, name),
-            value: value.unwrap_or_default().to_owned(),
             span: self.origin,
         };
         self.state().captured.arg(arg);

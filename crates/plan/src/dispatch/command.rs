@@ -1,7 +1,8 @@
 //! CMD, ENTRYPOINT, and the shell in front of a shell form.
 
+use std::sync::Arc;
+
 use rbuild_dockerfile::{Command, Span};
-use rbuild_image::ImageConfig;
 
 use super::{Layer, Step};
 use crate::go;
@@ -14,9 +15,9 @@ impl Step<'_, '_, '_> {
         self.state().latest.cmd = Some(self.origin);
         let args = self.arguments(command);
         self.commit(format!("CMD {}", go::quote_list(&args)), Layer::None);
-        let runtime = &mut self.state().config.config;
-        runtime.cmd = Some(args);
-        runtime.args_escaped = true;
+        let config = &mut self.state().config;
+        config.cmd = Some(args.into());
+        config.args_escaped = true;
     }
 
     /// An inherited CMD was meant for another entrypoint: it goes; one of this stage stays.
@@ -27,10 +28,10 @@ impl Step<'_, '_, '_> {
         let args = self.arguments(command);
         self.commit(format!("ENTRYPOINT {}", go::quote_list(&args)), Layer::None);
         let has_own_cmd = self.state().latest.cmd.is_some();
-        let runtime = &mut self.state().config.config;
-        runtime.entrypoint = (!args.is_empty()).then_some(args);
+        let config = &mut self.state().config;
+        config.entrypoint = (!args.is_empty()).then(|| args.into());
         if !has_own_cmd {
-            runtime.cmd = None;
+            config.cmd = None;
         }
     }
 
@@ -50,25 +51,33 @@ impl Step<'_, '_, '_> {
         match command {
             Command::Json(words) => words.iter().map(|word| word.value.clone()).collect(),
             Command::Shell(text) => {
-                let has_shell =
-                    matches!(&self.state().config.config.shell, Some(shell) if !shell.is_empty());
-                if !has_shell {
+                if self
+                    .state()
+                    .config
+                    .shell
+                    .as_deref()
+                    .is_none_or(<[_]>::is_empty)
+                {
                     let keyword = &self.command.instruction.keyword.value;
                     self.warn(rules::json_args_recommended(keyword, self.origin));
                 }
-                with_shell(&self.state().config, text.value.clone())
+                let shell = self.image_shell();
+                let words = shell.iter().map(AsRef::as_ref);
+                words
+                    .chain([text.value.as_str()])
+                    .map(str::to_owned)
+                    .collect()
             }
         }
     }
-}
 
-/// `text` as an argument of the image's shell.
-pub(super) fn with_shell(config: &ImageConfig, text: String) -> Vec<String> {
-    let mut args = match &config.config.shell {
-        Some(shell) if !shell.is_empty() => shell.clone(),
-        _ if config.os == "windows" => vec!["cmd".into(), "/S".into(), "/C".into()],
-        _ => vec!["/bin/sh".into(), "-c".into()],
-    };
-    args.push(text);
-    args
+    /// What runs a shell form.
+    pub(super) fn image_shell(&self) -> Arc<[Arc<str>]> {
+        let config = &self.stage.state.config;
+        match &config.shell {
+            Some(shell) if !shell.is_empty() => Arc::clone(shell),
+            _ if config.os() == "windows" => ["cmd", "/S", "/C"].map(Arc::from).into(),
+            _ => Arc::clone(&self.stage.build.shell),
+        }
+    }
 }

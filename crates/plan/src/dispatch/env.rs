@@ -1,11 +1,8 @@
 //! ENV and LABEL.
 
-use std::fmt::Write as _;
-
 use rbuild_dockerfile::{KeyValueForm, KeyValues, Span};
 
 use super::{Layer, Outcome, Step};
-use crate::env;
 use crate::lint::{is_secret_name, rules};
 
 impl Step<'_, '_, '_> {
@@ -32,10 +29,7 @@ impl Step<'_, '_, '_> {
             if is_secret_name(&name) {
                 self.warn(rules::secret_in_arg_or_env("ENV", &name, span));
             }
-            let state = self.state();
-            state.set_variable(&name, &value);
-            let list = state.config.config.env.get_or_insert_default();
-            env::set_in_list(list, &name, &value);
+            self.state().set_env(&name, &value);
             for part in [" ", &name, "=", &value] {
                 printed.push_str(part);
             }
@@ -47,8 +41,10 @@ impl Step<'_, '_, '_> {
     pub(super) fn label(&mut self, pairs: &KeyValues) -> Outcome<()> {
         let mut printed = String::from("LABEL");
         for (name, value, _) in self.pairs(pairs)? {
-            let _ = write!(printed, " {name}={value}");
-            self.state().config.config.labels.insert(name, value);
+            for part in [" ", &name, "=", &value] {
+                printed.push_str(part);
+            }
+            self.state().config.labels.push((name, value));
         }
         self.commit(printed, Layer::None);
         Ok(())

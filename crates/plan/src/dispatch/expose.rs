@@ -1,6 +1,5 @@
 //! EXPOSE: `[ip:][host-port:]port[-port][/protocol]`.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -42,8 +41,7 @@ impl Step<'_, '_, '_> {
             }
         }
         self.commit(format!("EXPOSE {}", go::list(&exposed)), Layer::None);
-        let known = &mut self.state().config.config.exposed_ports;
-        known.extend(exposed.into_iter().map(|port| (port, BTreeMap::new())));
+        self.state().config.exposed_ports.extend(exposed);
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! HEALTHCHECK.
 
+use std::sync::Arc;
+
 use rbuild_dockerfile::{Command, Healthcheck as Written};
 use rbuild_image::Healthcheck;
 
@@ -13,7 +15,7 @@ impl Step<'_, '_, '_> {
         self.state().latest.healthcheck = Some(self.origin);
         let check = from_written(written);
         self.commit(format!("HEALTHCHECK {}", printed(&check)), Layer::None);
-        self.state().config.config.healthcheck = Some(check);
+        self.state().config.healthcheck = Some(Arc::new(check));
     }
 }
 

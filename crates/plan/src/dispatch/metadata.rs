@@ -1,6 +1,6 @@
 //! Instructions that only change the config: MAINTAINER, ONBUILD, SHELL, USER, VOLUME.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rbuild_dockerfile::{Onbuild, Word};
 
@@ -9,26 +9,27 @@ use crate::go;
 
 impl Step<'_, '_, '_> {
     pub(super) fn maintainer(&mut self, name: &Word) {
-        self.state().config.author.clone_from(&name.value);
+        self.state().config.author = name.value.as_str().into();
         self.commit(format!("MAINTAINER {}", name.value), Layer::None);
     }
 
     /// Waits for the build that starts from this image. No line of history.
     pub(super) fn onbuild(&mut self, onbuild: &Onbuild) {
-        let triggers = self.state().config.config.on_build.get_or_insert_default();
+        let triggers = &mut self.state().config.on_build;
         triggers.push(onbuild.expression.clone());
     }
 
     pub(super) fn shell(&mut self, words: &[Word]) {
         let shell: Vec<String> = words.iter().map(|word| word.value.clone()).collect();
         self.commit(format!("SHELL {}", go::list(&shell)), Layer::None);
-        self.state().config.config.shell = Some(shell);
+        let shell = shell.into_iter().map(Arc::from);
+        self.state().config.shell = Some(shell.collect());
     }
 
     pub(super) fn user(&mut self, user: &Word) -> Outcome<()> {
         let user = self.expand(user)?;
         self.commit(format!("USER {user}"), Layer::None);
-        self.state().config.config.user = user;
+        self.state().config.user = user.into();
         Ok(())
     }
 
@@ -44,8 +45,7 @@ impl Step<'_, '_, '_> {
             volumes.push(volume);
         }
         self.commit(format!("VOLUME {}", go::list(&volumes)), Layer::None);
-        let known = &mut self.state().config.config.volumes;
-        known.extend(volumes.into_iter().map(|volume| (volume, BTreeMap::new())));
+        self.state().config.volumes.extend(volumes);
         Ok(())
     }
 }

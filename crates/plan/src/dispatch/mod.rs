@@ -22,6 +22,7 @@ use rbuild_image::Platform;
 
 use crate::bases::{add_internal, step_prefix};
 use crate::build::{Build, Prefix};
+use crate::draft::{Layer, Line};
 use crate::go::quote;
 use crate::lint::rules;
 use crate::reach::{Command, Node, Role, StageGraph, StageIndex, Trigger};
@@ -29,8 +30,8 @@ use crate::report::Report;
 use crate::stage::{StageState, Tree};
 use crate::{
     CacheUse, ContextSource, CopyAction, FileAction, FileOperation, Input, MainContext, Mode,
-    Operation, Owner, Parents, Plan, Unpack, Vertex, VertexId, Wildcard, graph, near,
-    platform_args, words,
+    Operation, Owner, Parents, Plan, Unpack, Vertex, VertexId, Wildcard, near, platform_args,
+    words,
 };
 
 /// The code of what a source policy refuses.
@@ -60,13 +61,6 @@ const MAX_SUGGESTIONS: usize = 100;
 /// What variables may add to a file in all: `ENV A=$A$A` on each of its lines must not fill the memory.
 const MAX_GROWTH_BYTES: usize = 64 << 20;
 
-/// Whether an instruction makes a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layer {
-    Made,
-    None,
-}
-
 impl<'s, 'a> Stage<'s, 'a> {
     /// Takes in all instructions; a mistaken one is reported and left out.
     pub(crate) fn run(mut self) -> StageState {
@@ -81,6 +75,7 @@ impl<'s, 'a> Stage<'s, 'a> {
                 break;
             }
         }
+        self.state.leave();
         self.state
     }
 
@@ -191,7 +186,7 @@ impl Step<'_, '_, '_> {
     pub(crate) fn warn_undefined(&mut self, names: &[String], span: Span) {
         for name in names {
             let state = &self.stage.state;
-            if state.declares(name) || platform_args::NEVER_ENV.contains(&name.as_str()) {
+            if state.args.defines(name) || platform_args::NEVER_ENV.contains(&name.as_str()) {
                 continue;
             }
             let suggestion = if self.stage.report.warnings.len() < MAX_SUGGESTIONS {
@@ -206,8 +201,8 @@ impl Step<'_, '_, '_> {
 
     /// A line of history.
     fn commit(&mut self, created_by: String, layer: Layer) {
-        let entry = graph::history(created_by, layer == Layer::None);
-        self.state().config.history.push(entry);
+        let line = Line::Plain(created_by, layer);
+        self.state().config.history.push(line);
     }
 
     /// The next step's name: `[build 2/5] ` and `text`.
@@ -220,11 +215,12 @@ impl Step<'_, '_, '_> {
             Prefix::Plain => String::new(),
         };
         let prefix = step_prefix(node, state.counter, self.stage.build.prefix, &platform);
-        let trigger = match self.command.trigger {
-            Trigger::OnBuild if !prefix.is_empty() => "ONBUILD ",
-            _ => "",
-        };
-        [&prefix, trigger, text].concat()
+        let mut name = prefix;
+        if self.command.trigger == Trigger::OnBuild && !name.is_empty() {
+            name.push_str("ONBUILD ");
+        }
+        name.push_str(text);
+        name
     }
 
     /// The instruction as people see it in progress: variables put in, the keyword in upper case.
@@ -232,7 +228,7 @@ impl Step<'_, '_, '_> {
         let original = self.command.instruction.original.trim();
         let text = words::expand(original, self.stage.build.escape, &self.stage.state.env)
             .map_or_else(|_| original.to_owned(), |expanded| expanded.text);
-        upper_keyword(&text)
+        upper_keyword(text)
     }
 
     fn cache_use(&self) -> CacheUse {
@@ -250,12 +246,11 @@ impl Step<'_, '_, '_> {
     fn vertex(&self, operation: Operation, name: String, cache_use: CacheUse) -> Vertex {
         Vertex {
             operation,
-            platform: self.stage.state.platform.clone(),
+            platform: Arc::clone(&self.stage.state.platform),
             name,
             origin: Some(self.origin),
-            stage: self.stage.node().label.clone(),
+            stage: Arc::clone(&self.stage.node().label),
             cache_use,
-            arguments: Arc::default(),
         }
     }
 
@@ -276,7 +271,7 @@ impl Step<'_, '_, '_> {
             Tree::Empty => None,
             Tree::Layers(id) => Some(id),
             Tree::Directory(id) => {
-                let platform = self.stage.state.platform.clone();
+                let platform = Arc::clone(&self.stage.state.platform);
                 let id = layer_of_directory(self.stage.plan, id, &platform);
                 self.state().tree = Tree::Layers(id);
                 Some(id)
@@ -337,7 +332,7 @@ impl Step<'_, '_, '_> {
 pub(crate) fn layer_of_directory(
     plan: &mut Plan,
     directory: VertexId,
-    platform: &Platform,
+    platform: &Arc<Platform>,
 ) -> VertexId {
     let copy = CopyAction {
         from: Input(0),
@@ -355,12 +350,11 @@ pub(crate) fn layer_of_directory(
             base: None,
             actions: vec![FileAction::Copy(copy)],
         }),
-        platform: platform.clone(),
+        platform: Arc::clone(platform),
         name: format!("{} as a layer", plan.vertex(directory).name),
         origin: None,
-        stage: String::new(),
+        stage: Arc::default(),
         cache_use: CacheUse::Allowed,
-        arguments: Arc::default(),
     };
     plan.add(vertex, &[directory])
 }

@@ -40,9 +40,10 @@ pub(super) fn platform_label(state: &StageState) -> String {
     format!("{own}->{}{variant}", target.architecture)
 }
 
-pub(super) fn upper_keyword(text: &str) -> String {
-    match text.split_once(' ') {
-        Some((keyword, rest)) => [&keyword.to_uppercase(), " ", rest].concat(),
-        None => text.to_uppercase(),
+pub(super) fn upper_keyword(text: String) -> String {
+    let keyword = text.split(' ').next().unwrap_or_default();
+    if keyword.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return text;
     }
+    [&keyword.to_uppercase(), &text[keyword.len()..]].concat()
 }

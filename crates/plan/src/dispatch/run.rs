@@ -1,18 +1,18 @@
 //! RUN.
 
-use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 
-use rbuild_dockerfile::{Command, Run, RunScript, Word};
+use rbuild_dockerfile::{Command, Run, RunScript, Variables, Word};
 
-use super::command::with_shell;
-use super::{Layer, Outcome, Step};
+use super::naming::upper_keyword;
+use super::{Outcome, Step};
+use crate::draft::Line;
+use crate::environment::{self, Environment};
 use crate::go::quote;
 use crate::mounts::{self, Mounts};
 use crate::stage::Tree;
 use crate::{
-    Entitlement, Exec, ExecMount, MountKind, NetworkMode, Operation, SecurityMode, Vertex, display,
-    env,
+    Entitlement, Exec, ExecMount, MountKind, NetworkMode, Operation, SecurityMode, display,
 };
 
 /// Where a script that begins with `#!` is mounted.
@@ -26,7 +26,7 @@ const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 
 /// What a RUN executes.
 struct Program {
-    args: Vec<String>,
+    args: Vec<Arc<str>>,
     /// A script to mount.
     script: Option<ExecMount>,
     /// What progress shows behind the line: ` (first line...)`.
@@ -52,15 +52,18 @@ impl Step<'_, '_, '_> {
         self.add_mounts(run, options, &mut mounts)?;
         mounts.list.extend(program.script);
 
-        let mut variables = self.stage.state.env.to_list();
-        // The step has a copy of them, and so has the history.
-        let bytes: usize = variables.iter().map(String::len).sum();
-        self.spend(bytes, self.origin)?;
-        let printed = self.printed(&program.args);
+        let mut variables = self.stage.state.env.clone();
+        // The key of the step has a copy of them, and so may the history.
+        self.spend(variables.bytes(), self.origin)?;
+        let line = Line::Run {
+            command: program.args.clone(),
+            declared: self.stage.state.args.clone(),
+            env: variables.clone(),
+        };
         if let Some(socket) = &mounts.agent
-            && self.stage.state.env.get(AGENT_VARIABLE).is_none()
+            && !variables.defines(AGENT_VARIABLE)
         {
-            variables.push(format!("{AGENT_VARIABLE}={socket}"));
+            variables.set(AGENT_VARIABLE, socket);
         }
         let exec = Exec {
             mounts: mounts.list,
@@ -69,22 +72,19 @@ impl Step<'_, '_, '_> {
             devices,
             ..self.exec(program.args, variables)
         };
-        let vertex = Vertex {
-            arguments: Arc::clone(&self.stage.state.arguments),
-            ..self.vertex(Operation::Exec(Box::new(exec)), name, self.cache_use())
-        };
+        let vertex = self.vertex(Operation::Exec(Box::new(exec)), name, self.cache_use());
         let id = self.stage.plan.add(vertex, &mounts.inputs);
         self.state().tree = Tree::Layers(id);
-        self.commit(format!("RUN {printed} # buildkit"), Layer::Made);
+        self.state().config.history.push(line);
         Ok(())
     }
 
     /// What the stage and the flags of the build say of a step.
-    fn exec(&self, args: Vec<String>, variables: Vec<String>) -> Exec {
+    fn exec(&self, args: Vec<Arc<str>>, variables: Environment) -> Exec {
         let state = &self.stage.state;
         let build = self.stage.build;
         let options = build.options;
-        let is_undeclared = |entry: &&String| state.env.get(env::split(entry).0).is_none();
+        let is_undeclared = |entry: &&String| !state.env.defines(environment::split(entry).0);
         Exec {
             args,
             env: variables,
@@ -94,13 +94,13 @@ impl Step<'_, '_, '_> {
                 .filter(is_undeclared)
                 .cloned()
                 .collect(),
-            cwd: state.cwd.clone(),
-            user: state.config.config.user.clone(),
+            cwd: Arc::clone(&state.cwd),
+            user: Arc::clone(&state.config.user),
             mounts: Vec::new(),
             network: options.network,
             security: SecurityMode::Sandbox,
             devices: Vec::new(),
-            hostname: build.hostname().to_owned(),
+            hostname: Arc::clone(&build.hostname),
             extra_hosts: options.extra_hosts.clone(),
             shm_size: options.shm_size,
             ulimits: options.ulimits.clone(),
@@ -109,7 +109,6 @@ impl Step<'_, '_, '_> {
 
     /// The arguments, the shell in front of a shell form.
     fn program(&self, run: &Run) -> Program {
-        let config = &self.stage.state.config;
         let plain = |args| Program {
             args,
             script: None,
@@ -117,25 +116,30 @@ impl Step<'_, '_, '_> {
         };
         let heredoc = match (run.script(), &run.command) {
             (RunScript::Command, Command::Json(words)) => {
-                return plain(words.iter().map(|word| word.value.clone()).collect());
+                return plain(
+                    words
+                        .iter()
+                        .map(|word| word.value.as_str().into())
+                        .collect(),
+                );
             }
             (RunScript::Command, Command::Shell(text)) => {
-                return plain(with_shell(config, text.value.clone()));
+                return plain(self.with_shell(&text.value));
             }
-            (RunScript::Text(text), _) => return plain(with_shell(config, text)),
+            (RunScript::Text(text), _) => return plain(self.with_shell(&text)),
             (RunScript::Body(heredoc), _) => heredoc,
         };
         let body = &heredoc.body.value;
         let summary = format!(" ({})", first_line(body));
-        if config.os == "windows" || !body.starts_with("#!") {
+        if self.stage.state.config.os() == "windows" || !body.starts_with("#!") {
             return Program {
                 summary,
-                ..plain(with_shell(config, body.clone()))
+                ..plain(self.with_shell(body))
             };
         }
         let target = format!("{SCRIPT_DIRECTORY}/{}", heredoc.name.value);
         Program {
-            args: with_shell(config, target.clone()),
+            args: self.with_shell(&target),
             script: Some(ExecMount {
                 target,
                 kind: MountKind::Inline {
@@ -145,6 +149,15 @@ impl Step<'_, '_, '_> {
             }),
             summary,
         }
+    }
+
+    /// `text` as an argument of the image's shell.
+    fn with_shell(&self, text: &str) -> Vec<Arc<str>> {
+        let shell = self.image_shell();
+        let mut args = Vec::with_capacity(shell.len() + 1);
+        args.extend(shell.iter().map(Arc::clone));
+        args.push(text.into());
+        args
     }
 
     fn network(&self, run: &Run) -> Outcome<NetworkMode> {
@@ -203,46 +216,26 @@ impl Step<'_, '_, '_> {
 
     /// `[2/3] RUN make`, known variables put in, those of secrets as `****`.
     fn run_name(&mut self, summary: &str, masked: &[String]) -> String {
-        let original = self.command.instruction.original.trim();
+        let written = [self.command.instruction.original.trim(), summary].concat();
         let env = &self.stage.state.env;
-        let title = display::expand_known(original, |name| {
-            if masked.iter().any(|masked| masked == name) {
-                Some("****")
-            } else {
-                env.get(name)
-            }
-        });
-        let title = super::naming::upper_keyword(&title) + summary;
-        self.step_name(&title)
+        let shown = display::command(written, self.stage.build.escape, &Masked { env, masked });
+        self.step_name(&upper_keyword(shown))
     }
+}
 
-    /// `|2 A=1 B=2 /bin/sh -c make`: the ARGs that the step sees, as they are now, and its arguments.
-    fn printed(&self, args: &[String]) -> String {
-        let state = &self.stage.state;
-        if state.args.is_empty() {
-            return args.join(" ");
+/// Variables as a name may tell them.
+struct Masked<'e> {
+    env: &'e Environment,
+    /// Names of secrets.
+    masked: &'e [String],
+}
+
+impl Variables for Masked<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        if self.masked.iter().any(|masked| masked == name) {
+            return Some("****");
         }
-        // The last of a name counts, at the place of the first.
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut values: Vec<[&str; 2]> = Vec::new();
-        for arg in &state.args {
-            let value = state.env.get(&arg.name).or(arg.value.as_deref());
-            let pair = [arg.name.as_str(), value.unwrap_or_default()];
-            match places.entry(&arg.name) {
-                hash_map::Entry::Occupied(place) => values[*place.get()] = pair,
-                hash_map::Entry::Vacant(place) => {
-                    place.insert(values.len());
-                    values.push(pair);
-                }
-            }
-        }
-        let mut printed = format!("|{}", values.len());
-        for [name, value] in values {
-            for part in [" ", name, "=", value] {
-                printed.push_str(part);
-            }
-        }
-        printed + " " + &args.join(" ")
+        self.env.get(name)
     }
 }
 

@@ -24,7 +24,7 @@ impl Step<'_, '_, '_> {
                 .with_help("a name like SIGTERM, or a number"));
         }
         self.commit(format!("STOPSIGNAL {signal}"), Layer::None);
-        self.state().config.config.stop_signal = signal;
+        self.state().config.stop_signal = signal.into();
         Ok(())
     }
 }

@@ -236,9 +236,7 @@ impl Step<'_, '_, '_> {
         let mut vertex = self.vertex(operation, shared.name.clone(), self.cache_use());
         if stands_on.is_none() {
             // Nothing in it depends on the platform, so all platforms share it.
-            vertex
-                .platform
-                .clone_from(&self.stage.build.options.build_platform);
+            vertex.platform.clone_from(&self.stage.build.own_platform);
         }
         let made = self.stage.plan.add(vertex, &inputs);
         let tree = match base {

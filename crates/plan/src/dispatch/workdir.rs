@@ -1,5 +1,7 @@
 //! WORKDIR.
 
+use std::sync::Arc;
+
 use rbuild_dockerfile::Word;
 
 use super::{Layer, Outcome, Step, owner};
@@ -19,10 +21,10 @@ impl Step<'_, '_, '_> {
         }
         let state = self.state();
         state.workdir = Workdir::Written;
-        let cwd = paths::resolve(&state.cwd, &path);
-        state.config.config.working_dir.clone_from(&cwd);
-        state.cwd.clone_from(&cwd);
-        let layer = if cwd == "/" {
+        let cwd: Arc<str> = paths::resolve(&state.cwd, &path).into();
+        state.config.working_dir = Arc::clone(&cwd);
+        state.cwd = Arc::clone(&cwd);
+        let layer = if &*cwd == "/" {
             Layer::None
         } else {
             self.make_directory(&cwd, word)?;
@@ -36,7 +38,7 @@ impl Step<'_, '_, '_> {
         let title = self.title();
         let name = self.step_name(&title);
         let base = self.layers();
-        let user = &self.stage.state.config.config.user;
+        let user = &self.stage.state.config.user;
         let owner = if user.is_empty() {
             Owner::Ids { uid: 0, gid: 0 }
         } else {

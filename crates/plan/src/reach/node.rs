@@ -1,6 +1,7 @@
 //! What the stage graph is made of.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use rbuild_dockerfile::{Instruction, Span};
 use rbuild_image::Platform;
@@ -55,7 +56,7 @@ pub(crate) struct Command<'a> {
 #[derive(Debug)]
 pub(crate) struct Node<'a> {
     /// What steps are called by: the name, or `stage-1`; empty if it is the only one.
-    pub(crate) label: String,
+    pub(crate) label: Arc<str>,
     /// The name after AS, in lower case.
     pub(crate) name: Option<String>,
     pub(crate) base: Base,

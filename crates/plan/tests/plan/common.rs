@@ -215,3 +215,8 @@ pub(crate) fn args(pairs: &[(&str, &str)]) -> PlanOptions {
         ..PlanOptions::default()
     }
 }
+
+/// Shared texts, to be compared with plain ones.
+pub(crate) fn words(shared: &[Arc<str>]) -> Vec<&str> {
+    shared.iter().map(AsRef::as_ref).collect()
+}

@@ -45,7 +45,7 @@ fn what_a_base_says_is_inherited_but_not_when_it_was_made() {
     );
     let exec = crate::common::execs(&planned.plan)[0];
     assert_eq!(
-        (exec.cwd.as_str(), exec.user.as_str(), exec.args[0].as_str()),
+        (&*exec.cwd, &*exec.user, &*exec.args[0]),
         ("/srv", "app", "/bin/ash")
     );
 }

@@ -32,7 +32,7 @@ fn triggers_run_before_the_stages_own_instructions_and_are_used_up() {
         ]
     );
     assert_eq!(config(&planned).config.on_build, None);
-    assert!(execs(&planned.plan)[1].env.contains(&"A=1".to_owned()));
+    assert_eq!(execs(&planned.plan)[1].env.get("A"), Some("1"));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_stages_own_onbuild_fires_in_the_next_stage_only() {
     let planned = try_plan(text, &PlanOptions::default(), &Shelf::standard()).expect("it plans");
     let args: Vec<_> = execs(&planned.plan)
         .iter()
-        .map(|exec| exec.args[2].clone())
+        .map(|exec| exec.args[2].to_string())
         .collect();
     assert_eq!(args, ["a", "trigger", "b", "c"]);
     assert_eq!(config(&planned).config.on_build, None);

@@ -172,12 +172,11 @@ impl Steps {
         let name = format!("step {}", self.plan.vertices().count());
         let vertex = Vertex {
             operation,
-            platform: Platform::host(),
+            platform: Platform::host().into(),
             name,
             origin: None,
-            stage: String::new(),
+            stage: "".into(),
             cache_use: CacheUse::Allowed,
-            arguments: Arc::default(),
         };
         self.plan.add(vertex, inputs)
     }
@@ -233,15 +232,15 @@ impl Steps {
         inputs: &[VertexId],
     ) -> VertexId {
         let exec = Exec {
-            args: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
-            env: vec!["PATH=/bin".to_owned()],
+            args: ["/bin/sh", "-ec", script].map(Into::into).to_vec(),
+            env: std::iter::once("PATH=/bin").collect(),
             proxy_env: Vec::new(),
-            cwd: "/".to_owned(),
-            user: String::new(),
+            cwd: "/".into(),
+            user: "".into(),
             mounts,
             network: NetworkMode::None,
             security: SecurityMode::Sandbox,
-            hostname: "tests".to_owned(),
+            hostname: "tests".into(),
             extra_hosts: Vec::new(),
             shm_size: None,
             devices: Vec::new(),
