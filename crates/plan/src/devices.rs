@@ -9,6 +9,7 @@
 use rbuild_dockerfile::{Run, Word};
 
 use crate::dispatch::{Outcome, Step};
+use crate::go::quote;
 use crate::{Entitlement, Presence};
 
 /// The devices that this machine describes (by the Container Device Interface), and who may use them.
@@ -123,7 +124,8 @@ fn parse(text: &str) -> Result<Request, String> {
     let name = name.unwrap_or_default().to_owned();
     if !is_qualified(kind_of(&name)) {
         return Err(format!(
-            "invalid device {name:?}: it is vendor.com/class=name"
+            "invalid device {}: it is vendor.com/class=name",
+            quote(&name)
         ));
     }
     Ok(Request { name, presence })
@@ -163,7 +165,7 @@ impl Step<'_, '_, '_> {
         let options = self.stage.build.options;
         let found = options.devices.find(&request.name);
         if found.is_empty() && request.presence == Presence::Required {
-            let message = format!("required device {:?} is not registered", request.name);
+            let message = format!("required device {} is not registered", quote(&request.name));
             return Err(mistake("unknown-device", message).with_help(
                 "describe it in /etc/cdi or /var/run/cdi (Container Device Interface)",
             ));

@@ -6,6 +6,7 @@
 //! ```
 //! `http(s)` is git only if the path ends in `.git`.
 
+use crate::go::quote;
 use crate::{GitDirectory, GitSource, GitTimes, Submodules};
 
 /// A git URL, taken apart.
@@ -19,7 +20,7 @@ pub struct GitUrl {
 
 /// A URL that means git but cannot be understood. Messages follow "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("parse git URL {url:?}: {reason}")]
+#[error("parse git URL {}: {reason}", quote(url))]
 pub struct GitUrlError {
     /// What was given.
     pub url: String,
@@ -135,12 +136,12 @@ impl Parts {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (key, value) = (decoded(key), decoded(value));
         if self.seen.contains(&key) {
-            return Err(format!("query {key:?} has multiple values"));
+            return Err(format!("query {} has multiple values", quote(&key)));
         }
         self.seen.push(key.clone());
         let needed = || match non_empty(&value) {
             Some(value) => Ok(value),
-            None => Err(format!("query {key:?} has no value")),
+            None => Err(format!("query {} has no value", quote(&key))),
         };
         match key.as_str() {
             "ref" => merge(&mut self.reference, needed()?, "ref")?,
@@ -156,12 +157,13 @@ impl Parts {
             "mtime" => match value.as_str() {
                 "checkout" => self.commit_times = false,
                 "commit" => self.commit_times = true,
-                _ => return Err(format!("invalid mtime value: {value:?}")),
+                _ => return Err(format!("invalid mtime value: {}", quote(&value))),
             },
             _ => {
                 return Err(format!(
-                    "unexpected query {key:?} (known are ref, tag, branch, subdir, checksum, commit, keep-git-dir, \
-                     submodules, mtime and fetch-by-commit)"
+                    "unexpected query {} (known are ref, tag, branch, subdir, checksum, commit, keep-git-dir, \
+                     submodules, mtime and fetch-by-commit)",
+                    quote(&key)
                 ));
             }
         }
@@ -209,7 +211,11 @@ impl Parts {
 
 fn merge(slot: &mut Option<String>, value: String, what: &str) -> Result<(), String> {
     match slot {
-        Some(known) if *known != value => Err(format!("{what} conflicts: {known:?} vs {value:?}")),
+        Some(known) if *known != value => Err(format!(
+            "{what} conflicts: {} vs {}",
+            quote(known),
+            quote(&value)
+        )),
         _ => {
             *slot = Some(value);
             Ok(())
@@ -226,7 +232,8 @@ pub(crate) fn check_git_checksum(checksum: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "invalid checksum {checksum:?} for git source, expected hex commit hash"
+        "invalid checksum {} for git source, expected hex commit hash",
+        quote(checksum)
     ))
 }
 
@@ -243,7 +250,7 @@ fn flag(key: &str, value: &str) -> Result<bool, String> {
     match value {
         "" | "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
         "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
-        _ => Err(format!("invalid {key} value: {value:?}")),
+        _ => Err(format!("invalid {key} value: {}", quote(value))),
     }
 }
 

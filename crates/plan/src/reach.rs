@@ -27,6 +27,7 @@ pub(crate) use node::{Base, Command, Node, Role, StageIndex, Trigger, Triggers};
 use crate::build::Build;
 use crate::contexts;
 use crate::environment::Environment;
+use crate::go::quote;
 use crate::lint::rules;
 use crate::report::Report;
 use crate::{NamedContext, mounts, words};
@@ -222,11 +223,16 @@ impl<'a> StageGraph<'a> {
         span: Span,
     ) -> Result<Base, Diagnostic> {
         match kind {
-            NamedContext::Target(target) => self.by_name(&target).map(Base::Stage).ok_or_else(|| {
-                let message =
-                    format!("build context {name:?} names the stage {target:?}, which is not defined before this");
-                Diagnostic::error("unknown-stage", message, span)
-            }),
+            NamedContext::Target(target) => {
+                self.by_name(&target).map(Base::Stage).ok_or_else(|| {
+                    let message = format!(
+                        "build context {} names the stage {}, which is not defined before this",
+                        quote(&name),
+                        quote(&target)
+                    );
+                    Diagnostic::error("unknown-stage", message, span)
+                })
+            }
             NamedContext::Image(reference) if reference == contexts::SCRATCH => Ok(Base::Scratch),
             NamedContext::Image(reference) => {
                 let parsed = reference.parse().ok();

@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use rbuild_dockerfile::{Add, Copy, CopySource, Expansion, Heredoc, Transfer, Word};
 
 use super::{Layer, Outcome, Step, owner};
+use crate::go;
 use crate::stage::Tree;
 use crate::{
     FileAction, FileOperation, Input, Mode, Operation, Owner, Parents, Vertex, VertexId, paths,
@@ -265,7 +266,7 @@ impl Step<'_, '_, '_> {
         } else {
             ("the stage is empty and has no /etc/passwd", "use numbers")
         };
-        let message = format!("cannot look up the owner {name:?}: {why}");
+        let message = format!("cannot look up the owner {}: {why}", go::quote(name));
         self.mistake("unknown-owner", message, word.span)
             .with_help(help)
     }

@@ -1,5 +1,7 @@
 //! Why a source may not be used, or a policy not be understood.
 
+use crate::go::quote;
+
 /// What a policy refuses. Messages stand by themselves.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -14,7 +16,8 @@ pub enum PolicyError {
     },
     /// A DENY had the last word.
     #[error(
-        "source {identifier:?} denied by policy: source denied by policy (rule {rule} of {policy}: DENY {selector})"
+        "source {} denied by policy: source denied by policy (rule {rule} of {policy}: DENY {selector})",
+        quote(identifier)
     )]
     Denied {
         /// The source, as it was after conversions.
@@ -28,14 +31,19 @@ pub enum PolicyError {
     },
     /// Rules convert a source without end.
     #[error(
-        "too many mutations on a single source: too many operations (the rules convert {identifier:?} in a circle)"
+        "too many mutations on a single source: too many operations (the rules convert {} in a circle)",
+        quote(identifier)
     )]
     Circle {
         /// The source, as it was asked for.
         identifier: String,
     },
     /// A CONVERT asks for something that cannot stand in.
-    #[error("source policy converts {identifier:?} to {converted:?}, {reason}")]
+    #[error(
+        "source policy converts {} to {}, {reason}",
+        quote(identifier),
+        quote(converted)
+    )]
     Unsuitable {
         /// The source, as it was asked for.
         identifier: String,

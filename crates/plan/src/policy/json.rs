@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::selector::{Condition, Constraint, MatchType, Selector};
 use super::{Action, Policy, PolicyError, Rule, Update};
+use crate::go::quote;
 
 /// The version of the language of policies that this is.
 const VERSION: i64 = 1;
@@ -81,7 +82,7 @@ impl Choice {
         found.map(|&(_, value)| value).ok_or_else(|| {
             let given = match self {
                 Self::Number(number) => number.to_string(),
-                Self::Name(name) => format!("{name:?}"),
+                Self::Name(name) => quote(name),
             };
             let names: Vec<_> = choices.iter().map(|&(name, _)| name).collect();
             format!("{what} {given} is none of {}", names.join(", "))

@@ -3,6 +3,7 @@
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
 use super::PolicySource;
+use crate::go::quote;
 
 /// How an identifier is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Selector {
             MatchType::Exact => Pattern::Exact,
             MatchType::Regex => Pattern::Regex(compiled(identifier)?),
             MatchType::Wildcard if identifier.contains("**") => {
-                return Err(format!("invalid wildcard {identifier:?}: \"**\""));
+                return Err(format!("invalid wildcard {}: \"**\"", quote(identifier)));
             }
             MatchType::Wildcard => {
                 let literal: Vec<_> = identifier.split('*').map(regex::escape).collect();
@@ -140,5 +141,5 @@ fn compiled(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(pattern)
         .unicode(false)
         .build()
-        .map_err(|error| format!("invalid regex {pattern:?}: {error}"))
+        .map_err(|error| format!("invalid regex {}: {error}", quote(pattern)))
 }

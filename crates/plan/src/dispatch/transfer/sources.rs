@@ -6,6 +6,7 @@ use rbuild_image::Digest;
 use super::{Actions, Shared, Verb};
 use crate::dispatch::{Outcome, Step};
 use crate::git_url::{GitUrl, WebAddresses, check_git_checksum, parse};
+use crate::go::quote;
 use crate::lint::{hidden_source, rules};
 use crate::{
     CopyAction, FileAction, GitDirectory, HttpSource, MainContext, Mode, Operation, Owner, Parents,
@@ -84,7 +85,8 @@ impl Step<'_, '_, '_> {
                 .map_err(|reason| self.mistake("invalid-checksum", reason, word.span))?;
             match &source.checksum {
                 Some(known) if known != wanted => {
-                    let message = format!("checksum mismatch {wanted:?} != {known:?}");
+                    let message =
+                        format!("checksum mismatch {} != {}", quote(wanted), quote(known));
                     return Err(self.mistake("invalid-checksum", message, word.span));
                 }
                 _ => source.checksum = Some(wanted.clone()),
@@ -189,7 +191,7 @@ impl Step<'_, '_, '_> {
         if paths::has_wildcards(text) || paths::clamp(text) == "/" {
             return Ok(self.empty_tree());
         }
-        let message = format!("no build context to take {text:?} from");
+        let message = format!("no build context to take {} from", quote(text));
         Err(self.mistake("no-context", message, word.span).with_help(
             "the Dockerfile came on standard input; give a directory as context and the file with `-f -`",
         ))
@@ -214,10 +216,11 @@ impl Step<'_, '_, '_> {
 fn body_digest(text: &str) -> Result<Digest, String> {
     let known = ["sha256", "sha384", "sha512"];
     match text.split_once(':') {
-        None => Err(format!("invalid checksum digest format: {text:?}")),
-        Some((algorithm, _)) if !known.contains(&algorithm) => {
-            Err(format!("unsupported digest algorithm: {algorithm:?}"))
-        }
+        None => Err(format!("invalid checksum digest format: {}", quote(text))),
+        Some((algorithm, _)) if !known.contains(&algorithm) => Err(format!(
+            "unsupported digest algorithm: {}",
+            quote(algorithm)
+        )),
         Some(_) => text.parse().map_err(|error| format!("{error}")),
     }
 }
