@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use rbuild_dockerfile::{Diagnostic, Span};
+use rbuild_dockerfile::{Diagnostic, InstructionKind, Span, parse_onbuild};
 use rbuild_image::{ImageConfig, Platform, Reference};
 
 use crate::build::{Build, Prefix};
@@ -31,6 +31,17 @@ impl<'i> Resolver<'i> {
             images,
             known: HashMap::new(),
         }
+    }
+
+    /// The ARGs that ONBUILDs of these images bring into the file.
+    pub(crate) fn trigger_args(&self) -> Vec<String> {
+        let configs = self.known.values().map(|image| &image.config.config);
+        let triggers = configs.flat_map(|config| config.on_build.iter().flatten());
+        let items = triggers.filter_map(|trigger| match parse_onbuild(trigger).ok()?.kind {
+            InstructionKind::Arg(items) => Some(items),
+            _ => None,
+        });
+        items.flatten().map(|item| item.name.value).collect()
     }
 
     fn resolve(

@@ -32,12 +32,13 @@ pub struct UnusedBuildArg {
     pub suggestion: Option<String>,
 }
 
-/// The build args that come to nothing.
+/// The build args that come to nothing: neither the file nor an ONBUILD of its bases declares them.
 pub(crate) fn unused_build_args(
     dockerfile: &Dockerfile,
     options: &PlanOptions,
+    trigger_args: &[String],
 ) -> Vec<UnusedBuildArg> {
-    let mut declared = BTreeSet::new();
+    let mut declared: BTreeSet<&str> = trigger_args.iter().map(String::as_str).collect();
     let stages = dockerfile
         .stages
         .iter()

@@ -108,7 +108,7 @@ pub fn plan(
     Ok(Planned {
         plan,
         warnings,
-        unused_build_args: unused_build_args(dockerfile, options),
+        unused_build_args: unused_build_args(dockerfile, options, &resolver.trigger_args()),
         source_date_epoch,
         outline: outline.unwrap_or_default(),
     })
@@ -269,6 +269,12 @@ fn plan_platform(
             .run();
         }
         done[index] = Some(state);
+        if dispatch::is_enough(build, report) {
+            break;
+        }
+    }
+    if !report.errors.is_empty() {
+        return Ok(());
     }
     outline.get_or_insert_with(|| outline_of(build, &graph, root, &done));
     if let Some(state) = done[root].take() {

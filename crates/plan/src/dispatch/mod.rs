@@ -70,8 +70,7 @@ impl<'s, 'a> Stage<'s, 'a> {
                 let place = self.span_of(command);
                 self.report.push(mistake.within(place));
             }
-            let is_too_large = self.build.growth.get() > MAX_GROWTH_BYTES;
-            if is_too_large || self.report.errors.len() >= MAX_ERRORS {
+            if is_enough(self.build, self.report) {
                 break;
             }
         }
@@ -118,6 +117,11 @@ impl<'s, 'a> Stage<'s, 'a> {
     fn node(&self) -> &'s Node<'a> {
         &self.graph.nodes[self.index]
     }
+}
+
+/// Whether planning ends here: there is too much, or too much wrong.
+pub(crate) fn is_enough(build: &Build<'_>, report: &Report) -> bool {
+    build.growth.get() > MAX_GROWTH_BYTES || report.errors.len() >= MAX_ERRORS
 }
 
 /// One instruction at work on its stage.

@@ -2,7 +2,7 @@
 
 use rbuild_plan::{PlanError, PlanOptions, Planned};
 
-use crate::common::{Shelf, config, execs, history, names, try_plan};
+use crate::common::{Shelf, args, config, execs, history, names, try_plan};
 
 fn with_triggers(triggers: &[&str]) -> Shelf {
     let mut shelf = Shelf::standard();
@@ -92,4 +92,13 @@ fn a_trigger_has_heredocs_and_variables() {
         matches!(made[0], rbuild_plan::FileAction::MakeFile { data, .. } if data == "1\n"),
         "{made:?}"
     );
+}
+
+#[test]
+fn an_arg_of_a_trigger_is_declared() {
+    let options = args(&[("VERSION", "2"), ("TYPO", "1")]);
+    let planned = try_plan("FROM base\n", &options, &with_triggers(&["ARG VERSION"]));
+    let planned = planned.expect("it plans");
+    let unused = planned.unused_build_args.iter();
+    assert_eq!(unused.map(|arg| &arg.name).collect::<Vec<_>>(), ["TYPO"]);
 }

@@ -18,7 +18,8 @@ use crate::render::{diagnostic_excerpt, excerpt, excerpt_of, position};
 
 /// The Dockerfile's mistakes.
 pub(super) fn mistakes(source: &Source, errors: &[Diagnostic]) -> anyhow::Error {
-    let places = Places(source);
+    let lines = source.line_index();
+    let places = Places::new(source, &lines);
     let mut drawn = String::new();
     let located = errors.iter().filter(|error| error.span != Span::default());
     for error in located {
@@ -104,7 +105,8 @@ pub(super) fn step(error: SolveError, plan: &Plan, source: &Source) -> anyhow::E
     let Some(span) = origin else {
         return anyhow::anyhow!(message);
     };
-    let mut finding = Places(source).finding(&Diagnostic::error(
+    let lines = source.line_index();
+    let mut finding = Places::new(source, &lines).finding(&Diagnostic::error(
         "step-failed",
         message.trim_start_matches("failed to solve: "),
         span,

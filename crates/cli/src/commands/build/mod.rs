@@ -108,14 +108,16 @@ fn ask(
     if call.function == Function::Describe {
         return Ok(answers::methods());
     }
+    let lines = source.line_index();
     let understood = match (planning::understand(request, source), call.function) {
         (Ok(understood), _) => understood,
         (Err(Unplanned::Mistakes(findings)), Function::Check) => {
-            return Ok(answers::check(Places(source), &findings));
+            let places = Places::new(source, &lines);
+            return Ok(answers::check(places, &findings));
         }
         (Err(unplanned), _) => return Err(unplanned.into_error(source)),
     };
-    let places = Places(source);
+    let places = Places::new(source, &lines);
     if call.function == Function::Targets {
         return Ok(answers::targets(places, &targets(&understood.dockerfile)));
     }
@@ -171,7 +173,8 @@ fn build(
             app, request, &inputs, call, &steps,
         )?));
     }
-    let places = Places(&inputs.source);
+    let lines = inputs.source.line_index();
+    let places = Places::new(&inputs.source, &lines);
     let refused = |unplanned: Unplanned| {
         explain::announce_lints(reporter, request, places, unplanned.findings());
         unplanned.into_error(&inputs.source)

@@ -1,12 +1,15 @@
 //! Where things stand in a Dockerfile, for programs: lines of whole instructions, ranges of words.
 
-use rbuild_dockerfile::{Diagnostic, Severity, Source, Span};
+use rbuild_dockerfile::{Diagnostic, LineIndex, Severity, Source, Span};
 use rbuild_plan::lint_rule;
 use serde_json::{Value, json};
 
 /// The places of one file.
 #[derive(Clone, Copy)]
-pub(super) struct Places<'a>(pub(super) &'a Source);
+pub(super) struct Places<'a> {
+    source: &'a Source,
+    lines: &'a LineIndex<'a>,
+}
 
 /// What BuildKit takes for the place of a finding: the whole instruction.
 pub(super) fn instruction(finding: &Diagnostic) -> Span {
@@ -14,13 +17,18 @@ pub(super) fn instruction(finding: &Diagnostic) -> Span {
 }
 
 impl<'a> Places<'a> {
+    /// `lines` are those of `source`.
+    pub(super) fn new(source: &'a Source, lines: &'a LineIndex<'a>) -> Self {
+        Self { source, lines }
+    }
+
     pub(super) fn source(self) -> &'a Source {
-        self.0
+        self.source
     }
 
     /// A place as BuildKit's answers have it: a range for every line, without columns.
     pub(super) fn location(self, span: Span) -> Value {
-        let (first, last) = self.0.lines(span);
+        let (first, last) = self.lines.lines(span);
         let ranges: Vec<_> = (first..=last)
             .map(|line| json!({ "start": { "line": line }, "end": { "line": line } }))
             .collect();
@@ -49,7 +57,7 @@ impl<'a> Places<'a> {
             }
         }
         if finding.span != Span::default() {
-            value["file"] = json!(self.0.name);
+            value["file"] = json!(self.source.name);
             value["range"] = self.range(finding.span);
         }
         value
@@ -58,7 +66,7 @@ impl<'a> Places<'a> {
     /// Lines and columns from 1, columns in characters; offsets in bytes. The end is excluded.
     fn range(self, span: Span) -> Value {
         let point = |offset: u32| {
-            let position = self.0.position(offset);
+            let position = self.lines.position(offset);
             json!({ "line": position.line, "column": position.column, "offset": offset })
         };
         json!({ "start": point(span.start), "end": point(span.end) })
