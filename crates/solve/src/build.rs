@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -60,6 +61,19 @@ pub struct Build {
 pub struct Reuse {
     /// `--cache-ttl`
     pub ttl: Option<CacheTtl>,
+    /// `--cache-mount`: the user's directories that cache mounts are to be, by id; see [`Reuse::place`].
+    pub mount_places: BTreeMap<String, PathBuf>,
+}
+
+impl Reuse {
+    /// Where the cache mount `id` is to be. A slash at either end of an id does not count.
+    pub fn place(&self, id: &str) -> Option<&Path> {
+        let id = id.trim_matches('/');
+        let mut places = self.mount_places.iter();
+        places
+            .find(|(known, _)| known.trim_matches('/') == id)
+            .map(|(_, place)| place.as_path())
+    }
 }
 
 /// How old the result of a RUN may be to be used again.

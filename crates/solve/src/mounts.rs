@@ -147,7 +147,7 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
                 mounted.push_tree(mount, tree, *access);
             }
             MountKind::Cache { source, access, .. } => {
-                let cache = caches.of(&mount.kind, inputs);
+                let cache = caches.of(step, &mount.kind, inputs);
                 let root = std::fs::File::open(cache.path()).map_err(StepError::Seed)?;
                 let tree = inside(root.as_fd(), source, mount)?;
                 mounted.push_tree(mount, tree, *access);
@@ -376,7 +376,7 @@ impl Caches {
         let mut wanted: BTreeMap<CacheName, Vec<&MountKind>> = BTreeMap::new();
         for mount in &exec.mounts {
             if let MountKind::Cache { .. } = mount.kind {
-                let name = cache_name(&mount.kind, inputs);
+                let name = cache_name(step, &mount.kind, inputs);
                 wanted.entry(name).or_default().push(&mount.kind);
             }
         }
@@ -388,16 +388,27 @@ impl Caches {
         Ok(Self(caches))
     }
 
-    fn of(&self, kind: &MountKind, inputs: &[Tree]) -> &CacheMountGuard {
+    fn of(&self, step: &Step<'_>, kind: &MountKind, inputs: &[Tree]) -> &CacheMountGuard {
         self.0
-            .get(&cache_name(kind, inputs))
+            .get(&cache_name(step, kind, inputs))
             .expect("every cache mount of the step was opened")
     }
 }
 
-fn cache_name(kind: &MountKind, inputs: &[Tree]) -> CacheName {
+/// In a directory of the user's, an id is one mount whatever it begins with.
+fn cache_name(step: &Step<'_>, kind: &MountKind, inputs: &[Tree]) -> CacheName {
+    match kind {
+        MountKind::Cache { id, .. } if step.build.reuse.place(id).is_some() => {
+            (id.clone(), String::new())
+        }
+        MountKind::Cache { id, .. } => (id.clone(), seed(kind, inputs)),
+        _ => unreachable!("called for cache mounts alone"),
+    }
+}
+
+/// What a new directory of a cache mount is, by content.
+fn seed(kind: &MountKind, inputs: &[Tree]) -> String {
     let MountKind::Cache {
-        id,
         from,
         source,
         owner,
@@ -415,14 +426,14 @@ fn cache_name(kind: &MountKind, inputs: &[Tree]) -> CacheName {
         let (uid, gid) = owner;
         let _ = write!(seed, " {uid}:{gid} {mode:o}");
     }
-    (id.clone(), seed)
+    seed
 }
 
 /// The directory of the cache mount that `kinds` mount, seeded when it is new. Of different kinds of sharing the
 /// strictest counts.
 fn cache(
     step: &Step<'_>,
-    (id, seed): &CacheName,
+    (id, _): &CacheName,
     kinds: &[&MountKind],
     inputs: &[Tree],
 ) -> Result<CacheMountGuard, StepError> {
@@ -434,6 +445,7 @@ fn cache(
         },
         _ => 0,
     };
+    let strictest = kinds.iter().max_by_key(strictness).copied();
     let Some(MountKind::Cache {
         sharing,
         from,
@@ -441,13 +453,15 @@ fn cache(
         owner,
         mode,
         ..
-    }) = kinds.iter().max_by_key(strictness)
+    }) = strictest
     else {
         unreachable!("called for cache mounts alone");
     };
+    let seed = strictest.map(|kind| seed(kind, inputs)).unwrap_or_default();
     let spec = CacheMountSpec {
         id,
-        seed,
+        seed: &seed,
+        place: step.build.reuse.place(id),
         sharing: match sharing {
             Sharing::Shared => CacheSharing::Shared,
             Sharing::Private => CacheSharing::Private,

@@ -8,6 +8,13 @@
 //!
 //! `mounts/<key>/<n>` is locked while a step uses it: shared by `shared` ones, exclusively by the others. The lock is on
 //! the directory above `data`, so a step that locks its own cache directory does not meet ours.
+//!
+//! A *placed* mount has its data in a directory of the user's instead. The store has only what is locked for it, and nobody
+//! here lists, prunes or removes it; private users of it take turns.
+
+mod contents;
+mod place;
+mod transfer;
 
 use std::fs::{self, File, FileTimes};
 use std::os::fd::OwnedFd;
@@ -25,7 +32,8 @@ use crate::lease::{list, random_name};
 use crate::lock::LockGuard;
 
 /// Who may use a cache mount at the same time (`sharing=`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CacheSharing {
     /// Any number of steps.
     Shared,
@@ -51,6 +59,23 @@ pub struct CacheMountSpec<'a> {
     pub uid: u32,
     /// `gid=`, of a new directory.
     pub gid: u32,
+    /// The user's directory that it is to be, instead of one of the store's. Whatever its seed, an id is one mount then.
+    pub place: Option<&'a Path>,
+}
+
+impl<'a> CacheMountSpec<'a> {
+    /// The shared mount of `id` that begins empty, with the usual attributes.
+    pub fn plain(id: &'a str) -> Self {
+        Self {
+            id,
+            seed: "",
+            sharing: CacheSharing::Shared,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            place: None,
+        }
+    }
 }
 
 /// Whether a cache mount holds what it shall begin with.
@@ -67,6 +92,7 @@ pub enum CacheFill {
 #[must_use = "the mount is free as soon as the guard is dropped"]
 pub struct CacheMountGuard {
     directory: PathBuf,
+    data: PathBuf,
     /// Held while the mount is unseeded, so that one of those who have it open seeds it.
     seeding: Option<LockGuard>,
     _lock: OwnedFd,
@@ -75,7 +101,7 @@ pub struct CacheMountGuard {
 impl CacheMountGuard {
     /// The directory to mount.
     pub fn path(&self) -> PathBuf {
-        self.directory.join("data")
+        self.data.clone()
     }
 
     /// Whether it must be seeded first.
@@ -106,6 +132,8 @@ pub struct CacheMount {
     pub seed: String,
     /// When a step last used it.
     pub last_used: SystemTime,
+    /// How the step that used it last shared it; not known of those that older versions made.
+    pub sharing: Option<CacheSharing>,
     /// Whether a step uses it now.
     pub in_use: bool,
     /// The directories that steps see: one, or several if private mounts ran side by side.
@@ -116,6 +144,11 @@ pub struct CacheMount {
 struct Meta {
     id: String,
     seed: String,
+    #[serde(default)]
+    sharing: Option<CacheSharing>,
+    /// Where it is, if it is not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
 }
 
 impl Store {
@@ -132,7 +165,7 @@ impl Store {
         let what = format!("cache mount {}", spec.id);
         flock::wait_for(&what, cancelled, || {
             self.note_mount(&top, spec)?;
-            if spec.sharing != CacheSharing::Private {
+            if spec.sharing != CacheSharing::Private || spec.place.is_some() {
                 return self.claim(&top.join("0"), spec);
             }
             // Removed as a whole in between, it is made anew by the next attempt.
@@ -166,20 +199,26 @@ impl Store {
         };
         let mut guard = CacheMountGuard {
             directory: directory.to_owned(),
+            data: match spec.place {
+                Some(place) => place.to_owned(),
+                None => directory.join("data"),
+            },
             seeding: None,
             _lock: lock,
         };
-        let marker = directory.join("seeded");
-        if marker.exists() {
+        if is_ready(directory, spec)? {
             return Ok(Some(guard));
         }
         let Some(seeding) = self.try_lock(&format!("seed {}", directory.display()))? else {
             return Ok(None);
         };
-        if !marker.exists() {
-            begin_data(&guard.path(), spec)?;
+        if !is_ready(directory, spec)? {
+            let begun = match spec.place {
+                Some(place) => place::begin(place, spec)?,
+                None => begin_data(&guard.data, spec).map(|()| place::Begun::Empty)?,
+            };
             guard.seeding = Some(seeding);
-            if spec.seed.is_empty() {
+            if spec.seed.is_empty() || begun == place::Begun::Full {
                 guard.seeded()?;
             }
         }
@@ -196,6 +235,9 @@ impl Store {
             let Ok(meta) = serde_json::from_slice::<Meta>(&text) else {
                 continue;
             };
+            if meta.place.is_some() {
+                continue;
+            }
             let instances = instances(&top)?;
             let mut in_use = false;
             for directory in &instances {
@@ -212,6 +254,7 @@ impl Store {
                     .into_owned(),
                 id: meta.id,
                 seed: meta.seed,
+                sharing: meta.sharing,
                 last_used: fs::metadata(&path)
                     .and_then(|meta| meta.modified())
                     .unwrap_or(SystemTime::UNIX_EPOCH),
@@ -246,17 +289,19 @@ impl Store {
     /// Makes the mount's place if it is new, and notes the use as the time of its `meta.json`.
     fn note_mount(&self, top: &Path, spec: &CacheMountSpec<'_>) -> Result<()> {
         let path = top.join("meta.json");
-        if !path.exists() {
+        let meta = Meta {
+            id: spec.id.to_owned(),
+            seed: spec.seed.to_owned(),
+            sharing: Some(spec.sharing),
+            place: spec.place.map(|place| place.to_string_lossy().into_owned()),
+        };
+        let text = serde_json::to_string(&meta).expect("strings are plain JSON");
+        if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
             match crate::store::make_directory(top) {
                 // Removed while it was looked at: asked again by the caller's loop.
                 Err(StoreError::Io { source, .. }) if expected(&source) => return Ok(()),
                 outcome => outcome?,
             }
-            let meta = Meta {
-                id: spec.id.to_owned(),
-                seed: spec.seed.to_owned(),
-            };
-            let text = serde_json::to_string(&meta).expect("two strings are plain JSON");
             let draft = top.join(format!("meta-{}", random_name()));
             match fs::write(&draft, text).and_then(|()| fs::rename(&draft, &path)) {
                 // Removed in this instant: asked again by the caller's loop.
@@ -275,9 +320,25 @@ impl Store {
     }
 }
 
-/// `sha256(id, NUL, seed)`; the name of a directory, so a change loses every cache mount that there is.
+/// `sha256(id, NUL, seed)`; the name of a directory, so a change loses every cache mount that there is. Of a placed one, it is
+/// the place that counts.
 pub fn cache_mount_key(spec: &CacheMountSpec<'_>) -> String {
-    Digest::sha256_of(format!("{}\0{}", spec.id, spec.seed).as_bytes()).hex()
+    match spec.place {
+        None => Digest::sha256_of(format!("{}\0{}", spec.id, spec.seed).as_bytes()).hex(),
+        Some(place) => {
+            let place = place.as_os_str().as_encoded_bytes();
+            Digest::sha256_of(&[b"\0\0", place].concat()).hex()
+        }
+    }
+}
+
+/// Whether a mount holds what it shall begin with.
+fn is_ready(directory: &Path, spec: &CacheMountSpec<'_>) -> Result<bool> {
+    Ok(directory.join("seeded").exists()
+        && match spec.place {
+            Some(place) => !place::is_empty(place)?,
+            None => true,
+        })
 }
 
 /// An empty `data`. What a seeding that was cut off left there goes.
@@ -286,6 +347,11 @@ fn begin_data(data: &Path, spec: &CacheMountSpec<'_>) -> Result<()> {
     let parent = crate::store::open_directory(top)?;
     crate::remove::remove_tree(&parent, b"data").map_err(StoreError::io("remove", data))?;
     fs::create_dir(data).map_err(StoreError::io("create", data))?;
+    set_attributes(data, spec)
+}
+
+/// Gives a new directory its owner and mode.
+fn set_attributes(data: &Path, spec: &CacheMountSpec<'_>) -> Result<()> {
     match std::os::unix::fs::chown(data, Some(spec.uid), Some(spec.gid)) {
         // A single-id map knows no other owner.
         Err(error)

@@ -107,6 +107,26 @@ pub enum StoreError {
         /// What was asked for.
         id: String,
     },
+    /// A build uses the cache mount.
+    #[error("take cache mount {id}: a build uses it")]
+    CacheMountInUse {
+        /// Its id.
+        id: String,
+    },
+    /// There is no such cache mount.
+    #[error("find cache mount {id}")]
+    MissingCacheMount {
+        /// What was asked for.
+        id: String,
+    },
+    /// A cache mount's files could not be packed or unpacked.
+    #[error("work on cache mount {id}")]
+    CacheMount {
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        source: LayerError,
+    },
     /// The caller's cancel callback said to stop waiting.
     #[error("wait for {what}: cancelled")]
     Cancelled {

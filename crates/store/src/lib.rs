@@ -7,7 +7,7 @@
 //!   blobs/sha256/<hex>             manifests, configs, layer tars that somebody wanted as such
 //!   layers/<id>/diff               an extracted layer, never changed: a lower directory of overlayfs
 //!   layers/<id>/index              its content index
-//!   mounts/<key>/<n>/data          cache mounts
+//!   mounts/<key>/<n>/data          cache mounts ([`Store::export_cache_mount`] packs one, [`Store::import_cache_mount`] unpacks it)
 //!   containers/<id>/               what containers write
 //!   contexts/<hash>                stat caches of build contexts
 //!   locks/<hash>                   locks by name, there while somebody wants them

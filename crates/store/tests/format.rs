@@ -62,6 +62,7 @@ fn cache_mounts_keep_their_directories() {
         mode: 0o755,
         uid: 0,
         gid: 0,
+        place: None,
     };
     assert_eq!(
         cache_mount_key(&spec),

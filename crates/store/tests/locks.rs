@@ -100,6 +100,7 @@ fn mount(id: &str, sharing: CacheSharing) -> CacheMountSpec<'_> {
         mode: 0o755,
         uid: 0,
         gid: 0,
+        place: None,
     }
 }
 

@@ -316,6 +316,7 @@ fn usage_counts_what_is_shared_once() -> Result {
             mode: 0o755,
             uid: 0,
             gid: 0,
+            place: None,
         };
         let mount = builder.cache_mount(&spec, &|| false)?;
         fs::write(mount.path().join("crate"), [0; 5000])?;

@@ -1,5 +1,6 @@
 //! `rbuild cache`: what the cache knows.
 
+mod mounts;
 mod why;
 
 use std::process::ExitCode;
@@ -17,12 +18,15 @@ pub(crate) struct Args {
 enum Command {
     /// Say why the steps of a Dockerfile ran when they last ran
     Why(why::Args),
+    /// List, remove, pack and unpack cache mounts
+    Mounts(mounts::Args),
 }
 
 /// Does what was asked.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Why(args) => why::run(app, args),
+        Command::Mounts(args) => mounts::run(app, args),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod cache_mounts;
 mod caching;
 mod calls;
 mod checks;

@@ -51,6 +51,18 @@ pub(crate) struct Args {
     /// Run the steps of these stages again
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(crate) no_cache_filter: Vec<String>,
+    /// Empty the cache mounts of this build before its first step
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
+    pub(crate) no_cache_mounts: bool,
+    /// Keep a cache mount in this directory, which is made if it is missing
+    #[arg(long = "cache-mount", value_name = "ID=PATH")]
+    pub(crate) cache_mounts: Vec<String>,
     /// Run steps again whose results are older than this: 12h, 7d
     #[arg(long, value_name = "AGE")]
     pub(crate) cache_ttl: Option<String>,

@@ -6,6 +6,7 @@
 
 mod answers;
 mod args;
+mod cache_mounts;
 mod call;
 mod contexts;
 mod dockerfile_file;
@@ -187,6 +188,7 @@ fn build(
     }
     explain::announce_warnings(reporter, request, places, &planned);
     let build = surroundings(app, request, &inputs, &planned, cancel, reporter)?;
+    cache_mounts::prepare(&build, &planned.plan, request.kept_mounts, &steps)?;
     let solution = solve(&planned.plan, &build)
         .map_err(|error| explain::step(error, &planned.plan, &inputs.source))?;
     let mut outcome = export(app, request, &planned, &solution, &steps)?;
@@ -237,6 +239,7 @@ fn surroundings(
         file_times: request.outputs.file_times(planned.source_date_epoch),
         reuse: Reuse {
             ttl: request.cache_ttl.clone(),
+            mount_places: request.cache_mounts.clone(),
         },
         reporter: reporter.clone(),
         cancel: cancel.clone(),

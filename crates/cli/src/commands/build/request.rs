@@ -14,6 +14,7 @@ use rbuild_solve::{CacheTtl, CdiDevices, Secret, SshKeys};
 use rbuild_source::ContextModes;
 
 use super::args::{Args, boolean};
+use super::cache_mounts::{self, KeptMounts};
 use super::call::{Call, Function};
 use super::grants::{Grants, policies};
 use super::outputs::Outputs;
@@ -41,6 +42,9 @@ pub(super) struct Request {
     pub(super) explain: bool,
     pub(super) no_cache: NoCache,
     pub(super) cache_ttl: Option<CacheTtl>,
+    /// Where cache mounts are to be, by id.
+    pub(super) cache_mounts: BTreeMap<String, PathBuf>,
+    pub(super) kept_mounts: KeptMounts,
     pub(super) pull: bool,
     pub(super) network: NetworkMode,
     pub(super) platforms: Vec<Platform>,
@@ -135,6 +139,16 @@ impl Request {
             context_modes: context_modes(args.context_mode.as_deref(), environment),
             explain: args.explain,
             no_cache: no_cache(args),
+            cache_mounts: args
+                .cache_mounts
+                .iter()
+                .map(|text| cache_mounts::place(text))
+                .collect::<Result<_, _>>()?,
+            kept_mounts: if args.no_cache_mounts {
+                KeptMounts::Emptied
+            } else {
+                KeptMounts::Kept
+            },
             cache_ttl: args.cache_ttl.as_deref().map(cache_ttl).transpose()?,
             pull: args.pull,
             network,
