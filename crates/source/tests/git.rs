@@ -461,3 +461,26 @@ fn a_checksum_in_full_pins_the_commit() {
     };
     assert_eq!(bench.client.pinned(&by_commit), None);
 }
+
+#[test]
+fn what_a_killed_git_had_locked_is_in_nobodys_way() {
+    let remote = Remote::new();
+    remote.commit(&[("f", "one")]);
+    let bench = Bench::files();
+    let locked = |names: &[&str]| {
+        let cache = bench.dir.path().join("cache");
+        for clone in fs::read_dir(&cache).into_iter().flatten().flatten() {
+            let clone = clone.path();
+            for name in names.iter().filter(|_| clone.is_dir()) {
+                fs::write(clone.join(name), "").unwrap();
+            }
+        }
+    };
+    let url = remote.url();
+    bench.checkout(&url, "one");
+    remote.commit(&[("f", "two")]);
+    locked(&["shallow.lock", "config.lock", "refs/rbuild/x.lock"]);
+    bench.checkout(&url, "two");
+    let two = bench.dir.path().join("two/f");
+    assert_eq!(fs::read_to_string(two).unwrap(), "two");
+}

@@ -1,6 +1,7 @@
 //! From a URL to a commit, and from a commit to a bare clone that has it.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::git::processes::Processes;
@@ -227,6 +228,8 @@ impl GitClient {
         // Held until it is dropped, or the process is gone.
         lock.lock().map_err(fail("lock", &lock_path))?;
 
+        // Nobody else is at work here: what a git that was killed has locked, nobody holds.
+        remove_locks(&repository).map_err(fail("remove old locks in", &repository))?;
         if !repository.join("HEAD").exists() {
             Git::new(self, &url.remote, authorization)
                 .env("GIT_DIR", &repository)
@@ -243,6 +246,28 @@ impl GitClient {
         let name = blake3::hash(remote.as_bytes()).to_hex();
         self.options.cache.join(format!("{}.git", &name[..32]))
     }
+}
+
+/// Removes git's lock files beside `HEAD` and among the refs.
+fn remove_locks(repository: &Path) -> io::Result<()> {
+    let mut waiting = vec![repository.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        let listed = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            listed => listed?,
+        };
+        for entry in listed {
+            let entry = entry?;
+            let path = entry.path();
+            let is_directory = entry.file_type()?.is_dir();
+            if is_directory && path != repository.join("objects") {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|suffix| suffix == "lock") {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn shallow(git: Git<'_>, url: &GitUrl, what: &str) -> Result<Vec<u8>, SourceError> {
