@@ -13,7 +13,7 @@ use rbuild_registry::Client;
 use rbuild_source::{Context, GitClient, HttpClient};
 use rbuild_store::{Layer, Store};
 
-use crate::{Cancel, CdiDevices, SshKeys};
+use crate::{Cancel, CdiDevices, RemoteSources, SshKeys};
 
 /// The surroundings of one build.
 pub struct Build {
@@ -48,6 +48,8 @@ pub struct Build {
     pub file_times: Vec<FileTimes>,
     /// What the user says of results that are there already.
     pub reuse: Reuse,
+    /// What sources elsewhere are pinned to, and what they are.
+    pub sources: RemoteSources,
     /// Where events go.
     pub reporter: Reporter,
     /// How it is stopped.

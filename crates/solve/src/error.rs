@@ -105,6 +105,23 @@ pub enum StepError {
         /// The path that is missing.
         path: String,
     },
+    /// A source is not in the lock file, and may not be added to it.
+    #[error(
+        "find {0} in the lock file: it is not pinned there (build with --lock instead of --locked to pin it)"
+    )]
+    NotPinned(String),
+    /// A source is not any more what the lock file says.
+    #[error(
+        "use {name}: the lock file pins it to {pin}, but {reason} (--update-lock takes what there is now)"
+    )]
+    Moved {
+        /// Its address.
+        name: String,
+        /// What it is to be.
+        pin: String,
+        /// What was found instead.
+        reason: String,
+    },
     /// A layer that nobody can give again.
     #[error("find layer {0}: it is not in the store and no image of this build has it")]
     LostLayer(LayerId),

@@ -4,20 +4,23 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rbuild_cache::Preimage;
+use rbuild_image::Digest;
 use rbuild_layer::TreeWriter;
 use rbuild_plan::{
     self as plan, ContextSource, GitDirectory, GitSource, HttpSource, Needed, Plan, Submodules,
 };
 use rbuild_progress::{EventKind, StatusState};
 use rbuild_source::{
-    Authorization, ContextTree, GitFiles, GitTimes, GitUrl, HttpRequest, SubmodulePolicy,
+    Authorization, ContextTree, GitFiles, GitTimes, GitUrl, HttpRequest, SourceError,
+    SubmodulePolicy,
 };
 use rbuild_store::RootAttributes;
 use rbuild_sys::OverlayFlavor;
 
 use crate::build::Secrets;
-use crate::error::StepError;
+use crate::error::{StepError, with_causes};
 use crate::report::{event_vertex, now_started};
+use crate::sources::{MovingSource, Pin};
 use crate::step::{Found, Keys, Step};
 use crate::tree::Stack;
 
@@ -46,7 +49,12 @@ pub(crate) fn walk_context(
 /// A git checkout as one layer, keyed by its commit: wherever it came from.
 pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepError> {
     now_started(&step.build.reporter, step.id);
-    let url = git_url(source);
+    let moving = MovingSource::of_repository(source);
+    let locked = step.build.sources.commit(moving.as_ref())?;
+    let url = GitUrl {
+        reference: locked.clone().or_else(|| source.reference.clone()),
+        ..git_url(source)
+    };
     let authorization = git_authorization(&step.build.secrets, &source.url);
     let client = step.build.git.clone();
     let same = client.clone();
@@ -57,6 +65,7 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
         Some(commit) => commit.clone(),
         None => client.resolve(&url, &authorization)?,
     };
+    let sha = commit.sha.clone();
     let mut preimage = Preimage::new("git");
     preimage.push("commit", &commit.sha);
     preimage.push("subdirectory", source.subdirectory.as_deref().unwrap_or(""));
@@ -86,15 +95,28 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
         preimage,
         fast: None,
     };
-    step.find_or_make(&keys, &Stack::default(), || {
+    let found = step.find_or_make(&keys, &Stack::default(), || {
         let draft = step.build.store.draft(&RootAttributes::default())?;
         let commit = match pinned {
             Some(_) => client.resolve(&url, &authorization)?,
             None => commit,
         };
-        let checkout = client.checkout(&url, &commit, &draft.diff_path(), &authorization)?;
+        let checkout = client
+            .checkout(&url, &commit, &draft.diff_path(), &authorization)
+            .map_err(|error| match &locked {
+                Some(pin) if matches!(error, SourceError::GitReference { .. }) => {
+                    StepError::Moved {
+                        name: source.url.clone(),
+                        pin: pin.clone(),
+                        reason: format!("failed to {}", with_causes(&error)),
+                    }
+                }
+                _ => error.into(),
+            })?;
         step.commit(draft, checkout.index)
-    })
+    })?;
+    step.build.sources.note(moving, Pin::Commit(sha));
+    Ok(found)
 }
 
 /// What is fetched for `source`.
@@ -122,9 +144,11 @@ pub fn git_url(source: &GitSource) -> GitUrl {
 /// A file from the web as one layer, keyed by its bytes, name and time.
 pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepError> {
     now_started(&step.build.reporter, step.id);
+    let moving = MovingSource::of_file(source);
+    let locked = step.build.sources.file(moving.as_ref())?;
     let request = HttpRequest {
         url: &source.url,
-        checksum: source.checksum,
+        checksum: source.checksum.or(locked),
         authorization: http_authorization(&step.build.secrets, &source.url),
     };
     let file = step.build.http.fetch(&request, &|current, total| {
@@ -140,7 +164,9 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
         } else {
             ControlFlow::Continue(())
         }
-    })?;
+    });
+    let file = file.map_err(|error| moved(error, locked))?;
+    step.build.sources.note(moving, Pin::File(file.digest()));
     let mut preimage = Preimage::new("http");
     preimage.push("content", file.digest().to_string());
     preimage.push("name", &source.file_name);
@@ -156,6 +182,22 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
         file.write_to(&writer, source.file_name.as_bytes())?;
         step.commit(draft, writer.finish()?)
     })
+}
+
+/// A file that has another digest than the lock file says, if it was the lock file that said so.
+fn moved(error: SourceError, locked: Option<Digest>) -> StepError {
+    match error {
+        SourceError::Checksum {
+            url,
+            expected,
+            found,
+        } if locked.is_some() => StepError::Moved {
+            name: url,
+            pin: expected,
+            reason: format!("the server has {found}"),
+        },
+        error => error.into(),
+    }
 }
 
 /// What the secrets say to a git remote: `GIT_AUTH_HEADER.<host>`, `GIT_AUTH_TOKEN.<host>`, or those without a host.

@@ -11,7 +11,9 @@ use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_progress::{EventKind, Heard, Listener, Reporter, StatusState};
 use rbuild_registry::RegistryError;
-use rbuild_solve::{BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, Reuse, SolveError};
+use rbuild_solve::{
+    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteSources, Reuse, SolveError,
+};
 use rbuild_store::{ImageOrigin as StoredOrigin, Layer, Store, StoredImage};
 
 use crate::app::App;
@@ -244,6 +246,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         now: app.environment.now(),
         file_times: vec![FileTimes::Own],
         reuse: Reuse::default(),
+        sources: RemoteSources::default(),
         reporter,
         cancel: cancel.clone(),
         pins: Mutex::default(),

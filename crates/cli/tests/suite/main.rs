@@ -22,6 +22,7 @@ mod imagetools;
 mod inputs;
 mod keys;
 mod language;
+mod locks;
 mod logins;
 mod outputs;
 mod parallel;

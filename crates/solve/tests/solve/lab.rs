@@ -19,7 +19,8 @@ use rbuild_plan::{
 use rbuild_progress::Reporter;
 use rbuild_registry::{Anonymous, Client, RegistryConfig};
 use rbuild_solve::{
-    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, Reuse, Secret, Solution, SolveError, solve,
+    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteSources, Reuse, Secret, Solution,
+    SolveError, solve,
 };
 use rbuild_source::{
     Context, GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions, IgnoreRules,
@@ -142,6 +143,7 @@ impl Lab {
             now: SystemTime::now(),
             file_times: self.file_times.clone(),
             reuse: Reuse::default(),
+            sources: RemoteSources::default(),
             reporter: Reporter::silent(),
             cancel: Cancel::new(),
             pins: Mutex::default(),

@@ -75,6 +75,16 @@ pub(crate) struct Args {
     )]
     #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) pull: bool,
+    /// Take base images, files and repositories as a lock file pins them, and pin the others in it [default: rbuild.lock beside
+    /// the Dockerfile]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) lock: Option<String>,
+    /// Like --lock, but fail where something is not pinned
+    #[arg(long, conflicts_with = "update_lock")]
+    pub(crate) locked: bool,
+    /// Like --lock, but look up anew what this build uses, or what of it has NAME in its name
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) update_lock: Option<String>,
     /// Network of RUN: default, none or host
     #[arg(long, value_name = "MODE", default_value = "default")]
     pub(crate) network: String,

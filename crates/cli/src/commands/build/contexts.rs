@@ -18,6 +18,7 @@ use rbuild_store::{LayerDraft, RootAttributes};
 
 use super::dockerfile_file::{DOCKERFILE, DockerfileFile, Relative, is_web, source};
 use super::internal::InternalSteps;
+use super::lock::Lock;
 use super::request::Request;
 use crate::app::App;
 
@@ -34,6 +35,8 @@ pub(super) struct Inputs {
     pub(super) named: std::collections::BTreeMap<String, NamedContext>,
     /// Which project this is.
     pub(super) scope: String,
+    /// The lock file, if one is wanted.
+    pub(super) lock: Option<Lock>,
     contexts: Mutex<HashMap<ContextSource, Context>>,
     /// Holds contexts that were unpacked, until the build is over.
     _unpacked: Vec<LayerDraft>,
@@ -70,6 +73,7 @@ impl Inputs {
             contexts.insert(ContextSource::Named(name), context);
         }
         let mut unpacked = Vec::new();
+        let mut dockerfile = None;
         let scope = scope(&main, request);
         let (source, main) = match main {
             Main::DockerfileOnly(text) => {
@@ -88,6 +92,7 @@ impl Inputs {
                 })?;
                 let ignore = IgnoreRules::load(&directory, file.requested.as_deref())?;
                 contexts.insert(ContextSource::Main, Context::open(&directory, ignore)?);
+                dockerfile = file.read;
                 (file.source, MainContext::Directory)
             }
             Main::Unpacked(draft, owners) => {
@@ -103,6 +108,9 @@ impl Inputs {
                 (file.source, main)
             }
         };
+        let lock = request.lock.as_ref();
+        let lock = lock.map(|lock| Lock::open(lock, dockerfile.as_deref()));
+        let lock = lock.transpose()?;
         let contexts = contexts
             .into_iter()
             .map(|(source, context)| (source, context.with_modes(request.context_modes)));
@@ -111,6 +119,7 @@ impl Inputs {
             main,
             named: named.plan,
             scope,
+            lock,
             contexts: Mutex::new(contexts.collect()),
             _unpacked: unpacked,
         })

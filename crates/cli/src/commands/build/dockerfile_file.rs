@@ -29,6 +29,8 @@ pub(super) struct DockerfileFile {
     pub(super) source: Source,
     /// Where it was looked for first; its ignore file stands beside. None for one that was piped in or fetched.
     pub(super) requested: Option<PathBuf>,
+    /// The file that it was read from, likewise.
+    pub(super) read: Option<PathBuf>,
 }
 
 impl DockerfileFile {
@@ -41,12 +43,14 @@ impl DockerfileFile {
             Some("-") => Ok(Self {
                 source: source("-", read_limited(std::io::stdin())?)?,
                 requested: None,
+                read: None,
             }),
             Some(url) if is_web(url) => {
                 let file = fetch.http(url)?;
                 Ok(Self {
                     source: source(&file.name(), read_limited(file.file())?)?,
                     requested: None,
+                    read: None,
                 })
             }
             Some(named) => {
@@ -98,6 +102,7 @@ impl DockerfileFile {
         };
         Ok(Self {
             source: source(&shown, text)?,
+            read: Some(path.clone()),
             requested: Some(requested),
         })
     }

@@ -14,6 +14,7 @@ mod epoch;
 mod explain;
 mod grants;
 mod internal;
+mod lock;
 mod outputs;
 mod places;
 mod planning;
@@ -37,6 +38,7 @@ use self::call::{Call, Format, Function, Status};
 use self::contexts::Inputs;
 pub(crate) use self::contexts::project_scope;
 use self::internal::InternalSteps;
+use self::lock::Lock;
 use self::outputs::Outcome;
 use self::places::Places;
 use self::planning::Unplanned;
@@ -191,6 +193,9 @@ fn build(
     cache_mounts::prepare(&build, &planned.plan, request.kept_mounts, &steps)?;
     let solution = solve(&planned.plan, &build)
         .map_err(|error| explain::step(error, &planned.plan, &inputs.source))?;
+    if let Some(lock) = &inputs.lock {
+        lock.finish(build.sources.found(), &steps)?;
+    }
     let mut outcome = export(app, request, &planned, &solution, &steps)?;
     outcome.warnings = planned
         .warnings
@@ -241,6 +246,7 @@ fn surroundings(
             ttl: request.cache_ttl.clone(),
             mount_places: request.cache_mounts.clone(),
         },
+        sources: inputs.lock.as_ref().map(Lock::sources).unwrap_or_default(),
         reporter: reporter.clone(),
         cancel: cancel.clone(),
         pins: Mutex::default(),

@@ -10,6 +10,7 @@ use rbuild_source::IgnoreRules;
 use super::call::Function;
 use super::contexts::Inputs;
 use super::internal::InternalSteps;
+use super::lock::LockedImages;
 use super::policed::PolicedImages;
 use super::request::{Action, PlanFormat, Request};
 use super::{epoch, explain};
@@ -85,14 +86,17 @@ pub(super) fn plan(
         epoch::resolve(app, request, dockerfile, &mut options, steps).map_err(Unplanned::Other)?;
     }
     let images = PolicedImages {
-        images: BaseImages {
-            store: app.store().map_err(Unplanned::Other)?,
-            registry: app.registry(),
-            freshness: if request.pull {
-                Freshness::Resolved
-            } else {
-                Freshness::Known
+        images: LockedImages {
+            images: BaseImages {
+                store: app.store().map_err(Unplanned::Other)?,
+                registry: app.registry(),
+                freshness: if request.pull {
+                    Freshness::Resolved
+                } else {
+                    Freshness::Known
+                },
             },
+            lock: inputs.lock.as_ref(),
         },
         policies: &request.policies,
     };

@@ -17,6 +17,7 @@ use super::args::{Args, boolean};
 use super::cache_mounts::{self, KeptMounts};
 use super::call::{Call, Function};
 use super::grants::{Grants, policies};
+use super::lock::{Change, LockRequest};
 use super::outputs::Outputs;
 use crate::app::{App, Environment};
 use crate::commands::prune::duration;
@@ -46,6 +47,7 @@ pub(super) struct Request {
     pub(super) cache_mounts: BTreeMap<String, PathBuf>,
     pub(super) kept_mounts: KeptMounts,
     pub(super) pull: bool,
+    pub(super) lock: Option<LockRequest>,
     pub(super) network: NetworkMode,
     pub(super) platforms: Vec<Platform>,
     /// Whether an index stands above the images.
@@ -151,6 +153,7 @@ impl Request {
             },
             cache_ttl: args.cache_ttl.as_deref().map(cache_ttl).transpose()?,
             pull: args.pull,
+            lock: lock(args)?,
             network,
             image_form: image_form(&platforms, &build_args)?,
             build_args,
@@ -267,6 +270,19 @@ fn no_cache(args: &Args) -> NoCache {
         (false, false) => NoCache::Stages(args.no_cache_filter.clone()),
         (false, true) => NoCache::None,
     }
+}
+
+/// `--locked` and `--update-lock` say `--lock`, too.
+fn lock(args: &Args) -> anyhow::Result<Option<LockRequest>> {
+    let change = match (&args.update_lock, args.locked) {
+        (Some(name), _) => Change::Update(Some(name.clone()).filter(|name| !name.is_empty())),
+        (None, true) => Change::Refuse,
+        (None, false) if args.lock.is_some() => Change::Add,
+        (None, false) => return Ok(None),
+    };
+    let file = args.lock.as_ref().filter(|file| !file.is_empty());
+    let file = file.map(std::path::absolute).transpose()?;
+    Ok(Some(LockRequest { file, change }))
 }
 
 fn cache_ttl(text: &str) -> anyhow::Result<CacheTtl> {
