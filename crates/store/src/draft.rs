@@ -21,9 +21,10 @@ use rustix::io::Errno;
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::flock::{self, Attempt, Hold};
-use crate::layer::Layer;
+use crate::layer::{Layer, LayerTimes};
 use crate::lease::Lease;
 use crate::store::open_directory;
+use crate::time;
 
 /// Attributes of a new layer's root directory. With overlayfs the topmost layer's root is what the step sees as `/`,
 /// so a layer takes these from the one below it.
@@ -75,6 +76,8 @@ pub struct LayerDraft {
     directory: PathBuf,
     /// When it was begun, in milliseconds after 1970: what is written to it now is not older.
     begun: i64,
+    /// When a layer that was made elsewhere was made; absent: now.
+    created: Option<i64>,
     // Keeps the lease, and with it the directory, until the draft is gone.
     _lease: Arc<Lease>,
 }
@@ -93,6 +96,12 @@ impl LayerDraft {
     /// An empty directory on the same file system, for overlayfs to work in.
     pub fn work_path(&self) -> PathBuf {
         self.directory.join("work")
+    }
+
+    /// The layer is one that another store has: it keeps the times that it has there.
+    pub fn made_elsewhere(&mut self, times: LayerTimes) {
+        self.created = Some(time::to_millis(times.created));
+        self.begun = time::to_millis(times.begun.unwrap_or(times.created));
     }
 
     fn layer_path(&self) -> PathBuf {
@@ -117,6 +126,7 @@ impl Store {
             store: self.clone(),
             directory,
             begun: self.now_millis(),
+            created: None,
             _lease: lease,
         };
         make(&draft.directory)?;
@@ -151,7 +161,8 @@ impl Store {
         if let Some(known) = self.put_in_place(&source, &directory, &id)? {
             return Ok(known);
         }
-        self.insert_layer(&id, bytes, draft.begun)?;
+        let created = draft.created.unwrap_or_else(|| self.now_millis());
+        self.insert_layer(&id, bytes, draft.begun, created)?;
         let layer = Layer::new(id, directory, bytes, Some(draft.begun), pin);
         layer.keep_index(index);
         drop(draft); // what is left of it goes

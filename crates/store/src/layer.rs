@@ -117,6 +117,16 @@ impl fmt::Debug for Layer {
     }
 }
 
+/// When a layer was made. The history of an image shows it, and `rewrite-timestamp` needs to know what a step wrote itself: a
+/// layer that comes from another store keeps both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerTimes {
+    /// When it was finished.
+    pub created: SystemTime,
+    /// When its step began to write; absent for what older versions made.
+    pub begun: Option<SystemTime>,
+}
+
 /// The oldest time that a step can have given to a file that it made: the kernel's clock for files lags behind by a tick.
 fn made_since(begun_millis: i64) -> Mtime {
     /// A tick of the slowest clock that kernels are built with.
@@ -207,6 +217,22 @@ impl Store {
         }
         let layer = Layer::new(*id, directory, row.bytes, row.begun, pin);
         Ok(Some(self.register(layer)))
+    }
+
+    /// When a layer was made and begun; see [`LayerTimes`].
+    pub fn layer_times(&self, id: &LayerId) -> Result<Option<LayerTimes>> {
+        self.db().read("read a layer's times", |db| {
+            let found = db
+                .prepare_cached("SELECT created, begun FROM layers WHERE id = ?1")?
+                .query_row([id.to_string()], |row| {
+                    Ok(LayerTimes {
+                        created: time::from_millis(row.get(0)?),
+                        begun: row.get::<_, Option<i64>>(1)?.map(time::from_millis),
+                    })
+                })
+                .optional()?;
+            Ok(found)
+        })
     }
 
     /// When a layer came into this store. A step that runs again and gives the same contents gives the same layer, so
@@ -308,7 +334,13 @@ impl Store {
     }
 
     /// Enters a layer whose directory is in place.
-    pub(crate) fn insert_layer(&self, id: &LayerId, bytes: u64, begun: i64) -> Result<()> {
+    pub(crate) fn insert_layer(
+        &self,
+        id: &LayerId,
+        bytes: u64,
+        begun: i64,
+        created: i64,
+    ) -> Result<()> {
         let diff_id = own_diff_id(id);
         self.db().write("enter a layer", |db| {
             db.prepare_cached(
@@ -320,7 +352,7 @@ impl Store {
                 id.to_string(),
                 diff_id,
                 bytes as i64,
-                self.now_millis(),
+                created,
                 self.boot(),
                 begun
             ])?;

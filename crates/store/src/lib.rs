@@ -86,7 +86,7 @@ pub use draft::{LayerDraft, RootAttributes};
 pub use error::StoreError;
 pub use fsck::{Check, Damage, Needed};
 pub use image::{ImageOrigin, ImageRemoval, StoredImage};
-pub use layer::Layer;
+pub use layer::{Layer, LayerTimes};
 pub use lease::Swept;
 pub use lock::LockGuard;
 pub use prune::{CachePrune, ImagePrune, Prune, PruneOptions, Pruned};
