@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rbuild_image::Platform;
@@ -32,6 +33,7 @@ pub(crate) struct App {
     config: RegistryConfig,
     store: OnceLock<Store>,
     registry: OnceLock<Arc<Client>>,
+    impatient_registry: OnceLock<Arc<Client>>,
 }
 
 impl App {
@@ -51,6 +53,7 @@ impl App {
             config,
             store: OnceLock::new(),
             registry: OnceLock::new(),
+            impatient_registry: OnceLock::new(),
         })
     }
 
@@ -66,19 +69,39 @@ impl App {
 
     /// The registry client, made when it is first needed.
     pub(crate) fn registry(&self) -> &Arc<Client> {
-        self.registry.get_or_init(|| {
-            let credentials = DockerConfig::new(self.environment.credential_files())
-                .with_text(self.environment.text("DOCKER_AUTH_CONFIG"));
-            Arc::new(self.registry_as(Arc::new(credentials)))
+        self.registry
+            .get_or_init(|| self.own_registry(ClientOptions::default()))
+    }
+
+    /// A client for what a build can do without: the caches of other machines.
+    pub(crate) fn impatient_registry(&self) -> &Arc<Client> {
+        self.impatient_registry.get_or_init(|| {
+            let mut options = ClientOptions::default();
+            options.retry.attempts = 3;
+            options.retry.longest_asked_wait = Duration::from_secs(5);
+            options.connect_timeout = Duration::from_secs(5);
+            options.stall_timeout = Duration::from_secs(10);
+            self.own_registry(options)
         })
+    }
+
+    /// A client that shows the user's credentials.
+    fn own_registry(&self, options: ClientOptions) -> Arc<Client> {
+        let credentials = DockerConfig::new(self.environment.credential_files())
+            .with_text(self.environment.text("DOCKER_AUTH_CONFIG"));
+        Arc::new(self.client(options, Arc::new(credentials)))
     }
 
     /// A registry client that shows `credentials`.
     pub(crate) fn registry_as(&self, credentials: Arc<dyn Credentials>) -> Client {
+        self.client(ClientOptions::default(), credentials)
+    }
+
+    fn client(&self, options: ClientOptions, credentials: Arc<dyn Credentials>) -> Client {
         let options = ClientOptions {
             proxy: self.environment.proxies(),
             root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
-            ..ClientOptions::default()
+            ..options
         };
         Client::with_options(self.config.clone(), credentials, options)
     }

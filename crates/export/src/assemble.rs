@@ -10,6 +10,7 @@ use rbuild_image::{
 };
 use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageOutput, Operation, Plan, ResolvedImage};
+use rbuild_remote::{Imports, KnownLayer};
 use rbuild_store::Store;
 use serde::Serialize;
 
@@ -40,6 +41,8 @@ pub struct BuiltLayer {
     pub times: FileTimes,
     /// For a layer of a base image: that image, and the layer's blob there.
     pub base: Option<(Arc<ResolvedImage>, Descriptor)>,
+    /// For a layer that is not in the store: what a remote cache says of it.
+    pub remote: Option<KnownLayer>,
 }
 
 /// What dates an image and its files. Seconds are those since 1970.
@@ -74,9 +77,11 @@ pub enum TimesNote {
     Annotation(i64),
 }
 
-/// Puts together the image of `output`, whose layers are `layers`, bottom first.
+/// Puts together the image of `output`, whose layers are `layers`, bottom first. Layers that are not in the store are those that
+/// `imports` know.
 pub fn assemble(
     store: &Store,
+    imports: &Imports,
     plan: &Plan,
     output: &ImageOutput,
     layers: &[LayerId],
@@ -85,11 +90,11 @@ pub fn assemble(
     let bases = base_layers(plan);
     let times = layers
         .iter()
-        .map(|id| layer_time(store, id, &dating))
+        .map(|id| layer_time(store, imports, id, &dating))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let layers = layers
         .iter()
-        .map(|id| built_layer(store, id, dating.files, &bases))
+        .map(|id| built_layer(store, imports, id, dating.files, &bases))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let mut config = output.config.clone();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
@@ -145,19 +150,26 @@ impl Dating {
 
 fn built_layer(
     store: &Store,
+    imports: &Imports,
     id: &LayerId,
     files: FileTimes,
     bases: &HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>,
 ) -> Result<BuiltLayer, ExportError> {
-    let (id, diff_id, times) = match id {
+    let (id, diff_id, times, remote) = match id {
         // A layer of a base image that was built here is in the store under the name of its contents.
         LayerId::Pulled(diff_id) => {
             let (id, times) = store.layer_tar(diff_id)?.unwrap_or((*id, FileTimes::Own));
-            (id, *diff_id, times)
+            (id, *diff_id, times, None)
         }
         LayerId::Made(_) => {
-            let known = store.diff_id(id, files)?.ok_or(ExportError::Layer(*id))?;
-            (*id, known.0, files)
+            let remote = match store.layer(id)? {
+                Some(_) => None,
+                None => imports.layer(id),
+            };
+            let told = || imports.layer(id)?.layer.tar(files);
+            let known = store.diff_id(id, files)?.or_else(told);
+            let known = known.ok_or(ExportError::Layer(*id))?;
+            (*id, known.0, files, remote)
         }
     };
     Ok(BuiltLayer {
@@ -165,6 +177,7 @@ fn built_layer(
         diff_id,
         times,
         base: bases.get(&diff_id).cloned(),
+        remote,
     })
 }
 
@@ -182,10 +195,19 @@ fn base_layers(plan: &Plan) -> HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>
 }
 
 /// The time of a layer that this build made; a base image's layers are dated by its own history.
-fn layer_time(store: &Store, id: &LayerId, dating: &Dating) -> Result<Option<String>, ExportError> {
+fn layer_time(
+    store: &Store,
+    imports: &Imports,
+    id: &LayerId,
+    dating: &Dating,
+) -> Result<Option<String>, ExportError> {
+    let told = || {
+        let created = imports.layer(id)?.layer.created;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_millis(created))
+    };
     let time = match id {
         LayerId::Pulled(_) => None,
-        LayerId::Made(_) => store.layer_created(id)?,
+        LayerId::Made(_) => store.layer_created(id)?.or_else(told),
     };
     Ok(time.map(|made| rfc3339(dating.date(made))))
 }

@@ -11,11 +11,13 @@ use std::os::fd::AsFd;
 
 use rayon::prelude::*;
 use rbuild_image::{
-    Compression, Descriptor, Digest, ImageError, LayerId, MediaType, Reference, media_type,
+    Compression, Descriptor, Digest, ImageError, LayerId, LayerMediaType, MediaType, Reference,
+    media_type,
 };
 use rbuild_layer::{CompressionLevel, compress, decompress, write_tar};
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_registry::Client;
+use rbuild_remote::KnownLayer;
 use rbuild_store::Store;
 
 use crate::assemble::{BuiltImage, BuiltLayer, TimesNote};
@@ -90,6 +92,9 @@ impl Blobs<'_> {
             && !is_unwritten(layer, descriptor)?
         {
             return Ok(as_oci(descriptor));
+        }
+        if let Some(remote) = &layer.remote {
+            return moved(layer, remote, form);
         }
         if form.compression == Compression::None {
             return self.plain_tar(layer);
@@ -181,6 +186,9 @@ impl Blobs<'_> {
             io::copy(&mut source, sink).map_err(ExportError::Archive)?;
             return Ok(());
         }
+        if layer.remote.is_some() {
+            return Err(ExportError::RemoteLayer { layer: layer.id });
+        }
         if digest == layer.diff_id.0 {
             return self.write_layer_tar(layer, sink);
         }
@@ -212,6 +220,22 @@ impl Blobs<'_> {
         };
         Ok(Box::new(self.registry.blob(&reference, descriptor)?))
     }
+}
+
+/// The blob of a layer that is not here: one that the remote cache knows in this form.
+fn moved(
+    layer: &BuiltLayer,
+    remote: &KnownLayer,
+    form: LayerForm,
+) -> Result<Descriptor, ExportError> {
+    let compression = |blob: &Descriptor| {
+        LayerMediaType::parse(&blob.media_type().to_string()).map(|kind| kind.compression)
+    };
+    let mut blobs = remote.layer.blobs(layer.times).into_iter();
+    let found = blobs.find(|blob| compression(blob) == Some(form.compression));
+    found
+        .map(as_oci)
+        .ok_or(ExportError::RemoteLayer { layer: layer.id })
 }
 
 /// Whether `descriptor` is that of the plain tar of a layer that was made here: no such blob was ever written, and the

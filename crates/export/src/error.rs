@@ -36,6 +36,13 @@ pub enum ExportError {
     /// A layer is neither in the store nor anywhere to be fetched from.
     #[error("find layer {0}: it is not in the store, and no registry is known to have it")]
     Layer(LayerId),
+    /// A layer that a remote cache should have is not there, or not in the form that the output wants. Who builds it here can
+    /// try again.
+    #[error("find layer {layer} in the remote cache that lists it")]
+    RemoteLayer {
+        /// Which.
+        layer: LayerId,
+    },
     /// The output cannot hold this result.
     #[error("{0}")]
     Unsupported(String),

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use rbuild_image::{Descriptor, Digest, LayerId, Reference, media_type};
 use rbuild_plan::{ImageForm, ImageOrigin};
-use rbuild_registry::{BlobState, BlobUpload, MountOutcome, transfer_all};
+use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError, transfer_all};
 
 use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document, manifest_document};
 use crate::blobs::{Blobs, LayerForm, digest_of};
@@ -91,15 +91,21 @@ fn push_layer(
     let total = descriptor.size();
     let report = |current| progress.blob(&digest, current, total);
     let open = || open(blobs, layer, descriptor, &digest);
-    blobs.registry.push_blob(
+    let pushed = blobs.registry.push_blob(
         name,
         &BlobUpload {
             descriptor,
             open: &open,
             progress: &report,
         },
-    )?;
-    Ok(())
+    );
+    match pushed {
+        // The cache lost it since it was asked.
+        Err(RegistryError::Source { .. }) if layer.remote.is_some() => {
+            Err(ExportError::RemoteLayer { layer: layer.id })
+        }
+        pushed => Ok(pushed?),
+    }
 }
 
 /// Asks the registry to take a base image's layer from that image's repository.
@@ -109,6 +115,11 @@ fn mounted(
     digest: &Digest,
     name: &Reference,
 ) -> Result<bool, ExportError> {
+    if let Some(remote) = &layer.remote
+        && let Some(origin) = remote.hit.place.repository()
+    {
+        return Ok(blobs.registry.mount_blob(name, digest, origin)? == MountOutcome::Mounted);
+    }
     let Some((image, _)) = &layer.base else {
         return Ok(false);
     };
@@ -127,6 +138,13 @@ fn open(
 ) -> io::Result<Box<dyn io::Read + Send>> {
     if let Some(file) = blobs.open_here(digest).map_err(io::Error::other)? {
         return Ok(Box::new(file));
+    }
+    if let Some(remote) = &layer.remote {
+        return remote
+            .hit
+            .place
+            .open_blob(descriptor)
+            .map_err(io::Error::other);
     }
     let is_blob_of_base = match &layer.base {
         Some((_, original)) => digest_of(original).map_err(io::Error::other)? == *digest,

@@ -28,6 +28,7 @@ fn image(store: &Store, fill: impl FnOnce(&Path) -> std::io::Result<()>) -> Resu
             diff_id: DiffId(Digest::sha256_of(b"")),
             times: FileTimes::Own,
             base: None,
+            remote: None,
         }],
         note: TimesNote::None,
     })

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use rbuild_image::Compression;
 use rbuild_layer::FileTimes;
 use rbuild_plan::ContextSource;
 use rbuild_progress::Reporter;
 use rbuild_registry::Client;
+use rbuild_remote::{Imports, Publisher};
 use rbuild_source::{Context, GitClient, HttpClient};
 use rbuild_store::{Layer, Store};
 
@@ -39,6 +41,12 @@ pub struct Build {
     pub network: NetworkFiles,
     /// When the layers of base images are brought here.
     pub base_layers: BaseLayers,
+    /// The remote caches that are looked into.
+    pub imports: Arc<Imports>,
+    /// Where finished steps are sent.
+    pub publisher: Option<Arc<Publisher>>,
+    /// When layers that a remote cache knows are brought here.
+    pub remote_layers: RemoteLayers,
     /// How many steps run at once.
     pub jobs: NonZeroUsize,
     /// The time that new files without a time of their own get.
@@ -93,6 +101,18 @@ pub enum BaseLayers {
     /// When a step reads them; an output that is only pushed need not have them here.
     WhenNeeded,
     /// Always: the result is to be run here.
+    Always,
+}
+
+/// When the layers of an output are fetched that only a remote cache has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteLayers {
+    /// When a step reads them.
+    WhenNeeded,
+    /// When a step reads them, and where the cache does not have them in one of these compressions: an output that is only
+    /// pushed can be pushed from there.
+    WhenNotMoved(Vec<Compression>),
+    /// Always.
     Always,
 }
 

@@ -8,16 +8,18 @@ use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rbuild_image::LayerId;
-use rbuild_layer::tar_digest;
+use rbuild_layer::{FileTimes, tar_digest};
 use rbuild_plan::{FileOperation, Operation, Plan, VertexId};
 
 use crate::build::Build;
 use crate::error::StepError;
+use crate::fetch::Fetcher;
 use crate::tree::Stack;
 
 /// Layers that wait for their digest.
 pub(crate) struct DiffIds<'a> {
     build: &'a Build,
+    fetcher: &'a Fetcher<'a>,
     wanted: HashSet<VertexId>,
     seen: Mutex<HashSet<LayerId>>,
     queue: Mutex<Option<Sender<(VertexId, LayerId)>>>,
@@ -26,10 +28,11 @@ pub(crate) struct DiffIds<'a> {
 
 impl<'a> DiffIds<'a> {
     /// For the vertices whose layers end up in an output of `plan`.
-    pub(crate) fn new(plan: &Plan, build: &'a Build) -> Self {
+    pub(crate) fn new(plan: &Plan, build: &'a Build, fetcher: &'a Fetcher<'a>) -> Self {
         let (sender, work) = unbounded();
         Self {
             build,
+            fetcher,
             wanted: in_outputs(plan),
             seen: Mutex::default(),
             queue: Mutex::new(Some(sender)),
@@ -71,13 +74,28 @@ impl<'a> DiffIds<'a> {
         failure
     }
 
+    /// Whether the vertex's layers end up in an output.
+    pub(crate) fn is_in_output(&self, id: VertexId) -> bool {
+        self.wanted.contains(&id)
+    }
+
+    /// Whether a remote cache says which tar the layer has.
+    fn is_told(&self, id: &LayerId, times: FileTimes) -> bool {
+        let known = self.build.imports.layer(id);
+        known.is_some_and(|known| known.layer.tar(times).is_some())
+    }
+
     fn digest(&self, id: &LayerId) -> Result<(), StepError> {
         let store = &self.build.store;
         for &times in &self.build.file_times {
             if store.diff_id(id, times)?.is_some() {
                 continue;
             }
-            let layer = store.layer(id)?.ok_or(StepError::LostLayer(*id))?;
+            let layer = match store.layer(id)? {
+                Some(layer) => layer,
+                None if self.is_told(id, times) => continue,
+                None => self.fetcher.fetch_made(*id)?,
+            };
             let directory = layer.open_diff()?;
             let index = layer.dated_index(times)?;
             let (diff_id, size) = tar_digest(directory.as_fd(), &index)?;

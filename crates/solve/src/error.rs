@@ -125,6 +125,14 @@ pub enum StepError {
     /// A layer that nobody can give again.
     #[error("find layer {0}: it is not in the store and no image of this build has it")]
     LostLayer(LayerId),
+    /// Layers that only a remote cache knows cannot be had from it. The build goes on without them: this reaches nobody.
+    #[error("fetch layers from a remote cache: {reason}")]
+    RemoteLayers {
+        /// Which.
+        layers: Vec<LayerId>,
+        /// Why.
+        reason: String,
+    },
     /// A layer's tar does not have the digest that its image promises.
     #[error("verify a layer: its diffID is {found}, the image says {expected}")]
     DiffId {
@@ -132,6 +140,14 @@ pub enum StepError {
         expected: DiffId,
         /// What was unpacked.
         found: DiffId,
+    },
+    /// A layer does not hold what its entry in a remote cache promises.
+    #[error("verify a layer: it is {found}, the cache says {expected}")]
+    Contents {
+        /// What the entry says.
+        expected: LayerId,
+        /// What was unpacked.
+        found: LayerId,
     },
     /// A layer's bytes stopped coming.
     #[error("download a layer: {0}")]

@@ -10,12 +10,14 @@ use rbuild_image::{LayerId, Platform};
 use rbuild_layer::index_upper;
 use rbuild_plan::{CacheUse, Exec, MountKind, NetworkMode, SecurityMode};
 use rbuild_progress::{EventKind, Stream};
+use rbuild_remote::{Address, Ask};
 use rbuild_sandbox::{
     Exit, Network, Rlimit, Root, SandboxError, Spec, Stdio, Upper, rlimit_number,
 };
 use rbuild_store::{FastKey, LayerDraft};
 use rbuild_sys::OverlayFlavor;
 
+use crate::adopt::Sought;
 use crate::error::StepError;
 use crate::mounts::{self, Mounted};
 use crate::report::{event_vertex, now_started};
@@ -37,7 +39,12 @@ pub(crate) struct ExecStep<'a> {
 impl ExecStep<'_> {
     /// The stack with the command's layer on top, from the cache or made now.
     pub(crate) fn run(&self) -> Result<Found, StepError> {
-        if let Some(found) = self.find_quickly()? {
+        let ask = if self.inputs_are_here()? {
+            Ask::Memory
+        } else {
+            Ask::Network
+        };
+        if let Some(found) = self.find_cheaply(ask)? {
             return Ok(found);
         }
         let base = self.base();
@@ -58,16 +65,37 @@ impl ExecStep<'_> {
 
     /// A hit that costs no more than a look into the database; `None` says nothing.
     pub(crate) fn find_quickly(&self) -> Result<Option<Found>, StepError> {
+        self.find_cheaply(Ask::Memory)
+    }
+
+    /// A hit without a look at contents.
+    fn find_cheaply(&self, ask: Ask) -> Result<Option<Found>, StepError> {
         let base = self.base();
         if !self.binds_trees() {
             let contents = vec![MountContent::Nothing; self.exec.mounts.len()];
             let preimage = self.preimage(&base, &contents);
-            return self.step.find(&preimage.key(), &base);
+            let key = preimage.key();
+            if let Some(found) = self.step.find(&key, &base)? {
+                return Ok(Some(found));
+            }
+            let sought = Sought {
+                address: Address::Key(key),
+                preimage: Some(&preimage),
+                fast: None,
+            };
+            // If not now, it is asked for with the lock still to come.
+            return self.step.find_remotely(&sought, &base, Ask::Memory);
         }
         match self.fast_key(&base) {
-            Some(fast) => self.step.find_by_alias(&fast, &base),
+            Some(fast) => self.step.find_by_fast_key(fast, &base, ask),
             None => Ok(None),
         }
+    }
+
+    /// Whether looking at what is mounted costs no download.
+    fn inputs_are_here(&self) -> Result<bool, StepError> {
+        let stacks = self.inputs.iter().skip(1).filter_map(Tree::stack);
+        self.step.fetcher.has_all(stacks)
     }
 
     fn base(&self) -> Stack {

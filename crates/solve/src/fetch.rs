@@ -18,6 +18,7 @@ use rbuild_registry::transfer_all;
 use rbuild_store::{BlobWriter, Layer, RootAttributes};
 use rbuild_sys::OverlayFlavor;
 
+use crate::adopt::Adoption;
 use crate::build::Build;
 use crate::error::StepError;
 use crate::report::{event_vertex, now_done, now_started};
@@ -36,6 +37,8 @@ pub(crate) struct Fetcher<'a> {
     started: Mutex<HashSet<VertexId>>,
     /// Vertices whose end was told.
     told: Mutex<HashSet<VertexId>>,
+    /// Records that wait for their layers.
+    pub(crate) adoptions: Mutex<Vec<Adoption>>,
 }
 
 /// Where a layer comes from.
@@ -72,7 +75,12 @@ impl<'a> Fetcher<'a> {
             merged: Mutex::default(),
             started: Mutex::default(),
             told: Mutex::default(),
+            adoptions: Mutex::default(),
         }
+    }
+
+    pub(crate) fn build(&self) -> &'a Build {
+        self.build
     }
 
     /// The layers of `stack`, each extracted in the store.
@@ -86,6 +94,7 @@ impl<'a> Fetcher<'a> {
             }
             layers.push(layer);
         }
+        self.check_remote(missing.iter().map(|&position| stack.layers()[position]))?;
         for (position, layer) in self.fetch_missing(stack, &missing)? {
             layers[position] = Some(layer);
         }
@@ -101,7 +110,7 @@ impl<'a> Fetcher<'a> {
 
     /// The layer `id`, if the store has it. A layer of a base image that was built here is there under the name of its
     /// contents.
-    fn here(&self, id: &LayerId) -> Result<Option<Arc<Layer>>, StepError> {
+    pub(crate) fn here(&self, id: &LayerId) -> Result<Option<Arc<Layer>>, StepError> {
         let store = &self.build.store;
         if let Some(layer) = store.layer(id)? {
             return Ok(Some(layer));
@@ -148,7 +157,7 @@ impl<'a> Fetcher<'a> {
     /// One layer. Another process that fetches it already is waited for.
     fn fetch_layer(&self, id: LayerId) -> Result<Arc<Layer>, StepError> {
         let LayerId::Pulled(diff_id) = id else {
-            return Err(StepError::LostLayer(id));
+            return self.fetch_made(id);
         };
         let origin = self.origins.get(&diff_id).ok_or(StepError::LostLayer(id))?;
         let _lock = self
@@ -296,9 +305,9 @@ impl<'a> Fetcher<'a> {
 }
 
 /// Copies what is read.
-struct Tee<R> {
-    source: R,
-    copy: BlobWriter,
+pub(crate) struct Tee<R> {
+    pub(crate) source: R,
+    pub(crate) copy: BlobWriter,
 }
 
 impl<R: Read> Read for Tee<R> {

@@ -15,6 +15,7 @@ use rbuild_layer::{Attributes, FileContent, Mtime, TreeWriter};
 use rbuild_plan::{
     CacheUse, ContextSource, CopyAction, FileAction, FileOperation, Input, Mode, Owner, Unpack,
 };
+use rbuild_remote::Ask;
 use rbuild_source::ContextTree;
 use rbuild_store::{FastKey, RootAttributes};
 use rbuild_sys::OverlayFlavor;
@@ -58,13 +59,16 @@ impl FileStep<'_> {
     pub(crate) fn run(&self) -> Result<Found, StepError> {
         let base = self.base();
         let fast = self.fast_key();
-        if let Some(found) = fast
-            .as_ref()
-            .map(|fast| self.step.find_by_alias(fast, &base))
-            .transpose()?
-            .flatten()
-        {
-            return Ok(found);
+        if let Some(fast) = fast {
+            let stacks = self.inputs.iter().filter_map(Tree::stack);
+            let ask = if self.step.fetcher.has_all(stacks)? {
+                Ask::Memory
+            } else {
+                Ask::Network
+            };
+            if let Some(found) = self.step.find_by_fast_key(fast, &base, ask)? {
+                return Ok(found);
+            }
         }
         let opened = self.open_sources()?;
         let selections = self.select(&opened)?;
@@ -83,7 +87,7 @@ impl FileStep<'_> {
     pub(crate) fn find_quickly(&self) -> Result<Option<Found>, StepError> {
         let base = self.base();
         match self.fast_key() {
-            Some(fast) => self.step.find_by_alias(&fast, &base),
+            Some(fast) => self.step.find_by_fast_key(fast, &base, Ask::Memory),
             None => Ok(None),
         }
     }

@@ -10,6 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod adopt;
 mod agent;
 mod archive;
 mod build;
@@ -22,6 +23,7 @@ mod epoch;
 mod error;
 mod exec;
 mod fetch;
+mod fetch_made;
 mod file;
 mod hints;
 mod mode;
@@ -39,7 +41,7 @@ mod tree;
 mod why;
 
 pub use agent::{AgentError, SshKeys};
-pub use build::{BaseLayers, Build, CacheTtl, NetworkFiles, Reuse, Secret, Secrets};
+pub use build::{BaseLayers, Build, CacheTtl, NetworkFiles, RemoteLayers, Reuse, Secret, Secrets};
 pub use cancel::{Cancel, CancelGuard};
 pub use canvas::CanvasError;
 pub use cdi::{CdiDevices, CdiError};

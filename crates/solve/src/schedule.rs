@@ -10,11 +10,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rbuild_image::LayerId;
+use rbuild_image::{Compression, Descriptor, LayerId, LayerMediaType};
 use rbuild_plan::{Operation, Plan, Vertex, VertexId};
 use rbuild_progress::{EventKind, Outcome};
+use rbuild_remote::{Come, Finished, InOutput};
 
-use crate::build::{BaseLayers, Build, CacheTtl};
+use crate::build::{BaseLayers, Build, CacheTtl, RemoteLayers};
 use crate::diff_ids::DiffIds;
 use crate::error::{SolveError, StepError};
 use crate::exec::ExecStep;
@@ -44,9 +45,28 @@ pub struct Solution {
 pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
     announce(plan, build);
     let fetcher = Fetcher::new(build, plan);
-    let diff_ids = DiffIds::new(plan, build);
-    let mut schedule = Schedule::new(plan, build, &fetcher, &diff_ids);
-    let ran = std::thread::scope(|scope| {
+    let mut attempts = 1;
+    let ran = loop {
+        match solve_once(plan, build, &fetcher) {
+            Err(SolveError::Step { error, .. }) if refuse_layers(build, &error, attempts) => {
+                attempts += 1;
+            }
+            ran => break ran,
+        }
+    };
+    let ended = ran.as_ref().map(|_| ()).map_err(|error| match error {
+        SolveError::Step { vertex, .. } => Some(*vertex),
+        SolveError::Cancelled => None,
+    });
+    finish_images(plan, build, &fetcher, ended);
+    ran
+}
+
+/// Everything once. What a remote cache could not keep is a failure like others.
+fn solve_once(plan: &Plan, build: &Build, fetcher: &Fetcher<'_>) -> Result<Solution, SolveError> {
+    let diff_ids = DiffIds::new(plan, build, fetcher);
+    let mut schedule = Schedule::new(plan, build, fetcher, &diff_ids);
+    std::thread::scope(|scope| {
         let digesting = scope.spawn(|| diff_ids.work());
         let ran = schedule.run(scope);
         diff_ids.close();
@@ -55,14 +75,28 @@ pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
             .unwrap_or_else(|panic| resume_unwind(panic));
         ran.and_then(|()| digested.map_err(|(vertex, error)| step_failed(vertex, error)))
             .and_then(|()| schedule.fetch_outputs())
-    });
-    let ended = ran.as_ref().copied().map_err(|error| match error {
-        SolveError::Step { vertex, .. } => Some(*vertex),
-        SolveError::Cancelled => None,
-    });
-    finish_images(plan, build, &fetcher, ended);
-    ran?;
+    })?;
     Ok(schedule.solution())
+}
+
+/// Whether `error` is about layers of a remote cache: these are refused, and the build is to start again without them. What
+/// was done meanwhile is recorded, so that this costs little. After some attempts nothing remote is believed.
+fn refuse_layers(build: &Build, error: &StepError, attempts: u32) -> bool {
+    /// As often as entries without their layers may be in the way, one below the other.
+    const MOST_ATTEMPTS: u32 = 16;
+    let StepError::RemoteLayers { layers, .. } = error else {
+        return false;
+    };
+    if build.cancel.is_cancelled() {
+        return false;
+    }
+    for layer in layers {
+        build.imports.refuse(layer);
+    }
+    if attempts >= MOST_ATTEMPTS {
+        build.imports.refuse_all();
+    }
+    true
 }
 
 /// Tells the progress what is to come.
@@ -128,13 +162,36 @@ struct Report {
 struct Yield {
     tree: Tree,
     from: Option<From>,
+    /// What is to be known of it elsewhere.
+    finished: Option<Finished>,
+}
+
+impl Yield {
+    /// Of no step.
+    fn plain(tree: Tree) -> Self {
+        Self {
+            tree,
+            from: None,
+            finished: None,
+        }
+    }
 }
 
 impl std::convert::From<Found> for Yield {
     fn from(found: Found) -> Self {
+        let come = match found.hit {
+            Some(hit) => Come::Remote(hit),
+            None => Come::Here,
+        };
         Self {
             tree: Tree::Layers(found.stack),
             from: Some(found.from),
+            finished: Some(Finished {
+                key: found.key,
+                fast: found.fast,
+                come,
+                in_output: InOutput::No,
+            }),
         }
     }
 }
@@ -151,6 +208,8 @@ struct Schedule<'a> {
     cached: usize,
     executed: usize,
     misses: Vec<Miss>,
+    /// A layer of a remote cache could not be had: what runs is let finish, and all begins again.
+    lost: Option<SolveError>,
     reports: (Sender<Report>, Receiver<Report>),
 }
 
@@ -181,6 +240,7 @@ impl<'a> Schedule<'a> {
             cached: 0,
             executed: 0,
             misses: Vec::new(),
+            lost: None,
             reports: unbounded(),
         }
     }
@@ -193,6 +253,7 @@ impl<'a> Schedule<'a> {
         let mut failure = None;
         loop {
             if failure.is_none()
+                && self.lost.is_none()
                 && !self.build.cancel.is_cancelled()
                 && let Err(error) = self.advance(scope)
             {
@@ -207,6 +268,9 @@ impl<'a> Schedule<'a> {
             self.running -= 1;
             match report.result {
                 Ok(Ok(result)) => self.complete(report.vertex, result),
+                Ok(Err(error @ StepError::RemoteLayers { .. })) => {
+                    self.lost = Some(step_failed(report.vertex, error));
+                }
                 Ok(Err(error)) => {
                     self.note_failure(report.vertex, &error);
                     self.fail(&mut failure, step_failed(report.vertex, error));
@@ -222,7 +286,7 @@ impl<'a> Schedule<'a> {
         match failure {
             Some(error) => Err(error),
             None if self.build.cancel.is_cancelled() => Err(SolveError::Cancelled),
-            None => Ok(()),
+            None => self.lost.take().map_or(Ok(()), Err),
         }
     }
 
@@ -274,12 +338,9 @@ impl<'a> Schedule<'a> {
                     .iter()
                     .map(|diff_id| LayerId::Pulled(*diff_id));
                 let tree = Tree::Layers(Stack::new(layers.collect()));
-                Ok(Some(Yield { tree, from: None }))
+                Ok(Some(Yield::plain(tree)))
             }
-            Operation::Merge => Ok(Some(Yield {
-                tree: Tree::Layers(merge(&inputs)),
-                from: None,
-            })),
+            Operation::Merge => Ok(Some(Yield::plain(Tree::Layers(merge(&inputs))))),
             Operation::File(operation) => Ok(FileStep {
                 step,
                 operation,
@@ -341,6 +402,9 @@ impl<'a> Schedule<'a> {
         if let Tree::Layers(stack) = &result.tree {
             self.diff_ids.add(id, stack);
         }
+        if let (Some(publisher), Some(finished)) = (&self.build.publisher, result.finished) {
+            publisher.add(self.completed(id, finished));
+        }
         self.states.insert(id, State::Done(result.tree));
         for user in self.plan.users(id) {
             if let Some(State::Waiting(missing)) = self.states.get_mut(&user) {
@@ -353,19 +417,57 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// The layers of base images that no step needed, if the build wants them here.
-    fn fetch_outputs(&self) -> Result<(), SolveError> {
-        if self.build.base_layers == BaseLayers::WhenNeeded {
-            return Ok(());
+    /// What caches are told of a step.
+    fn completed(&self, id: VertexId, finished: Finished) -> Finished {
+        let come = match finished.come {
+            Come::Here if self.build.imports.is_refused(&finished.key) => Come::Again,
+            come => come,
+        };
+        let in_output = if self.diff_ids.is_in_output(id) {
+            InOutput::Yes
+        } else {
+            InOutput::No
+        };
+        Finished {
+            come,
+            in_output,
+            ..finished
         }
+    }
+
+    /// The layers that no step needed, as far as the build wants them here.
+    fn fetch_outputs(&self) -> Result<(), SolveError> {
         for root in self.plan.outputs.iter().filter_map(|output| output.root) {
             if let Some(State::Done(Tree::Layers(stack))) = self.states.get(&root) {
+                let wanted = stack.layers().iter().filter(|id| self.is_wanted(id));
                 self.fetcher
-                    .fetch(stack)
+                    .fetch(&Stack::new(wanted.copied().collect()))
                     .map_err(|error| step_failed(root, error))?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a layer of an output is to be here in the end.
+    fn is_wanted(&self, id: &LayerId) -> bool {
+        match (id, &self.build.remote_layers) {
+            (LayerId::Pulled(_), _) => self.build.base_layers == BaseLayers::Always,
+            (LayerId::Made(_), RemoteLayers::WhenNeeded) => false,
+            (LayerId::Made(_), RemoteLayers::Always) => true,
+            (LayerId::Made(_), RemoteLayers::WhenNotMoved(compressions)) => {
+                let times = &self.build.file_times;
+                match self.build.imports.layer(id) {
+                    Some(known) => !times.iter().all(|&times| {
+                        compressions.iter().all(|wanted| {
+                            let blobs = known.layer.blobs(times);
+                            let mut kinds = blobs.iter().map(|blob| compression_of(blob));
+                            kinds.any(|kind| kind == Some(*wanted))
+                        })
+                    }),
+                    None => true,
+                }
+            }
+        }
     }
 
     fn note_failure(&self, id: VertexId, error: &StepError) {
@@ -416,6 +518,10 @@ impl<'a> Schedule<'a> {
     }
 }
 
+fn compression_of(blob: &Descriptor) -> Option<Compression> {
+    LayerMediaType::parse(&blob.media_type().to_string()).map(|kind| kind.compression)
+}
+
 /// What a worker does for one vertex.
 fn work(plan: &Plan, step: Step<'_>, inputs: &[Tree]) -> Result<Yield, StepError> {
     if step.build.cancel.is_cancelled() {
@@ -432,7 +538,7 @@ fn work(plan: &Plan, step: Step<'_>, inputs: &[Tree]) -> Result<Yield, StepError
         .map(Yield::from),
         Operation::Context(source) => {
             now_started(&step.build.reporter, step.id);
-            remote::walk_context(&step, plan, source).map(|tree| Yield { tree, from: None })
+            remote::walk_context(&step, plan, source).map(Yield::plain)
         }
         Operation::Git(source) => remote::git(&step, source).map(Yield::from),
         Operation::Http(source) => remote::http(&step, source).map(Yield::from),

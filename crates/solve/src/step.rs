@@ -1,14 +1,16 @@
 //! What every step that makes a layer has in common: look, lock, look again, make, record.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use rbuild_cache::{Explanation, Preimage};
 use rbuild_image::LayerId;
 use rbuild_layer::ContentIndex;
 use rbuild_plan::{CacheUse, Plan, Vertex, VertexId};
+use rbuild_remote::{Address, Ask, Hit};
 use rbuild_store::{FastKey, Layer, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
 
+use crate::adopt::Sought;
 use crate::build::{Build, CacheTtl};
 use crate::error::StepError;
 use crate::fetch::Fetcher;
@@ -40,6 +42,11 @@ pub(crate) struct Keys {
 pub(crate) struct Found {
     pub(crate) stack: Stack,
     pub(crate) from: From,
+    /// By which it can be found again.
+    pub(crate) key: StepKey,
+    pub(crate) fast: Option<FastKey>,
+    /// The remote cache's entry, of what is not recorded here.
+    pub(crate) hit: Option<Arc<Hit>>,
 }
 
 /// What a look into the records gave.
@@ -81,15 +88,16 @@ impl Step<'_> {
         let Some(record) = self.build.store.record(key)? else {
             return Ok(Looked::Nothing);
         };
-        if self.is_too_old(&record) {
+        if self.is_too_old(record.created) {
             return Ok(Looked::TooOld);
         }
-        let found = self.take(&record, base)?;
+        let found = self.take(&record, None, base)?;
         Ok(found.map_or(Looked::Nothing, Looked::Found))
     }
 
-    fn is_too_old(&self, record: &Record) -> bool {
-        let age = self.build.now.duration_since(record.created);
+    /// Whether a result of that time is older than was asked for.
+    pub(crate) fn is_too_old(&self, created: SystemTime) -> bool {
+        let age = self.build.now.duration_since(created);
         self.ttl
             .is_some_and(|ttl| age.is_ok_and(|age| age > ttl.age))
     }
@@ -101,13 +109,20 @@ impl Step<'_> {
         base: &Stack,
     ) -> Result<Option<Found>, StepError> {
         match self.build.store.record_by_alias(fast)? {
-            Some(record) if !self.is_too_old(&record) => self.take(&record, base),
+            Some(record) if !self.is_too_old(record.created) => {
+                self.take(&record, Some(*fast), base)
+            }
             _ => Ok(None),
         }
     }
 
     /// The layers of `record`, pinned until the build is over; `None` if one of them is gone.
-    fn take(&self, record: &Record, base: &Stack) -> Result<Option<Found>, StepError> {
+    fn take(
+        &self,
+        record: &Record,
+        fast: Option<FastKey>,
+        base: &Stack,
+    ) -> Result<Option<Found>, StepError> {
         let mut pins = Vec::with_capacity(record.layers.len());
         for id in &record.layers {
             match self.build.store.layer(id)? {
@@ -123,6 +138,9 @@ impl Step<'_> {
         Ok(Some(Found {
             stack: base.with(&record.layers),
             from: From::Cache,
+            key: record.key,
+            fast,
+            hit: None,
         }))
     }
 
@@ -134,8 +152,16 @@ impl Step<'_> {
         make: impl FnOnce() -> Result<LayerId, StepError>,
     ) -> Result<Found, StepError> {
         let store = &self.build.store;
-        if let Some(found) = self.find(&keys.key, base)? {
-            self.put_alias(keys)?;
+        if let Some(found) = self.find_here(keys, base)? {
+            return Ok(found);
+        }
+        // Before the lock: nobody waits for another one's network.
+        let sought = Sought {
+            address: Address::Key(keys.key),
+            preimage: Some(&keys.preimage),
+            fast: keys.fast,
+        };
+        if let Some(found) = self.find_remotely(&sought, base, Ask::Network)? {
             return Ok(found);
         }
         let _one_at_a_time = store.lock(&format!("step {}", keys.key), &|| {
@@ -144,7 +170,8 @@ impl Step<'_> {
         let expired = match self.look(&keys.key, base)? {
             Looked::Found(found) => {
                 self.put_alias(keys)?;
-                return Ok(found);
+                let fast = keys.fast;
+                return Ok(Found { fast, ..found });
             }
             Looked::TooOld => self.ttl,
             Looked::Nothing => None,
@@ -169,7 +196,20 @@ impl Step<'_> {
         Ok(Found {
             stack: base.with(&[layer]),
             from: From::Run(why),
+            key: keys.key,
+            fast: keys.fast,
+            hit: None,
         })
+    }
+
+    /// [`Self::find`], and the fast key leads there from now on.
+    fn find_here(&self, keys: &Keys, base: &Stack) -> Result<Option<Found>, StepError> {
+        let Some(found) = self.find(&keys.key, base)? else {
+            return Ok(None);
+        };
+        self.put_alias(keys)?;
+        let fast = keys.fast;
+        Ok(Some(Found { fast, ..found }))
     }
 
     fn put_alias(&self, keys: &Keys) -> Result<(), StepError> {

@@ -297,6 +297,32 @@ impl Store {
         })
     }
 
+    /// The tars of a layer whose files have other times than their own: how they are dated, diffID and bytes; those with
+    /// the latest times.
+    pub fn dated_tars(&self, id: &LayerId) -> Result<Vec<(FileTimes, DiffId, u64)>> {
+        self.db().read("list a layer's tars", |db| {
+            let rows: Vec<((i64, i64), Digest, i64)> = db
+                .prepare_cached(
+                    "SELECT kind, epoch, diff_id, tar_bytes FROM dated_layers WHERE layer = ?1
+                     ORDER BY epoch DESC, kind LIMIT 8",
+                )?
+                .query_map([id.to_string()], |row| {
+                    Ok((
+                        (row.get(0)?, row.get(1)?),
+                        digest_column(row, 2)?,
+                        row.get(3)?,
+                    ))
+                })?
+                .collect::<rusqlite::Result<_>>()?;
+            let tars = rows.into_iter();
+            Ok(tars
+                .filter_map(|(times, digest, bytes)| {
+                    Some((times_of(times)?, DiffId(digest), bytes as u64))
+                })
+                .collect())
+        })
+    }
+
     /// A layer in the store whose tar has this diffID, whether it was pulled or made here.
     pub fn layer_by_diff_id(&self, diff_id: &DiffId) -> Result<Option<LayerId>> {
         Ok(self.layer_tar(diff_id)?.map(|(id, _)| id))

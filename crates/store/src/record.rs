@@ -126,15 +126,21 @@ impl Store {
     ///
     /// Fails with [`StoreError::MissingLayer`] if one of its layers is not in the store.
     pub fn put_record(&self, record: &NewRecord<'_>) -> Result<()> {
+        self.put_record_of(record, self.now())
+    }
+
+    /// [`Self::put_record`] for a step that ran at another time: elsewhere, that is.
+    pub fn put_record_of(&self, record: &NewRecord<'_>, created: SystemTime) -> Result<()> {
         let preimage = pack(record.preimage);
         let now = self.now_millis();
+        let created = time::to_millis(created);
         self.db().write("enter a record", |db| {
             let bytes = layer_bytes(db, record.layers)?;
             let number: i64 = db
                 .prepare_cached(
                     "INSERT INTO records (key, scope, name, outcome, created, last_used, run_millis, bytes)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)
-                     ON CONFLICT (key) DO UPDATE SET scope = ?2, name = ?3, outcome = ?4, created = ?5, last_used = ?5,
+                     VALUES (?1, ?2, ?3, ?4, ?8, ?5, ?6, ?7)
+                     ON CONFLICT (key) DO UPDATE SET scope = ?2, name = ?3, outcome = ?4, created = ?8, last_used = ?5,
                          run_millis = ?6, bytes = ?7
                      RETURNING number",
                 )?
@@ -146,7 +152,8 @@ impl Store {
                         record.outcome,
                         now,
                         record.run_time.as_millis() as i64,
-                        bytes as i64
+                        bytes as i64,
+                        created
                     ],
                     |row| row.get(0),
                 )?;

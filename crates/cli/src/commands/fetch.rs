@@ -12,7 +12,8 @@ use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_progress::{EventKind, Heard, Listener, Reporter, StatusState};
 use rbuild_registry::RegistryError;
 use rbuild_solve::{
-    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteSources, Reuse, SolveError,
+    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteLayers, RemoteSources, Reuse,
+    SolveError,
 };
 use rbuild_store::{ImageOrigin as StoredOrigin, Layer, Store, StoredImage};
 
@@ -242,6 +243,9 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         devices: Arc::new(CdiDevices::default()),
         network: NetworkFiles::default(),
         base_layers: BaseLayers::Always,
+        imports: Arc::default(),
+        publisher: None,
+        remote_layers: RemoteLayers::Always,
         jobs: JOBS,
         now: app.environment.now(),
         file_times: vec![FileTimes::Own],

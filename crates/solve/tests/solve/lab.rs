@@ -19,8 +19,8 @@ use rbuild_plan::{
 use rbuild_progress::Reporter;
 use rbuild_registry::{Anonymous, Client, RegistryConfig};
 use rbuild_solve::{
-    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteSources, Reuse, Secret, Solution,
-    SolveError, solve,
+    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteLayers, RemoteSources, Reuse,
+    Secret, Solution, SolveError, solve,
 };
 use rbuild_source::{
     Context, GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions, IgnoreRules,
@@ -139,6 +139,9 @@ impl Lab {
             devices: Arc::new(CdiDevices::default()),
             network: NetworkFiles::default(),
             base_layers: BaseLayers::WhenNeeded,
+            imports: Arc::default(),
+            publisher: None,
+            remote_layers: RemoteLayers::Always,
             jobs: NonZeroUsize::new(4).ok_or("not zero")?,
             now: SystemTime::now(),
             file_times: self.file_times.clone(),

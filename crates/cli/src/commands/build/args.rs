@@ -66,6 +66,12 @@ pub(crate) struct Args {
     /// Run steps again whose results are older than this: 12h, 7d
     #[arg(long, value_name = "AGE")]
     pub(crate) cache_ttl: Option<String>,
+    /// Cache of another machine to look into: REF, or type=registry|local,…
+    #[arg(long = "cache-from", value_name = "SPEC")]
+    pub(crate) cache_from: Vec<String>,
+    /// Cache for other machines to write to: REF, or type=registry|local,…
+    #[arg(long = "cache-to", value_name = "SPEC")]
+    pub(crate) cache_to: Vec<String>,
     /// Ask the registry for base images even if they are in the local store
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(

@@ -7,6 +7,7 @@
 mod answers;
 mod args;
 mod cache_mounts;
+mod caches;
 mod call;
 mod contexts;
 mod dockerfile_file;
@@ -30,10 +31,12 @@ use std::sync::{Arc, Mutex};
 use rbuild_export::{BuiltImages, Dating, ExportError, assemble};
 use rbuild_plan::{Planned, targets};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
+use rbuild_remote::Imports;
 use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
 
 use self::answers::{Answer, Verdict};
 pub(crate) use self::args::Args;
+use self::caches::OpenedCaches;
 use self::call::{Call, Format, Function, Status};
 use self::contexts::Inputs;
 pub(crate) use self::contexts::project_scope;
@@ -54,9 +57,13 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let cancel = Cancel::new();
     interrupt::on_interrupt({
         let (cancel, registry) = (cancel.clone(), app.registry().clone());
+        let reader = (!request.caches.is_empty()).then(|| app.impatient_registry().clone());
         move || {
             cancel.cancel();
             registry.cancel();
+            if let Some(reader) = &reader {
+                reader.cancel();
+            }
         }
     })?;
     let (reporter, renderer) = progress(app, request.progress);
@@ -168,7 +175,8 @@ fn build(
     cancel: &Cancel,
     reporter: &Reporter,
 ) -> anyhow::Result<Finished> {
-    let steps = InternalSteps::new(reporter);
+    let steps = Arc::new(InternalSteps::new(reporter));
+    let caches = OpenedCaches::open(app, request, reporter, &steps)?;
     let inputs = Inputs::read(app, request, &steps, cancel)?;
     syntax::check(&inputs.source, request)?;
     if let Action::Call(call) = request.action {
@@ -189,14 +197,28 @@ fn build(
         return Ok(Finished::Printed);
     }
     explain::announce_warnings(reporter, request, places, &planned);
-    let build = surroundings(app, request, &inputs, &planned, cancel, reporter)?;
+    let build = Build {
+        imports: Arc::clone(&caches.imports),
+        publisher: caches.publisher.clone(),
+        ..surroundings(app, request, &inputs, &planned, cancel, reporter)?
+    };
     cache_mounts::prepare(&build, &planned.plan, request.kept_mounts, &steps)?;
-    let solution = solve(&planned.plan, &build)
-        .map_err(|error| explain::step(error, &planned.plan, &inputs.source))?;
-    if let Some(lock) = &inputs.lock {
-        lock.finish(build.sources.found(), &steps)?;
-    }
-    let mut outcome = export(app, request, &planned, &solution, &steps)?;
+    let (solution, mut outcome) = loop {
+        let solution = solve(&planned.plan, &build)
+            .map_err(|error| explain::step(error, &planned.plan, &inputs.source))?;
+        if let Some(lock) = &inputs.lock {
+            lock.finish(build.sources.found(), &steps)?;
+        }
+        match export(app, request, &planned, &solution, &build.imports, &steps) {
+            Ok(outcome) => break (solution, outcome),
+            Err(error) => match error.downcast_ref() {
+                // It is made here, then.
+                Some(ExportError::RemoteLayer { layer }) => build.imports.refuse(layer),
+                _ => return Err(error),
+            },
+        }
+    };
+    caches.finish(reporter, &steps)?;
     outcome.warnings = planned
         .warnings
         .iter()
@@ -239,6 +261,9 @@ fn surroundings(
             resolv_conf: app.environment.resolv_conf(),
         },
         base_layers: request.outputs.base_layers(),
+        imports: Arc::default(),
+        publisher: None,
+        remote_layers: request.outputs.remote_layers(),
         jobs: request.jobs,
         now: app.environment.now(),
         file_times: request.outputs.file_times(planned.source_date_epoch),
@@ -259,6 +284,7 @@ fn export(
     request: &Request,
     planned: &Planned,
     solution: &Solution,
+    imports: &Imports,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let store = app.store()?;
@@ -268,7 +294,7 @@ fn export(
             .outputs
             .iter()
             .zip(&solution.outputs)
-            .map(|(output, layers)| assemble(store, &planned.plan, output, layers, dating))
+            .map(|(output, layers)| assemble(store, imports, &planned.plan, output, layers, dating))
             .collect::<Result<_, _>>()?;
         Ok(BuiltImages::new(images, request.image_form))
     };

@@ -16,9 +16,10 @@ use rbuild_export::{
 use rbuild_image::{Compression, Digest, Reference};
 use rbuild_layer::FileTimes;
 use rbuild_plan::ImageForm;
-use rbuild_solve::BaseLayers;
+use rbuild_solve::{BaseLayers, RemoteLayers};
 
 use self::spec::parse;
+pub(super) use self::spec::{boolean, compression};
 use super::args::Args;
 use super::internal::{InternalStep, InternalSteps};
 use super::request::Request;
@@ -198,6 +199,24 @@ impl Outputs {
         } else {
             BaseLayers::Always
         }
+    }
+
+    /// Whether layers that only a remote cache has must be brought here for them.
+    pub(super) fn remote_layers(&self) -> RemoteLayers {
+        let mut compressions = Vec::new();
+        for output in &self.0 {
+            match output.kind {
+                Kind::CacheOnly => {}
+                Kind::Registry if output.form.level.is_none() => {
+                    compressions.push(output.form.compression);
+                }
+                _ => return RemoteLayers::Always,
+            }
+        }
+        if compressions.is_empty() {
+            return RemoteLayers::WhenNeeded;
+        }
+        RemoteLayers::WhenNotMoved(compressions)
     }
 
     /// How the outputs of a build under `epoch` date the files of layers, each way once.

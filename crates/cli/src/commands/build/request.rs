@@ -15,6 +15,7 @@ use rbuild_source::ContextModes;
 
 use super::args::{Args, boolean};
 use super::cache_mounts::{self, KeptMounts};
+use super::caches::Caches;
 use super::call::{Call, Function};
 use super::grants::{Grants, policies};
 use super::lock::{Change, LockRequest};
@@ -46,6 +47,7 @@ pub(super) struct Request {
     /// Where cache mounts are to be, by id.
     pub(super) cache_mounts: BTreeMap<String, PathBuf>,
     pub(super) kept_mounts: KeptMounts,
+    pub(super) caches: Caches,
     pub(super) pull: bool,
     pub(super) lock: Option<LockRequest>,
     pub(super) network: NetworkMode,
@@ -152,6 +154,7 @@ impl Request {
                 KeptMounts::Kept
             },
             cache_ttl: args.cache_ttl.as_deref().map(cache_ttl).transpose()?,
+            caches: Caches::new(args)?,
             pull: args.pull,
             lock: lock(args)?,
             network,

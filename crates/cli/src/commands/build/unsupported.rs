@@ -21,10 +21,6 @@ pub(crate) struct Unsupported {
     #[arg(long, hide = true)]
     builder: Option<String>,
     #[arg(long, hide = true)]
-    cache_from: Vec<String>,
-    #[arg(long, hide = true)]
-    cache_to: Vec<String>,
-    #[arg(long, hide = true)]
     cgroup_parent: Option<String>,
     #[arg(long, hide = true)]
     policy: Vec<String>,
@@ -65,7 +61,6 @@ impl Unsupported {
     /// Fails with what was asked for and cannot be had.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         const ATTESTATIONS: &str = "attestations are not supported yet";
-        const CACHES: &str = "remote caches are not supported yet; the local one is always used";
         let other_builder = |name: &&String| !OURSELVES.contains(&name.as_str());
         let refused = [
             (
@@ -91,8 +86,6 @@ impl Unsupported {
                     .is_some_and(|name| other_builder(&name)),
                 "there are no builders to choose from: rbuild is the builder",
             ),
-            ("cache-from", !self.cache_from.is_empty(), CACHES),
-            ("cache-to", !self.cache_to.is_empty(), CACHES),
             (
                 "cgroup-parent",
                 self.cgroup_parent

@@ -72,6 +72,7 @@ fn built(store: &Store, image: &ImageDocument, name: &Reference) -> anyhow::Resu
                 id,
                 diff_id: *diff_id,
                 times,
+                remote: None,
                 base: if is_plain(blob) {
                     None
                 } else {

@@ -67,14 +67,7 @@ impl Spec {
             "push" => self.push = boolean(key, &value)?,
             "tar" => self.directory = !boolean(key, &value)?,
             "compression" => {
-                self.compression = Some(match value.as_str() {
-                    "uncompressed" => Compression::None,
-                    "gzip" => Compression::Gzip,
-                    "zstd" => Compression::Zstd,
-                    other => bail!(
-                        "compression {other:?} is not supported: it is uncompressed, gzip or zstd"
-                    ),
-                });
+                self.compression = Some(compression(&value)?);
             }
             "compression-level" => {
                 self.level = Some(value.parse().context("compression-level is a number")?);
@@ -176,7 +169,19 @@ impl Spec {
     }
 }
 
-fn boolean(key: &str, value: &str) -> anyhow::Result<bool> {
+/// `compression=`
+pub(in crate::commands::build) fn compression(value: &str) -> anyhow::Result<Compression> {
+    Ok(match value {
+        "uncompressed" => Compression::None,
+        "gzip" => Compression::Gzip,
+        "zstd" => Compression::Zstd,
+        other => {
+            bail!("compression {other:?} is not supported: it is uncompressed, gzip or zstd")
+        }
+    })
+}
+
+pub(in crate::commands::build) fn boolean(key: &str, value: &str) -> anyhow::Result<bool> {
     match value {
         "" | "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),

@@ -1,0 +1,176 @@
+//! `--cache-from` and `--cache-to`: caches that machines share.
+//!
+//! ```text
+//! user/app:cache                                    short for type=registry,ref=user/app:cache
+//! type=registry,ref=user/app:cache,mode=max         in a registry
+//! type=local,src=DIR    type=local,dest=DIR         in a directory
+//! ```
+
+mod spec;
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use rbuild_objects::Directory;
+use rbuild_progress::{EventKind, Reporter};
+use rbuild_remote::{Imports, ObjectPlace, Place, Publisher, RegistryPlace, RemoteError, Target};
+
+use self::spec::{Spec, Way, Where};
+use super::args::Args;
+use super::internal::InternalSteps;
+use super::request::Request;
+use crate::app::App;
+use crate::failure::chain;
+
+/// The caches that were asked for.
+pub(super) struct Caches {
+    from: Vec<Spec>,
+    to: Vec<Spec>,
+}
+
+impl Caches {
+    pub(super) fn new(args: &Args) -> anyhow::Result<Self> {
+        let all = |texts: &[String], way| {
+            let texts = texts.iter().filter(|text| !text.is_empty());
+            texts.map(|text| Spec::parse(text, way)).collect()
+        };
+        let from: anyhow::Result<_> = all(&args.cache_from, Way::From);
+        let to: anyhow::Result<_> = all(&args.cache_to, Way::To);
+        Ok(Self {
+            from: from?,
+            to: to?,
+        })
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.from.is_empty() && self.to.is_empty()
+    }
+}
+
+/// The caches of a build, in use.
+pub(super) struct OpenedCaches {
+    pub(super) imports: Arc<Imports>,
+    pub(super) publisher: Option<Arc<Publisher>>,
+    /// What is written to, as it was typed, and whether a failure matters.
+    targets: Vec<(String, Failure)>,
+}
+
+/// What a failure to write to a cache means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// The build has failed.
+    Counts,
+    /// `ignore-error=true`: it is told.
+    IsTold,
+}
+
+impl OpenedCaches {
+    /// Begins to look into the caches, while the build is planned.
+    pub(super) fn open(
+        app: &App,
+        request: &Request,
+        reporter: &Reporter,
+        steps: &Arc<InternalSteps>,
+    ) -> anyhow::Result<Self> {
+        let caches = &request.caches;
+        let places = caches.from.iter().map(|spec| place(app, spec));
+        let places: Vec<Arc<dyn Place>> = places.collect::<anyhow::Result<_>>()?;
+        let warnings = reporter.clone();
+        let imports = Arc::new(Imports::new(places, move |message| {
+            let about = None;
+            warnings.send(EventKind::Warning { message, about });
+        }));
+        for (position, place) in imports.places().enumerate() {
+            let title = format!("importing cache manifest from {}", place.title());
+            let (imports, steps) = (Arc::clone(&imports), Arc::clone(steps));
+            std::thread::spawn(move || {
+                steps.run(&title, |step| {
+                    match imports.load(position) {
+                        0 => {}
+                        count => step.done(&format!("{count} steps are listed")),
+                    }
+                    Ok::<_, std::convert::Infallible>(())
+                })
+            });
+        }
+        let targets = caches.to.iter().map(|spec| {
+            Ok(Target {
+                place: place(app, spec)?,
+                mode: spec.mode,
+                form: spec.form,
+            })
+        });
+        let targets: Vec<Target> = targets.collect::<anyhow::Result<_>>()?;
+        let publisher = if targets.is_empty() {
+            None
+        } else {
+            Some(Arc::new(Publisher::new(app.store()?, targets)))
+        };
+        let told = caches.to.iter().map(|spec| {
+            let failure = if spec.ignore_error {
+                Failure::IsTold
+            } else {
+                Failure::Counts
+            };
+            (spec.text.clone(), failure)
+        });
+        Ok(Self {
+            imports,
+            publisher,
+            targets: told.collect(),
+        })
+    }
+
+    /// Waits until all is sent. The first failure that counts is the build's.
+    pub(super) fn finish(&self, reporter: &Reporter, steps: &InternalSteps) -> anyhow::Result<()> {
+        let Some(publisher) = &self.publisher else {
+            return Ok(());
+        };
+        let mut failure = None;
+        for (position, (text, counts)) in self.targets.iter().enumerate() {
+            let exported = steps.run(&format!("exporting cache to {text}"), |step| {
+                publisher.close();
+                let count = publisher.finish(position).map_err(|error| told(&error))?;
+                step.done(&format!("{count} steps are in it"));
+                Ok::<_, String>(())
+            });
+            let Err(reason) = exported else { continue };
+            match counts {
+                Failure::IsTold => reporter.send(EventKind::Warning {
+                    message: format!("--cache-to {text}: {reason}"),
+                    about: None,
+                }),
+                Failure::Counts => {
+                    failure.get_or_insert_with(|| format!("--cache-to {text}: {reason}"));
+                }
+            }
+        }
+        match failure {
+            Some(reason) => bail!(
+                "{reason} (the build itself is done; with ignore-error=true this would be a warning)"
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+fn told(error: &RemoteError) -> String {
+    let hint = error.hint();
+    let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+    format!("failed to {}{hint}", chain(error))
+}
+
+fn place(app: &App, spec: &Spec) -> anyhow::Result<Arc<dyn Place>> {
+    Ok(match &spec.place {
+        Where::Registry(name) => Arc::new(RegistryPlace::new(
+            name,
+            app.impatient_registry().clone(),
+            app.registry().clone(),
+        )),
+        Where::Directory { path, tag } => {
+            let objects = Arc::new(Directory::new(path));
+            Arc::new(ObjectPlace::new(objects, &[tag])?)
+        }
+    })
+}

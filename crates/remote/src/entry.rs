@@ -1,0 +1,369 @@
+//! What one step key stands for, as JSON.
+//!
+//! ```json
+//! {"version": 1, "key": "9c…", "aliases": ["41…"], "name": "[build] RUN make", "created": 1766000000000, "runMillis": 5210,
+//!  "layers": [{"id": "blake3-7e…", "created": 1766000005210, "begun": 1766000000000, "diffId": "sha256:0d…", "size": 10240,
+//!              "blob": {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "sha256:e1…", "size": 812},
+//!              "forms": [{"times": "fixed:0", "diffId": "sha256:5b…", "size": 10240, "blobs": [{…}]}]}],
+//!  "circumstances": {…}, "preimage": "KLUv/…"}
+//! ```
+//!
+//! The last two are only there for explanations, and left out of bundles and annotations.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rbuild_cache::{Circumstances, Preimage};
+use rbuild_image::{Descriptor, DiffId, Digest, LayerId};
+use rbuild_layer::FileTimes;
+use rbuild_store::{FastKey, StepKey};
+use serde::{Deserialize, Serialize};
+
+use crate::{Address, RemoteError};
+
+/// The format's version. Entries of another one are passed over, so a change costs what was cached.
+pub(crate) const VERSION: u32 = 1;
+/// The largest entry that is read, in bytes. Preimages have the data of heredocs in them.
+pub(crate) const MAX_ENTRY_BYTES: usize = 8 << 20;
+/// The largest preimage that is unpacked, in bytes: zstd makes little of much.
+const MAX_PREIMAGE_BYTES: usize = 64 << 20;
+/// More layers than a step makes.
+const MAX_LAYERS: usize = 16;
+/// More aliases than one entry needs, and more forms than a layer has.
+const MAX_ALIASES: usize = 32;
+
+/// What a step gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    version: u32,
+    /// The step's key, in hexadecimal.
+    key: String,
+    /// Fast keys that lead here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<String>,
+    /// The step in the words of the Dockerfile.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// When it ran, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub created: u64,
+    /// How long it ran.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub run_millis: u64,
+    /// Its layers, bottom first.
+    pub layers: Vec<EntryLayer>,
+    /// What it ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circumstances: Option<Circumstances>,
+    /// What the key is the hash of: zstd, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preimage: Option<String>,
+}
+
+/// A layer of an [`Entry`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryLayer {
+    /// By content.
+    pub id: LayerId,
+    /// When it was made, in milliseconds since 1970: the history of an image shows it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub created: u64,
+    /// When its step began to write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<u64>,
+    /// The digest of its tar.
+    pub diff_id: DiffId,
+    /// The bytes of its tar.
+    pub size: u64,
+    /// Its tar, compressed, in this cache; absent with `mode=min` for what no output holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<Descriptor>,
+    /// In which other forms images have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<LayerForm>,
+}
+
+/// Another tar of a layer, or another compression of the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerForm {
+    /// How its files are dated: `own`, `fixed:SECONDS`, `bounded:SECONDS`.
+    times: String,
+    /// The digest of this tar.
+    pub diff_id: DiffId,
+    /// Its bytes.
+    pub size: u64,
+    /// Blobs of it that registries may have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<Descriptor>,
+}
+
+impl Entry {
+    /// The entry of `key`, with nothing but these layers.
+    pub fn new(key: &StepKey, layers: Vec<EntryLayer>) -> Self {
+        Self {
+            version: VERSION,
+            key: hex::encode(key.0),
+            aliases: Vec::new(),
+            name: String::new(),
+            created: 0,
+            run_millis: 0,
+            layers,
+            circumstances: None,
+            preimage: None,
+        }
+    }
+
+    /// The key.
+    pub fn key(&self) -> StepKey {
+        // Whoever reads an entry has checked it.
+        self.key.parse().unwrap_or(StepKey([0; 32]))
+    }
+
+    /// The fast keys that lead here.
+    pub fn aliases(&self) -> impl Iterator<Item = FastKey> + '_ {
+        let keys = self.aliases.iter();
+        keys.filter_map(|text| Some(FastKey(text.parse::<StepKey>().ok()?.0)))
+    }
+
+    /// Lets `fast` lead here.
+    pub fn add_alias(&mut self, fast: &FastKey) {
+        let text = hex::encode(fast.0);
+        if !self.aliases.contains(&text) {
+            self.aliases.push(text);
+            let surplus = self.aliases.len().saturating_sub(MAX_ALIASES);
+            self.aliases.drain(..surplus);
+        }
+    }
+
+    /// Whether the entry is that of `address`.
+    pub fn answers(&self, address: &Address) -> bool {
+        match address {
+            Address::Key(key) => self.key() == *key,
+            Address::Fast(fast) => self.aliases().any(|alias| alias == *fast),
+        }
+    }
+
+    /// Whether every layer can be had from the cache.
+    pub fn has_blobs(&self) -> bool {
+        self.layers.iter().all(|layer| layer.blob.is_some())
+    }
+
+    /// Keeps what the key is the hash of.
+    pub fn set_preimage(&mut self, preimage: &[u8]) {
+        let packed = zstd::bulk::compress(preimage, 3).ok();
+        self.preimage = packed.map(|packed| BASE64.encode(packed));
+    }
+
+    /// What the key is the hash of, if the entry has it and it is that.
+    pub fn preimage(&self) -> Option<Vec<u8>> {
+        let packed = BASE64.decode(self.preimage.as_ref()?).ok()?;
+        let bytes = zstd::bulk::decompress(&packed, MAX_PREIMAGE_BYTES).ok()?;
+        let decoded = Preimage::decode(&bytes).ok()?;
+        (decoded.key() == self.key()).then_some(bytes)
+    }
+
+    /// Without what only explanations need.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        Self {
+            circumstances: None,
+            preimage: None,
+            ..self.clone()
+        }
+    }
+
+    /// As JSON.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers are JSON")
+    }
+
+    /// Reads what [`Self::encode`] wrote, perhaps on another machine; what it says is checked as far as it can be.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RemoteError> {
+        let fail = |reason: String| RemoteError::document("entry", reason);
+        if bytes.len() > MAX_ENTRY_BYTES {
+            return Err(fail(format!("it has more than {MAX_ENTRY_BYTES} bytes")));
+        }
+        let entry: Self = serde_json::from_slice(bytes).map_err(|error| fail(error.to_string()))?;
+        entry.check().map_err(|reason| fail(reason.to_owned()))?;
+        Ok(entry)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.version != VERSION {
+            return Err("it is of another version of the format");
+        }
+        if self.key.parse::<StepKey>().is_err() {
+            return Err("its key is none");
+        }
+        if self.layers.is_empty() || self.layers.len() > MAX_LAYERS {
+            return Err("a step has one layer or a few");
+        }
+        if self.aliases.len() > MAX_ALIASES {
+            return Err("it has too many aliases");
+        }
+        for layer in &self.layers {
+            layer.check()?;
+        }
+        Ok(())
+    }
+}
+
+impl EntryLayer {
+    /// The tar whose files are dated so: its digest and its bytes.
+    pub fn tar(&self, times: FileTimes) -> Option<(DiffId, u64)> {
+        if times == FileTimes::Own {
+            return Some((self.diff_id, self.size));
+        }
+        let form = self.form(times)?;
+        Some((form.diff_id, form.size))
+    }
+
+    /// Blobs of the tar whose files are dated so. Only [`Self::blob`] is in the cache itself.
+    pub fn blobs(&self, times: FileTimes) -> Vec<&Descriptor> {
+        let own = self.blob.iter().filter(|_| times == FileTimes::Own);
+        let others = self.form(times).into_iter().flat_map(|form| &form.blobs);
+        own.chain(others).collect()
+    }
+
+    fn form(&self, times: FileTimes) -> Option<&LayerForm> {
+        let wanted = times_text(times);
+        self.forms.iter().find(|form| form.times == wanted)
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        if !matches!(self.id, LayerId::Made(_)) {
+            return Err("a layer of it is not named by its content");
+        }
+        if self.forms.len() > MAX_ALIASES {
+            return Err("a layer of it has too many forms");
+        }
+        let forms = self.forms.iter().flat_map(|form| &form.blobs);
+        let digests = self.blob.iter().chain(forms).map(Descriptor::digest);
+        for digest in digests {
+            if Digest::try_from(digest).is_err() {
+                return Err("a blob of it is not named by its sha256");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LayerForm {
+    /// The tar with its files dated so.
+    pub fn new(times: FileTimes, diff_id: DiffId, size: u64, blobs: Vec<Descriptor>) -> Self {
+        Self {
+            times: times_text(times),
+            diff_id,
+            size,
+            blobs,
+        }
+    }
+}
+
+fn times_text(times: FileTimes) -> String {
+    match times {
+        FileTimes::Own => "own".to_owned(),
+        FileTimes::Fixed(seconds) => format!("fixed:{seconds}"),
+        FileTimes::Bounded(seconds) => format!("bounded:{seconds}"),
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use rbuild_image::{ContentId, descriptor, media_type};
+
+    use super::*;
+
+    fn layer() -> EntryLayer {
+        let tar = DiffId(Digest::sha256_of(b"tar"));
+        let blob = descriptor(media_type::OCI_LAYER_GZIP, Digest::sha256_of(b"gzip"), 20);
+        let dated = DiffId(Digest::sha256_of(b"dated"));
+        EntryLayer {
+            id: LayerId::Made(ContentId([1; 32])),
+            created: 1_766_000_005_210,
+            begun: Some(1_766_000_000_000),
+            diff_id: tar,
+            size: 10_240,
+            blob: Some(blob),
+            forms: vec![LayerForm::new(
+                FileTimes::Fixed(0),
+                dated,
+                10_240,
+                Vec::new(),
+            )],
+        }
+    }
+
+    fn entry() -> Entry {
+        let mut preimage = Preimage::new("exec");
+        preimage.push("arg 0", "/bin/true");
+        let mut entry = Entry::new(&preimage.key(), vec![layer()]);
+        entry.name = "[build] RUN true".to_owned();
+        entry.created = 1_766_000_000_000;
+        entry.run_millis = 5_210;
+        entry.add_alias(&FastKey([2; 32]));
+        entry.set_preimage(&preimage.encode());
+        entry
+    }
+
+    #[test]
+    fn the_format_stays_the_same() {
+        let text = String::from_utf8(entry().brief().encode()).expect("JSON is text");
+        assert_eq!(
+            text,
+            concat!(
+                r#"{"version":1,"key":"2a3a1d5a","aliases":["0202020202020202020202020202020202020202020202020202020202020202"],"#,
+                r#""name":"[build] RUN true","created":1766000000000,"runMillis":5210,"layers":[{"#,
+                r#""id":"blake3-0101010101010101010101010101010101010101010101010101010101010101","created":1766000005210,"#,
+                r#""begun":1766000000000,"diffId":"sha256:","size":10240,"#,
+                r#""blob":{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:","size":20},"#,
+                r#""forms":[{"times":"fixed:0","diffId":"sha256:","size":10240}]}]}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let entry = entry();
+        let read = Entry::decode(&entry.encode()).expect("an entry");
+        assert_eq!(read, entry);
+        let preimage = read.preimage().expect("a preimage");
+        assert_eq!(
+            Preimage::decode(&preimage).expect("a preimage").key(),
+            read.key()
+        );
+        assert!(read.answers(&Address::Fast(FastKey([2; 32]))));
+        assert_eq!(read.brief().preimage(), None);
+    }
+
+    #[test]
+    fn a_preimage_of_another_key_is_none() {
+        let mut other = entry();
+        other.set_preimage(&Preimage::new("exec").encode());
+        assert_eq!(other.preimage(), None);
+    }
+
+    #[test]
+    fn other_versions_and_nonsense_are_refused() {
+        let text = String::from_utf8(entry().encode()).expect("JSON is text");
+        for (from, to) in [
+            ("\"version\":1", "\"version\":2"),
+            ("\"key\":\"", "\"key\":\"x"),
+            ("blake3-", "sha256-"),
+            ("\"layers\":[", "\"layers\":[],\"more\":["),
+        ] {
+            assert!(
+                Entry::decode(text.replace(from, to).as_bytes()).is_err(),
+                "{to}"
+            );
+        }
+        assert!(Entry::decode(b"").is_err());
+    }
+}

@@ -1,0 +1,182 @@
+//! A layer of the store as a blob that can be sent.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd as _;
+
+use rbuild_image::{
+    Compression, Descriptor, DiffId, Digest, Digester, LayerId, descriptor, media_type,
+};
+use rbuild_layer::{CompressionLevel, FileTimes, compress, tar_digest, write_tar};
+use rbuild_store::{LayerTimes, Store};
+
+use crate::{EntryLayer, LayerForm, RemoteError};
+
+/// How blobs are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlobForm {
+    /// The compression; absent: the one that a layer has already, else gzip.
+    pub compression: Option<Compression>,
+    /// The compressor's level; its default if absent.
+    pub level: Option<i32>,
+    /// Whether a layer that has another compression already gets this one (`force-compression`).
+    pub force: bool,
+}
+
+/// What an entry says of the layer `id`, its blob made now if there is none.
+pub(crate) fn with_blob(
+    store: &Store,
+    id: &LayerId,
+    form: BlobForm,
+) -> Result<EntryLayer, RemoteError> {
+    let compression = form.compression.unwrap_or(Compression::Gzip);
+    let known = store.diff_id(id, FileTimes::Own)?;
+    if let Some((diff_id, size)) = known
+        && let Some(blob) = existing(store, &diff_id, form)?
+    {
+        return described(store, id, diff_id, size, Some(blob));
+    }
+    let layer = store.layer(id)?.ok_or(RemoteError::LostLayer(*id))?;
+    let (directory, index) = (layer.open_diff()?, layer.index()?);
+    let mut writer = store.blob_writer()?;
+    let level = form
+        .level
+        .map_or(CompressionLevel::Default, CompressionLevel::Of);
+    let compressor = compress(&mut writer, compression, level).map_err(RemoteError::Compress)?;
+    let mut tee = Tee {
+        compressor,
+        digester: known.is_none().then(Digester::new),
+    };
+    write_tar(directory.as_fd(), &index, &mut tee)?;
+    let Tee {
+        compressor,
+        digester,
+    } = tee;
+    compressor.finish().map_err(RemoteError::Compress)?;
+    let bytes = writer.written();
+    let digest = writer.commit(None, None)?;
+    let (diff_id, size) = match (known, digester) {
+        (Some(known), _) => known,
+        (None, digester) => {
+            let digester = digester.unwrap_or_default();
+            let size = digester.written();
+            let diff_id = DiffId(digester.finish());
+            store.set_diff_id(id, FileTimes::Own, &diff_id, size)?;
+            (diff_id, size)
+        }
+    };
+    let blob = descriptor(kind_of(compression), digest, bytes);
+    if form.level.is_none() {
+        store.set_layer_blob(&diff_id, compression, &blob)?;
+    }
+    described(store, id, diff_id, size, Some(blob))
+}
+
+/// What an entry says of the layer `id` without a blob.
+pub(crate) fn without_blob(store: &Store, id: &LayerId) -> Result<EntryLayer, RemoteError> {
+    let (diff_id, size) = match store.diff_id(id, FileTimes::Own)? {
+        Some(known) => known,
+        None => {
+            let layer = store.layer(id)?.ok_or(RemoteError::LostLayer(*id))?;
+            let (directory, index) = (layer.open_diff()?, layer.index()?);
+            let (diff_id, size) = tar_digest(directory.as_fd(), &index)?;
+            store.set_diff_id(id, FileTimes::Own, &diff_id, size)?;
+            (diff_id, size)
+        }
+    };
+    described(store, id, diff_id, size, None)
+}
+
+/// A blob that the store has and that will do.
+fn existing(
+    store: &Store,
+    diff_id: &DiffId,
+    form: BlobForm,
+) -> Result<Option<Descriptor>, RemoteError> {
+    // At another level it may be another blob: what is there need not be it.
+    if form.level.is_some() && form.force {
+        return Ok(None);
+    }
+    let wanted = form.compression.unwrap_or(Compression::Gzip);
+    if let Some(found) = store.layer_blob(diff_id, wanted)? {
+        return Ok(Some(found));
+    }
+    if form.force {
+        return Ok(None);
+    }
+    for blob in store.layer_blobs(diff_id)? {
+        let digest = Digest::try_from(blob.descriptor.digest())?;
+        if blob.compression != Compression::None && store.has_blob(&digest)? {
+            return Ok(Some(blob.descriptor));
+        }
+    }
+    Ok(None)
+}
+
+fn described(
+    store: &Store,
+    id: &LayerId,
+    diff_id: DiffId,
+    size: u64,
+    blob: Option<Descriptor>,
+) -> Result<EntryLayer, RemoteError> {
+    let times = store.layer_times(id)?;
+    let mut forms = Vec::new();
+    let others: Vec<Descriptor> = store
+        .layer_blobs(&diff_id)?
+        .into_iter()
+        .map(|other| other.descriptor)
+        .filter(|other| Some(other.digest()) != blob.as_ref().map(Descriptor::digest))
+        .collect();
+    if !others.is_empty() {
+        forms.push(LayerForm::new(FileTimes::Own, diff_id, size, others));
+    }
+    for (times, diff_id, size) in store.dated_tars(id)? {
+        let blobs = store.layer_blobs(&diff_id)?;
+        let blobs = blobs.into_iter().map(|blob| blob.descriptor).collect();
+        forms.push(LayerForm::new(times, diff_id, size, blobs));
+    }
+    Ok(EntryLayer {
+        id: *id,
+        created: times.map_or(0, |times| millis(&times).0),
+        begun: times.and_then(|times| millis(&times).1),
+        diff_id,
+        size,
+        blob,
+        forms,
+    })
+}
+
+fn millis(times: &LayerTimes) -> (u64, Option<u64>) {
+    (
+        crate::publish::millis(times.created),
+        times.begun.map(crate::publish::millis),
+    )
+}
+
+fn kind_of(compression: Compression) -> &'static str {
+    match compression {
+        Compression::None => media_type::OCI_LAYER,
+        Compression::Gzip => media_type::OCI_LAYER_GZIP,
+        Compression::Zstd => media_type::OCI_LAYER_ZSTD,
+    }
+}
+
+/// Writes to the compressor, and to the digester if there is one.
+struct Tee<W: Write> {
+    compressor: rbuild_layer::Compressor<W>,
+    digester: Option<Digester>,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.compressor.write(bytes)?;
+        if let Some(digester) = &mut self.digester {
+            digester.update(&bytes[..written]);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.compressor.flush()
+    }
+}
