@@ -229,7 +229,7 @@ fn moved(
     form: LayerForm,
 ) -> Result<Descriptor, ExportError> {
     let compression = |blob: &Descriptor| {
-        LayerMediaType::parse(&blob.media_type().to_string()).map(|kind| kind.compression)
+        LayerMediaType::parse(blob.media_type().as_ref()).map(|kind| kind.compression)
     };
     let mut blobs = remote.layer.blobs(layer.times).into_iter();
     let found = blobs.find(|blob| compression(blob) == Some(form.compression));

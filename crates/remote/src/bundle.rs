@@ -112,3 +112,63 @@ impl Bundle {
         Ok(Self::new(good.filter(|entry| entry.check().is_ok())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rbuild_image::{ContentId, DiffId, Digest, LayerId};
+    use rbuild_store::FastKey;
+
+    use super::*;
+    use crate::EntryLayer;
+
+    fn entry(number: usize) -> Entry {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        let layer = EntryLayer {
+            id: LayerId::Made(ContentId(key)),
+            created: 0,
+            begun: None,
+            diff_id: DiffId(Digest::sha256_of(b"")),
+            size: 1,
+            blob: None,
+            forms: Vec::new(),
+        };
+        Entry::new(&StepKey(key), vec![layer])
+    }
+
+    #[test]
+    fn the_newest_entries_are_kept_with_all_their_aliases() {
+        let mut known = entry(3);
+        known.add_alias(&FastKey([7; 32]));
+        let old = Bundle::new([known]).merged(&(4..MAX_LISTED + 9).map(entry).collect::<Vec<_>>());
+        let again = entry(3);
+        let merged = old.merged(std::slice::from_ref(&again));
+        assert_eq!(merged.entries().len(), MAX_LISTED);
+        assert_eq!(merged.entries()[0].key(), again.key());
+        let merged = Bundle::new([{
+            let mut known = entry(3);
+            known.add_alias(&FastKey([7; 32]));
+            known
+        }])
+        .merged(&[again]);
+        assert!(merged.find(&Address::Fast(FastKey([7; 32]))).is_some());
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_nonsense_is_passed_over() {
+        let bundle = Bundle::new((0..3).map(entry));
+        let bytes = bundle.encode();
+        assert!(bytes.starts_with(br#"{"version":1,"entries":[{"version":1,"key":"#));
+        assert_eq!(Bundle::decode(&bytes).expect("a bundle"), bundle);
+        let text = String::from_utf8(bytes).expect("JSON is text");
+        let odd = text.replacen("blake3-", "sha256-", 1);
+        assert_eq!(
+            Bundle::decode(odd.as_bytes())
+                .expect("a bundle")
+                .entries()
+                .len(),
+            2
+        );
+        assert!(Bundle::decode(b"[]").is_err());
+    }
+}

@@ -315,18 +315,34 @@ mod tests {
 
     #[test]
     fn the_format_stays_the_same() {
-        let text = String::from_utf8(entry().brief().encode()).expect("JSON is text");
-        assert_eq!(
-            text,
-            concat!(
-                r#"{"version":1,"key":"2a3a1d5a","aliases":["0202020202020202020202020202020202020202020202020202020202020202"],"#,
-                r#""name":"[build] RUN true","created":1766000000000,"runMillis":5210,"layers":[{"#,
-                r#""id":"blake3-0101010101010101010101010101010101010101010101010101010101010101","created":1766000005210,"#,
-                r#""begun":1766000000000,"diffId":"sha256:","size":10240,"#,
-                r#""blob":{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:","size":20},"#,
-                r#""forms":[{"times":"fixed:0","diffId":"sha256:","size":10240}]}]}"#,
-            )
-        );
+        let mut entry = Entry {
+            key: hex::encode([9; 32]),
+            ..entry()
+        };
+        entry.preimage = Some("KLUv".to_owned());
+        let mut circumstances = Circumstances::default();
+        circumstances.image = Some("busybox@sha256:00".to_owned());
+        entry.circumstances = Some(circumstances);
+        let text = String::from_utf8(entry.encode()).expect("JSON is text");
+        let nines = "09".repeat(32);
+        let twos = "02".repeat(32);
+        let ones = "01".repeat(32);
+        let [tar, gzip, dated] =
+            ["tar", "gzip", "dated"].map(|text| Digest::sha256_of(text.as_bytes()));
+        let expected = [
+            &format!(
+                r#"{{"version":1,"key":"{nines}","aliases":["{twos}"],"name":"[build] RUN true","#
+            ),
+            r#""created":1766000000000,"runMillis":5210,"layers":[{"#,
+            &format!(r#""id":"blake3-{ones}","created":1766000005210,"begun":1766000000000,"#),
+            &format!(r#""diffId":"{tar}","size":10240,"#),
+            r#""blob":{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","#,
+            &format!(r#""digest":"{gzip}","size":20}},"#),
+            &format!(r#""forms":[{{"times":"fixed:0","diffId":"{dated}","size":10240}}]}}],"#),
+            r#""circumstances":{"version":0,"image":"busybox@sha256:00","base":[],"copies":[],"lookup":"asked"},"#,
+            r#""preimage":"KLUv"}"#,
+        ];
+        assert_eq!(text, expected.concat());
     }
 
     #[test]

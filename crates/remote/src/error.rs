@@ -74,10 +74,26 @@ impl RemoteError {
         }
     }
 
-    pub(crate) fn document(what: &'static str, reason: impl ToString) -> Self {
+    /// Whether a registry says that it lacks what it has been given.
+    pub(crate) fn is_inconsistency(&self) -> bool {
+        let Self::Registry(error) = self else {
+            return false;
+        };
+        let text = error.to_string();
+        [
+            "BLOB_UNKNOWN",
+            "BLOB_UPLOAD_INVALID",
+            "DIGEST_INVALID",
+            "MANIFEST_INVALID",
+        ]
+        .iter()
+        .any(|code| text.contains(code))
+    }
+
+    pub(crate) fn document(what: &'static str, reason: impl Into<String>) -> Self {
         Self::Document {
             what,
-            reason: reason.to_string(),
+            reason: reason.into(),
         }
     }
 }

@@ -132,7 +132,7 @@ impl Imports {
         let known = self.state().asked.get(&(at, *address)).cloned();
         let found = match known {
             Some(known) => known,
-            None => self.look(at, address, ask)?,
+            None => self.look(at, address, ask),
         };
         found.filter(|hit| {
             let state = self.state();
@@ -143,8 +143,8 @@ impl Imports {
         })
     }
 
-    /// What the cache says; `None` if it cannot say without being asked.
-    fn look(&self, at: usize, address: &Address, ask: Ask) -> Option<Option<Arc<Hit>>> {
+    /// What the cache says. An answer is kept, unless it was not asked.
+    fn look(&self, at: usize, address: &Address, ask: Ask) -> Option<Arc<Hit>> {
         let source = &self.sources[at];
         let bundle = match ask {
             Ask::Memory => source.bundle.get()?,
@@ -173,7 +173,7 @@ impl Imports {
             Arc::new(Hit { entry, place })
         });
         self.state().asked.insert((at, *address), hit.clone());
-        Some(hit)
+        hit
     }
 
     /// The layers of `hit` can be asked for from now on.

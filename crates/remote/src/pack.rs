@@ -73,16 +73,13 @@ pub(crate) fn with_blob(
 
 /// What an entry says of the layer `id` without a blob.
 pub(crate) fn without_blob(store: &Store, id: &LayerId) -> Result<EntryLayer, RemoteError> {
-    let (diff_id, size) = match store.diff_id(id, FileTimes::Own)? {
-        Some(known) => known,
-        None => {
-            let layer = store.layer(id)?.ok_or(RemoteError::LostLayer(*id))?;
-            let (directory, index) = (layer.open_diff()?, layer.index()?);
-            let (diff_id, size) = tar_digest(directory.as_fd(), &index)?;
-            store.set_diff_id(id, FileTimes::Own, &diff_id, size)?;
-            (diff_id, size)
-        }
-    };
+    if let Some((diff_id, size)) = store.diff_id(id, FileTimes::Own)? {
+        return described(store, id, diff_id, size, None);
+    }
+    let layer = store.layer(id)?.ok_or(RemoteError::LostLayer(*id))?;
+    let (directory, index) = (layer.open_diff()?, layer.index()?);
+    let (diff_id, size) = tar_digest(directory.as_fd(), &index)?;
+    store.set_diff_id(id, FileTimes::Own, &diff_id, size)?;
     described(store, id, diff_id, size, None)
 }
 

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rbuild_cache::Circumstances;
@@ -23,6 +23,14 @@ use crate::{Address, Bundle, Entry, EntryLayer, Hit, Place, RemoteError, Upload}
 
 /// Steps that are sent at the same time. Most of it is waiting.
 const WORKERS: usize = 4;
+
+/// How long a registry has to find what it was given.
+const RETRY_WAITS: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1_500),
+    Duration::from_secs(4),
+];
 
 /// Which layers are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -204,6 +212,24 @@ impl State {
         Ok(self.bundle.get_or_init(|| found))
     }
 
+    /// What the place has for the step: the first to write an entry is right.
+    fn known(&self, step: &Finished) -> Result<Option<Entry>, RemoteError> {
+        let place = &self.target.place;
+        if let Come::Remote(hit) = &step.come
+            && hit.place.title() == place.title()
+        {
+            return Ok(Some(hit.entry.clone()));
+        }
+        let address = Address::Key(step.key);
+        if let Some(listed) = self.bundle()?.find(&address) {
+            return Ok(Some(listed.clone()));
+        }
+        match place.entry(&address) {
+            Err(RemoteError::Document { .. }) => Ok(None),
+            other => other,
+        }
+    }
+
     /// The entries in the order of their steps. Of one that was sent again the later counts.
     fn listed(&self) -> Vec<Entry> {
         let mut seen = HashSet::new();
@@ -237,7 +263,14 @@ impl State {
             Err(RemoteError::Document { .. }) => Bundle::default(),
             Err(error) => return Err(error),
         };
-        self.target.place.put_bundle(&current.merged(listed))
+        let bundle = current.merged(listed);
+        let mut waits = RETRY_WAITS.iter();
+        loop {
+            match (self.target.place.put_bundle(&bundle), waits.next()) {
+                (Err(error), Some(wait)) if error.is_inconsistency() => std::thread::sleep(*wait),
+                (result, _) => return result,
+            }
+        }
     }
 }
 
@@ -248,7 +281,7 @@ impl Shared {
             if self.abandoned.load(Ordering::Relaxed) || lock(&state.failure).is_some() {
                 continue;
             }
-            match self.send(state, &job.step) {
+            match self.send_patiently(state, &job.step) {
                 Ok(Some(entry)) => {
                     lock(&state.listed).insert(job.number, entry.brief());
                 }
@@ -260,12 +293,24 @@ impl Shared {
         }
     }
 
+    /// [`Self::send`], again where a registry does not find what it was just given: some do so for a moment when several
+    /// writers send the same blob.
+    fn send_patiently(&self, state: &State, step: &Finished) -> Result<Option<Entry>, RemoteError> {
+        let mut waits = RETRY_WAITS.iter();
+        loop {
+            match (self.send(state, step), waits.next()) {
+                (Err(error), Some(wait)) if error.is_inconsistency() => std::thread::sleep(*wait),
+                (result, _) => return result,
+            }
+        }
+    }
+
     /// Sees to it that the place has the step; gives its entry.
     fn send(&self, state: &State, step: &Finished) -> Result<Option<Entry>, RemoteError> {
         let target = &state.target;
         let blobs_wanted = target.mode == Mode::Max || step.in_output == InOutput::Yes;
         if !matches!(step.come, Come::Again)
-            && let Some(mut known) = self.known(state, step)?
+            && let Some(mut known) = state.known(step)?
             && (known.has_blobs() || !blobs_wanted)
         {
             let Some(fast) = step
@@ -294,24 +339,6 @@ impl Shared {
         }
         target.place.put_entry(&entry)?;
         Ok(Some(entry))
-    }
-
-    /// What the place has for the step: the first to write an entry is right.
-    fn known(&self, state: &State, step: &Finished) -> Result<Option<Entry>, RemoteError> {
-        let place = &state.target.place;
-        if let Come::Remote(hit) = &step.come
-            && hit.place.title() == place.title()
-        {
-            return Ok(Some(hit.entry.clone()));
-        }
-        let address = Address::Key(step.key);
-        if let Some(listed) = state.bundle()?.find(&address) {
-            return Ok(Some(listed.clone()));
-        }
-        match place.entry(&address) {
-            Err(RemoteError::Document { .. }) => Ok(None),
-            other => other,
-        }
     }
 
     /// The entry of a step that this store has, its blobs sent.

@@ -43,7 +43,7 @@ pub struct RegistryPlace {
 /// A manifest as we write it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Artifact<'a> {
+struct Document<'a> {
     schema_version: u32,
     media_type: &'a str,
     artifact_type: &'a str,
@@ -150,7 +150,7 @@ impl Place for RegistryPlace {
     }
 
     fn put_bundle(&self, bundle: &Bundle) -> Result<(), RemoteError> {
-        let artifact = Artifact {
+        let artifact = Document {
             schema_version: 2,
             media_type: media_type::OCI_MANIFEST,
             artifact_type: BUNDLE,
@@ -184,7 +184,7 @@ impl Place for RegistryPlace {
         let brief = entry.brief().encode();
         let annotation = (brief.len() <= MAX_ANNOTATION_BYTES)
             .then(|| String::from_utf8_lossy(&brief).into_owned());
-        let artifact = Artifact {
+        let artifact = Document {
             schema_version: 2,
             media_type: media_type::OCI_MANIFEST,
             artifact_type: ENTRY,

@@ -42,14 +42,21 @@ impl Adoption {
         layers_of(&self.hit)
     }
 
-    /// Enters the record. What its key is the hash of is fetched if nobody has computed it.
+    /// Whether somebody has computed what the key is the hash of.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.preimage.is_some()
+    }
+
+    /// Fetches what the key is the hash of. Without it a later miss is explained less well, and that is all.
+    pub(crate) fn completed(mut self) -> Self {
+        self.preimage = fetched_preimage(&self.hit);
+        self
+    }
+
+    /// Enters the record.
     pub(crate) fn enter(&self, store: &Store) -> Result<(), StepError> {
         let key = self.hit.entry.key();
-        let preimage = match &self.preimage {
-            Some(known) => known.clone(),
-            // Without it a later miss is explained less well, and that is all.
-            None => fetched_preimage(&self.hit).unwrap_or_default(),
-        };
+        let preimage = self.preimage.clone().unwrap_or_default();
         let record = NewRecord {
             key: &key,
             scope: &self.scope,
@@ -125,10 +132,6 @@ impl Step<'_> {
         };
         let layers = layers_of(&hit);
         let are_here = self.pin_all(&layers)?;
-        if are_here && ask == Ask::Memory && sought.preimage.is_none() {
-            // To be recorded here, which may take a round trip.
-            return Ok(None);
-        }
         let adoption = Adoption {
             hit: std::sync::Arc::clone(&hit),
             fast,
@@ -138,7 +141,7 @@ impl Step<'_> {
             preimage: sought.preimage.map(Preimage::encode),
         };
         if are_here {
-            adoption.enter(&self.build.store)?;
+            self.fetcher.adopt_now(adoption)?;
         } else {
             self.fetcher.adopt_later(adoption);
         }

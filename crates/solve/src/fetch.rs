@@ -39,6 +39,8 @@ pub(crate) struct Fetcher<'a> {
     told: Mutex<HashSet<VertexId>>,
     /// Records that wait for their layers.
     pub(crate) adoptions: Mutex<Vec<Adoption>>,
+    /// Records that lack what their keys are the hashes of.
+    pub(crate) incomplete: Mutex<Vec<Adoption>>,
 }
 
 /// Where a layer comes from.
@@ -76,6 +78,7 @@ impl<'a> Fetcher<'a> {
             started: Mutex::default(),
             told: Mutex::default(),
             adoptions: Mutex::default(),
+            incomplete: Mutex::default(),
         }
     }
 
@@ -149,9 +152,27 @@ impl<'a> Fetcher<'a> {
         stack: &Stack,
         missing: &[usize],
     ) -> Result<Vec<(usize, Arc<Layer>)>, StepError> {
-        transfer_all(missing, PARALLEL_FETCHES, |&position| {
-            Ok((position, self.fetch_layer(stack.layers()[position])?))
-        })
+        // What a remote cache lost is asked for to the end: all of it is made here, then, at once.
+        let lost = Mutex::new(Vec::new());
+        let fetched = transfer_all(missing, PARALLEL_FETCHES, |&position| {
+            match self.fetch_layer(stack.layers()[position]) {
+                Ok(layer) => Ok(Some((position, layer))),
+                Err(StepError::RemoteLayers { layers, reason }) => {
+                    let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
+                    lost.push((layers, reason));
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
+        })?;
+        let lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match lost.first() {
+            None => Ok(fetched.into_iter().flatten().collect()),
+            Some((_, reason)) => Err(StepError::RemoteLayers {
+                reason: reason.clone(),
+                layers: lost.iter().flat_map(|(layers, _)| layers.clone()).collect(),
+            }),
+        }
     }
 
     /// One layer. Another process that fetches it already is waited for.
@@ -278,11 +299,8 @@ impl<'a> Fetcher<'a> {
     pub(crate) fn note_if_present(&self, vertex: VertexId, tree: &Tree) {
         let Some(stack) = tree.stack() else { return };
         let here = |id| matches!(self.build.store.layer(id), Ok(Some(_)));
-        if stack.layers().iter().all(here) {
-            self.told
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(vertex);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if stack.layers().iter().all(here) && told.insert(vertex) {
             now_done(&self.build.reporter, vertex, Outcome::Cached);
         }
     }

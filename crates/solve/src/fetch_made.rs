@@ -4,20 +4,27 @@
 //! whose blob is gone, is refused, and the build goes on without it.
 
 use std::io::{self, Read};
-use std::sync::{Arc, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rbuild_image::{Compression, Descriptor, Digest, LayerId, LayerMediaType};
 use rbuild_layer::{FileTimes, TreeWriter, decompress, extract};
 use rbuild_progress::EventKind;
+use rbuild_registry::transfer_all;
 use rbuild_remote::KnownLayer;
 use rbuild_store::{Layer, LayerTimes, RootAttributes};
 use rbuild_sys::OverlayFlavor;
 
+use crate::adopt::Adoption;
+use crate::build::{BaseLayers, RemoteLayers};
 use crate::cancel::Cancel;
 use crate::error::{StepError, with_causes};
 use crate::fetch::{Fetcher, Tee};
 use crate::tree::Stack;
+
+/// Questions to a remote cache that are under way at the same time.
+const PARALLEL_QUESTIONS: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 impl Fetcher<'_> {
     /// Whether all layers of `stacks` are in the store.
@@ -31,6 +38,28 @@ impl Fetcher<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Whether a layer of an output is to be here in the end.
+    pub(crate) fn is_wanted(&self, id: &LayerId) -> bool {
+        let build = self.build();
+        match (id, &build.remote_layers) {
+            (LayerId::Pulled(_), _) => build.base_layers == BaseLayers::Always,
+            (LayerId::Made(_), RemoteLayers::WhenNeeded) => false,
+            (LayerId::Made(_), RemoteLayers::Always) => true,
+            (LayerId::Made(_), RemoteLayers::WhenNotMoved(compressions)) => {
+                let Some(known) = build.imports.layer(id) else {
+                    return true;
+                };
+                let can_be_moved = |times, wanted: &Compression| {
+                    let blobs = known.layer.blobs(times);
+                    let mut found = blobs.iter().map(|blob| compression_of(blob));
+                    found.any(|found| found == Some(*wanted))
+                };
+                let mut times = build.file_times.iter();
+                !times.all(|&times| compressions.iter().all(|one| can_be_moved(times, one)))
+            }
+        }
     }
 
     /// Fails if one of `missing` cannot be had: those that were made elsewhere and are in no cache.
@@ -145,19 +174,52 @@ impl Fetcher<'_> {
         }
         let layer = store.commit_layer(draft, extracted.index, id)?;
         store.set_diff_id(&id, FileTimes::Own, &extracted.diff_id, extracted.size)?;
-        let kind = blob.media_type().to_string();
-        let compression =
-            LayerMediaType::parse(&kind).map_or(Compression::Gzip, |kind| kind.compression);
+        let compression = compression_of(blob).unwrap_or(Compression::Gzip);
         store.set_layer_blob(&extracted.diff_id, compression, blob)?;
         Ok(layer)
     }
 
     /// The record is entered when its layers are here.
-    pub(crate) fn adopt_later(&self, adoption: crate::adopt::Adoption) {
+    pub(crate) fn adopt_later(&self, adoption: Adoption) {
         self.adoptions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(adoption);
+    }
+
+    /// Enters a record whose layers are here.
+    pub(crate) fn adopt_now(&self, adoption: Adoption) -> Result<(), StepError> {
+        adoption.enter(&self.build().store)?;
+        if !adoption.is_complete() {
+            let incomplete = self.incomplete.lock();
+            incomplete
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(adoption);
+        }
+        Ok(())
+    }
+
+    /// Fetches what is missing of records, when nobody waits for anything else.
+    pub(crate) fn complete_adoptions(&self) -> Result<(), StepError> {
+        let incomplete = {
+            let mut incomplete = self
+                .incomplete
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *incomplete)
+        };
+        let waiting: Vec<Mutex<Option<Adoption>>> = incomplete
+            .into_iter()
+            .map(|adoption| Mutex::new(Some(adoption)))
+            .collect();
+        transfer_all(&waiting, PARALLEL_QUESTIONS, |slot| {
+            let taken = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match taken.map(Adoption::completed) {
+                Some(adoption) if adoption.is_complete() => adoption.enter(&self.build().store),
+                _ => Ok(()),
+            }
+        })?;
+        Ok(())
     }
 
     /// Enters what waited for the layer `id`, and no other.
@@ -179,13 +241,17 @@ impl Fetcher<'_> {
                 are_here &= self.here(&layer)?.is_some();
             }
             if are_here {
-                adoption.enter(&self.build().store)?;
+                self.adopt_now(adoption)?;
             } else {
                 self.adopt_later(adoption);
             }
         }
         Ok(())
     }
+}
+
+fn compression_of(blob: &Descriptor) -> Option<Compression> {
+    LayerMediaType::parse(blob.media_type().as_ref()).map(|kind| kind.compression)
 }
 
 /// Whether the store refused bytes for being others than they should be.

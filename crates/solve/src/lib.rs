@@ -37,6 +37,7 @@ mod schedule;
 mod select;
 mod sources;
 mod step;
+mod story;
 mod tree;
 mod why;
 

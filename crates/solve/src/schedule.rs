@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rbuild_image::{Compression, Descriptor, LayerId, LayerMediaType};
+use rbuild_image::LayerId;
 use rbuild_plan::{Operation, Plan, Vertex, VertexId};
 use rbuild_progress::{EventKind, Outcome};
 use rbuild_remote::{Come, Finished, InOutput};
 
-use crate::build::{BaseLayers, Build, CacheTtl, RemoteLayers};
+use crate::build::{Build, CacheTtl};
 use crate::diff_ids::DiffIds;
 use crate::error::{SolveError, StepError};
 use crate::exec::ExecStep;
@@ -24,6 +24,7 @@ use crate::file::FileStep;
 use crate::remote;
 use crate::report::{event_vertex, now_done, now_started};
 use crate::step::{Found, From, Step};
+use crate::story::Story;
 use crate::tree::{Stack, Tree};
 use crate::why::Miss;
 
@@ -45,12 +46,10 @@ pub struct Solution {
 pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
     announce(plan, build);
     let fetcher = Fetcher::new(build, plan);
-    let mut attempts = 1;
+    let mut story = Story::default();
     let ran = loop {
-        match solve_once(plan, build, &fetcher) {
-            Err(SolveError::Step { error, .. }) if refuse_layers(build, &error, attempts) => {
-                attempts += 1;
-            }
+        match solve_once(plan, build, &fetcher, &mut story) {
+            Err(SolveError::Step { error, .. }) if story.goes_on_without(build, &error) => {}
             ran => break ran,
         }
     };
@@ -63,9 +62,14 @@ pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
 }
 
 /// Everything once. What a remote cache could not keep is a failure like others.
-fn solve_once(plan: &Plan, build: &Build, fetcher: &Fetcher<'_>) -> Result<Solution, SolveError> {
+fn solve_once(
+    plan: &Plan,
+    build: &Build,
+    fetcher: &Fetcher<'_>,
+    story: &mut Story,
+) -> Result<Solution, SolveError> {
     let diff_ids = DiffIds::new(plan, build, fetcher);
-    let mut schedule = Schedule::new(plan, build, fetcher, &diff_ids);
+    let mut schedule = Schedule::new(plan, build, fetcher, &diff_ids, story);
     std::thread::scope(|scope| {
         let digesting = scope.spawn(|| diff_ids.work());
         let ran = schedule.run(scope);
@@ -76,27 +80,13 @@ fn solve_once(plan: &Plan, build: &Build, fetcher: &Fetcher<'_>) -> Result<Solut
         ran.and_then(|()| digested.map_err(|(vertex, error)| step_failed(vertex, error)))
             .and_then(|()| schedule.fetch_outputs())
     })?;
+    fetcher.complete_adoptions().or_else(|error| {
+        match plan.outputs.first().and_then(|output| output.root) {
+            Some(root) => Err(step_failed(root, error)),
+            None => Ok(()),
+        }
+    })?;
     Ok(schedule.solution())
-}
-
-/// Whether `error` is about layers of a remote cache: these are refused, and the build is to start again without them. What
-/// was done meanwhile is recorded, so that this costs little. After some attempts nothing remote is believed.
-fn refuse_layers(build: &Build, error: &StepError, attempts: u32) -> bool {
-    /// As often as entries without their layers may be in the way, one below the other.
-    const MOST_ATTEMPTS: u32 = 16;
-    let StepError::RemoteLayers { layers, .. } = error else {
-        return false;
-    };
-    if build.cancel.is_cancelled() {
-        return false;
-    }
-    for layer in layers {
-        build.imports.refuse(layer);
-    }
-    if attempts >= MOST_ATTEMPTS {
-        build.imports.refuse_all();
-    }
-    true
 }
 
 /// Tells the progress what is to come.
@@ -201,13 +191,11 @@ struct Schedule<'a> {
     build: &'a Build,
     fetcher: &'a Fetcher<'a>,
     diff_ids: &'a DiffIds<'a>,
+    story: &'a mut Story,
     states: BTreeMap<VertexId, State>,
     ready: VecDeque<VertexId>,
     waiting_for_worker: VecDeque<VertexId>,
     running: usize,
-    cached: usize,
-    executed: usize,
-    misses: Vec<Miss>,
     /// A layer of a remote cache could not be had: what runs is let finish, and all begins again.
     lost: Option<SolveError>,
     reports: (Sender<Report>, Receiver<Report>),
@@ -219,30 +207,34 @@ impl<'a> Schedule<'a> {
         build: &'a Build,
         fetcher: &'a Fetcher<'a>,
         diff_ids: &'a DiffIds<'a>,
+        story: &'a mut Story,
     ) -> Self {
         let states: BTreeMap<_, _> = plan
             .vertices()
             .map(|id| (id, State::Waiting(distinct_inputs(plan, id))))
             .collect();
+        let walked = story.contexts();
         let ready = plan
             .vertices()
-            .filter(|id| plan.inputs(*id).is_empty())
+            .filter(|id| plan.inputs(*id).is_empty() && !walked.contains_key(id))
             .collect();
-        Self {
+        let mut schedule = Self {
             plan,
             build,
             fetcher,
             diff_ids,
+            story,
             states,
             ready,
             waiting_for_worker: VecDeque::new(),
             running: 0,
-            cached: 0,
-            executed: 0,
-            misses: Vec::new(),
             lost: None,
             reports: unbounded(),
+        };
+        for (id, tree) in walked {
+            schedule.settle(id, tree);
         }
+        schedule
     }
 
     /// Until nothing is left to do.
@@ -381,23 +373,11 @@ impl<'a> Schedule<'a> {
     }
 
     fn complete(&mut self, id: VertexId, result: Yield) {
-        match result.from {
-            Some(From::Cache) => {
-                self.cached += 1;
-                now_done(&self.build.reporter, id, Outcome::Cached);
-            }
-            Some(From::Run(explanation)) => {
-                self.executed += 1;
-                self.misses.push(Miss {
-                    vertex: id,
-                    explanation,
-                });
-                now_done(&self.build.reporter, id, Outcome::Completed);
-            }
-            None if matches!(self.plan.vertex(id).operation, Operation::Image(_)) => {
-                self.fetcher.note_if_present(id, &result.tree);
-            }
-            None => now_done(&self.build.reporter, id, Outcome::Completed),
+        let operation = &self.plan.vertex(id).operation;
+        if matches!(operation, Operation::Image(_)) {
+            self.fetcher.note_if_present(id, &result.tree);
+        } else if let Some(outcome) = self.story.add(id, operation, &result.tree, result.from) {
+            now_done(&self.build.reporter, id, outcome);
         }
         if let Tree::Layers(stack) = &result.tree {
             self.diff_ids.add(id, stack);
@@ -405,7 +385,12 @@ impl<'a> Schedule<'a> {
         if let (Some(publisher), Some(finished)) = (&self.build.publisher, result.finished) {
             publisher.add(self.completed(id, finished));
         }
-        self.states.insert(id, State::Done(result.tree));
+        self.settle(id, result.tree);
+    }
+
+    /// Whoever waits for `id` waits no longer.
+    fn settle(&mut self, id: VertexId, tree: Tree) {
+        self.states.insert(id, State::Done(tree));
         for user in self.plan.users(id) {
             if let Some(State::Waiting(missing)) = self.states.get_mut(&user) {
                 *missing -= 1;
@@ -439,35 +424,14 @@ impl<'a> Schedule<'a> {
     fn fetch_outputs(&self) -> Result<(), SolveError> {
         for root in self.plan.outputs.iter().filter_map(|output| output.root) {
             if let Some(State::Done(Tree::Layers(stack))) = self.states.get(&root) {
-                let wanted = stack.layers().iter().filter(|id| self.is_wanted(id));
+                let wanted = stack.layers().iter();
+                let wanted = wanted.filter(|id| self.fetcher.is_wanted(id));
                 self.fetcher
                     .fetch(&Stack::new(wanted.copied().collect()))
                     .map_err(|error| step_failed(root, error))?;
             }
         }
         Ok(())
-    }
-
-    /// Whether a layer of an output is to be here in the end.
-    fn is_wanted(&self, id: &LayerId) -> bool {
-        match (id, &self.build.remote_layers) {
-            (LayerId::Pulled(_), _) => self.build.base_layers == BaseLayers::Always,
-            (LayerId::Made(_), RemoteLayers::WhenNeeded) => false,
-            (LayerId::Made(_), RemoteLayers::Always) => true,
-            (LayerId::Made(_), RemoteLayers::WhenNotMoved(compressions)) => {
-                let times = &self.build.file_times;
-                match self.build.imports.layer(id) {
-                    Some(known) => !times.iter().all(|&times| {
-                        compressions.iter().all(|wanted| {
-                            let blobs = known.layer.blobs(times);
-                            let mut kinds = blobs.iter().map(|blob| compression_of(blob));
-                            kinds.any(|kind| kind == Some(*wanted))
-                        })
-                    }),
-                    None => true,
-                }
-            }
-        }
     }
 
     fn note_failure(&self, id: VertexId, error: &StepError) {
@@ -507,19 +471,13 @@ impl<'a> Schedule<'a> {
             .iter()
             .map(|output| layers(output.root))
             .collect();
-        let mut misses = self.misses.clone();
-        misses.sort_by_key(|miss| miss.vertex);
         Solution {
             outputs,
-            cached: self.cached,
-            executed: self.executed,
-            misses,
+            cached: self.story.cached(),
+            executed: self.story.executed(),
+            misses: self.story.misses(),
         }
     }
-}
-
-fn compression_of(blob: &Descriptor) -> Option<Compression> {
-    LayerMediaType::parse(&blob.media_type().to_string()).map(|kind| kind.compression)
 }
 
 /// What a worker does for one vertex.

@@ -32,6 +32,8 @@ mod policies;
 mod privileges;
 mod readers;
 mod registries;
+mod remote_cache;
+mod remote_cache_faults;
 mod running;
 mod semantics;
 mod sources;

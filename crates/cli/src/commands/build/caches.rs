@@ -53,7 +53,15 @@ pub(super) struct OpenedCaches {
     pub(super) imports: Arc<Imports>,
     pub(super) publisher: Option<Arc<Publisher>>,
     /// What is written to, as it was typed, and whether a failure matters.
-    targets: Vec<(String, Failure)>,
+    targets: Vec<WrittenTo>,
+}
+
+/// A cache that is written to.
+struct WrittenTo {
+    /// As it was typed.
+    text: String,
+    title: String,
+    failure: Failure,
 }
 
 /// What a failure to write to a cache means.
@@ -102,23 +110,29 @@ impl OpenedCaches {
             })
         });
         let targets: Vec<Target> = targets.collect::<anyhow::Result<_>>()?;
+        let told = caches
+            .to
+            .iter()
+            .zip(&targets)
+            .map(|(spec, target)| WrittenTo {
+                text: spec.text.clone(),
+                title: target.place.title(),
+                failure: if spec.ignore_error {
+                    Failure::IsTold
+                } else {
+                    Failure::Counts
+                },
+            });
+        let told = told.collect();
         let publisher = if targets.is_empty() {
             None
         } else {
             Some(Arc::new(Publisher::new(app.store()?, targets)))
         };
-        let told = caches.to.iter().map(|spec| {
-            let failure = if spec.ignore_error {
-                Failure::IsTold
-            } else {
-                Failure::Counts
-            };
-            (spec.text.clone(), failure)
-        });
         Ok(Self {
             imports,
             publisher,
-            targets: told.collect(),
+            targets: told,
         })
     }
 
@@ -128,15 +142,16 @@ impl OpenedCaches {
             return Ok(());
         };
         let mut failure = None;
-        for (position, (text, counts)) in self.targets.iter().enumerate() {
-            let exported = steps.run(&format!("exporting cache to {text}"), |step| {
+        for (position, target) in self.targets.iter().enumerate() {
+            let text = &target.text;
+            let exported = steps.run(&format!("exporting cache to {}", target.title), |step| {
                 publisher.close();
                 let count = publisher.finish(position).map_err(|error| told(&error))?;
                 step.done(&format!("{count} steps are in it"));
                 Ok::<_, String>(())
             });
             let Err(reason) = exported else { continue };
-            match counts {
+            match target.failure {
                 Failure::IsTold => reporter.send(EventKind::Warning {
                     message: format!("--cache-to {text}: {reason}"),
                     about: None,
