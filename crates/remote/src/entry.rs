@@ -52,9 +52,9 @@ pub struct Entry {
     pub run_millis: u64,
     /// Its layers, bottom first.
     pub layers: Vec<EntryLayer>,
-    /// What it ran on.
+    /// What it ran on; of whatever version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub circumstances: Option<Circumstances>,
+    circumstances: Option<serde_json::Value>,
     /// What the key is the hash of: zstd, base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     preimage: Option<String>,
@@ -148,6 +148,16 @@ impl Entry {
     /// Whether every layer can be had from the cache.
     pub fn has_blobs(&self) -> bool {
         self.layers.iter().all(|layer| layer.blob.is_some())
+    }
+
+    /// Keeps what the step ran on, as a record has it.
+    pub fn set_circumstances(&mut self, outcome: &[u8]) {
+        self.circumstances = serde_json::from_slice(outcome).ok();
+    }
+
+    /// What the step ran on.
+    pub fn circumstances(&self) -> Option<Circumstances> {
+        Circumstances::decode(self.circumstances.as_ref()?.to_string().as_bytes())
     }
 
     /// Keeps what the key is the hash of.
@@ -320,9 +330,7 @@ mod tests {
             ..entry()
         };
         entry.preimage = Some("KLUv".to_owned());
-        let mut circumstances = Circumstances::default();
-        circumstances.image = Some("busybox@sha256:00".to_owned());
-        entry.circumstances = Some(circumstances);
+        entry.set_circumstances(br#"{"version":1}"#);
         let text = String::from_utf8(entry.encode()).expect("JSON is text");
         let nines = "09".repeat(32);
         let twos = "02".repeat(32);
@@ -339,8 +347,7 @@ mod tests {
             r#""blob":{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","#,
             &format!(r#""digest":"{gzip}","size":20}},"#),
             &format!(r#""forms":[{{"times":"fixed:0","diffId":"{dated}","size":10240}}]}}],"#),
-            r#""circumstances":{"version":0,"image":"busybox@sha256:00","base":[],"copies":[],"lookup":"asked"},"#,
-            r#""preimage":"KLUv"}"#,
+            r#""circumstances":{"version":1},"preimage":"KLUv"}"#,
         ];
         assert_eq!(text, expected.concat());
     }

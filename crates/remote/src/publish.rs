@@ -14,7 +14,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rbuild_cache::Circumstances;
 use rbuild_image::{Descriptor, Digest, LayerId};
 use rbuild_store::{FastKey, Record, StepKey, Store};
 
@@ -426,7 +425,7 @@ fn fill(entry: &mut Entry, record: &Record) {
     entry.name.clone_from(&record.name);
     entry.created = millis(record.created);
     entry.run_millis = record.run_time.as_millis() as u64;
-    entry.circumstances = Circumstances::decode(&record.outcome);
+    entry.set_circumstances(&record.outcome);
 }
 
 /// Milliseconds since 1970.

@@ -34,7 +34,7 @@ fn what_docker_accepts_is_accepted(#[case] arguments: &[&str]) {
 #[case(&["--attest", "type=sbom"], "--attest: ")]
 #[case(&["--annotation", "a=b"], "--annotation: ")]
 #[case(&["--builder", "remote"], "--builder: ")]
-#[case(&["--cache-to", "type=inline"], "--cache-to: ")]
+#[case(&["--cache-to", "type=tape"], "--cache-to \"type=tape\": ")]
 #[case(&["--cgroup-parent", "x"], "--cgroup-parent: ")]
 #[case(&["--policy", "x.rego"], "--policy: ")]
 #[case(&["--resource", "memory=1g"], "--resource: ")]
