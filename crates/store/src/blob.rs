@@ -342,7 +342,8 @@ impl Store {
         Ok(whole)
     }
 
-    /// Removes files in `blobs/` that have no row: a crash came between the rename and the commit.
+    /// Removes files in `blobs/` that have no row, and rows that have no file: a crash came between the rename, or the
+    /// removal, and the commit.
     pub(crate) fn sweep_unknown_blobs(&self) -> Result<()> {
         let known: std::collections::HashSet<[u8; 32]> = self.db().read("list blobs", |db| {
             Ok(db
@@ -350,6 +351,12 @@ impl Store {
                 .query_map([], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?)
         })?;
+        for bytes in &known {
+            let digest = Digest::from_sha256_bytes(*bytes);
+            if !self.paths().blob(&digest).exists() {
+                self.drop_blob_row(&digest)?;
+            }
+        }
         for path in crate::lease::list(&self.paths().blobs())? {
             let name = path.file_name().and_then(|name| name.to_str());
             let digest: Option<Digest> =

@@ -7,7 +7,9 @@
 //! image     its documents and layers are to be had  else its names are taken away
 //! ```
 //!
-//! Checking takes no lock that keeps builds from working; what is collected meanwhile is no damage.
+//! Checking takes no lock that keeps builds from working; what is collected meanwhile is no damage. Neither is what a process
+//! that was killed did not come to, and what the next sweep does: a blob whose file went before its row, an `index.json` that
+//! lists the images of before.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -61,7 +63,7 @@ pub enum Damage {
         /// What it needs.
         needs: Needed,
     },
-    /// `index.json` does not list the images that there are.
+    /// `index.json` is not there, or is no list of images.
     Index,
 }
 
@@ -108,7 +110,7 @@ impl fmt::Display for Damage {
                     }
                 }
             }
-            Self::Index => f.write_str("index.json: it does not list the images that there are"),
+            Self::Index => f.write_str("index.json: it is no list of images"),
         }
     }
 }
@@ -129,7 +131,7 @@ impl Store {
         self.check_records(&mut check)?;
         told("images");
         self.check_images(&mut check)?;
-        if !oci_layout::is_current(self)? {
+        if !oci_layout::is_whole(self)? {
             check.damages.push(Damage::Index);
         }
         Ok(check)
@@ -213,11 +215,13 @@ impl Store {
         })
     }
 
+    /// Whether the blob's file is what its name says, if it is there.
     fn is_blob_whole(&self, digest: &Digest) -> Result<bool> {
         let path = self.paths().blob(digest);
         let mut file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if flock::is_missing(&error) => return Ok(false),
+            // Its removal was cut off. Where something needs it, that is found there.
+            Err(error) if flock::is_missing(&error) => return Ok(true),
             Err(error) => return Err(StoreError::io("open", path)(error)),
         };
         let mut digester = Digester::new();

@@ -50,11 +50,13 @@ fn draft(lease: &Lease, text: &str) -> Result<PathBuf> {
     Ok(draft)
 }
 
-/// Whether `index.json` lists the images that there are.
-pub(crate) fn is_current(store: &Store) -> Result<bool> {
+/// Whether `index.json` is the list of some images, be it the present ones or those before a change that was cut off.
+pub(crate) fn is_whole(store: &Store) -> Result<bool> {
     let _lock = store.lock("index.json", &|| false)?;
-    let text = render(&store.images()?);
-    Ok(fs::read(store.paths().oci_index()).is_ok_and(|known| known == text.as_bytes()))
+    let Ok(bytes) = fs::read(store.paths().oci_index()) else {
+        return Ok(false);
+    };
+    Ok(rbuild_image::read_index(&bytes).is_ok())
 }
 
 /// Writes `index.json` as the images are now.

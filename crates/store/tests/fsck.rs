@@ -2,6 +2,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write as _;
 
 use common::{Result, Room, image, key, layer, name, record, room};
 use rbuild_store::{Check, Damage, Needed};
@@ -81,6 +82,35 @@ fn a_damaged_document_costs_its_image_and_a_lost_index_nothing() -> Result {
     assert_eq!(check(&room)?.damages, []);
     assert!(room.root().join("index.json").exists());
     assert!(room.store.record(&key(1))?.is_some(), "the cache stays");
+    Ok(())
+}
+
+#[test]
+fn an_index_from_before_a_change_that_was_cut_off_is_no_damage() -> Result {
+    let (room, _) = filled()?;
+    let index = room.root().join("index.json");
+    let now = fs::read(&index)?;
+    fs::write(
+        &index,
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+    )?;
+    assert_eq!(check(&room)?.damages, []);
+    room.store.sweep()?;
+    assert_eq!(fs::read(&index)?, now);
+    Ok(())
+}
+
+#[test]
+fn a_blob_whose_removal_was_cut_off_is_no_damage() -> Result {
+    let (room, _) = filled()?;
+    let mut writer = room.store.blob_writer()?;
+    writer.write_all(b"nobody needs this")?;
+    let blob = writer.commit(None, None)?;
+    assert_eq!(check(&room)?.blobs, 3);
+    fs::remove_file(room.root().join("blobs/sha256").join(blob.hex()))?;
+    assert_eq!(check(&room)?.damages, []);
+    room.store.sweep()?;
+    assert_eq!(check(&room)?.blobs, 2);
     Ok(())
 }
 
