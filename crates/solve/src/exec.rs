@@ -56,8 +56,6 @@ impl ExecStep<'_> {
             fast: self.fast_key(&base),
         };
         self.step.find_or_make(&keys, &base, || {
-            // Waiting for the base image is not the command's time.
-            self.step.fetcher.fetch(&base)?;
             now_started(&self.step.build.reporter, self.step.id);
             self.make(&base)
         })

@@ -8,7 +8,9 @@ use rbuild_image::LayerId;
 use rbuild_layer::ContentIndex;
 use rbuild_plan::{CacheUse, Plan, Vertex, VertexId};
 use rbuild_remote::{Address, Ask, Hit};
-use rbuild_store::{FastKey, Layer, LayerDraft, NewRecord, Record, RootAttributes, StepKey};
+use rbuild_store::{
+    FastKey, Layer, LayerDraft, LockGuard, NewRecord, Record, RootAttributes, StepKey,
+};
 
 use crate::adopt::Sought;
 use crate::build::{Build, CacheTtl};
@@ -155,7 +157,7 @@ impl Step<'_> {
         if let Some(found) = self.find_here(keys, base)? {
             return Ok(found);
         }
-        // Before the lock: nobody waits for another one's network.
+        // Before the lock: others may need the step, but not this build's network.
         let sought = Sought {
             address: Address::Key(keys.key),
             preimage: Some(&keys.preimage),
@@ -164,9 +166,8 @@ impl Step<'_> {
         if let Some(found) = self.find_remotely(&sought, base, Ask::Network)? {
             return Ok(found);
         }
-        let _one_at_a_time = store.lock(&format!("step {}", keys.key), &|| {
-            self.build.cancel.is_cancelled()
-        })?;
+        self.fetcher.fetch(base)?;
+        let _one_at_a_time = self.lock(keys)?;
         let expired = match self.look(&keys.key, base)? {
             Looked::Found(found) => {
                 self.put_alias(keys)?;
@@ -210,6 +211,19 @@ impl Step<'_> {
         self.put_alias(keys)?;
         let fast = keys.fast;
         Ok(Some(Found { fast, ..found }))
+    }
+
+    /// Keeps others from making the same. Who wants no earlier result has no use for theirs either, and waits for nobody.
+    fn lock(&self, keys: &Keys) -> Result<Option<LockGuard>, StepError> {
+        let name = format!("step {}", keys.key);
+        let store = &self.build.store;
+        match self.cache_use() {
+            CacheUse::Refused => Ok(store.try_lock(&name)?),
+            CacheUse::Allowed => {
+                let cancelled = || self.build.cancel.is_cancelled();
+                Ok(Some(store.lock(&name, &cancelled)?))
+            }
+        }
     }
 
     fn put_alias(&self, keys: &Keys) -> Result<(), StepError> {

@@ -36,4 +36,5 @@ mod remote_cache;
 mod remote_cache_faults;
 mod running;
 mod semantics;
+mod sharing;
 mod sources;
