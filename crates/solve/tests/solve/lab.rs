@@ -1,7 +1,6 @@
 //! A store, two directories, and plans made by hand.
 
 use std::collections::{BTreeMap, HashMap};
-use std::error::Error;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -27,13 +26,7 @@ use rbuild_source::{
 };
 use rbuild_store::Store;
 
-pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
-
-const BUSYBOX: &str = "/bin/busybox";
-
-pub(crate) fn has_busybox() -> bool {
-    Path::new(BUSYBOX).exists()
-}
+pub(crate) use crate::harness::Result;
 
 /// The directories `main` and `base`, and a store.
 pub(crate) struct Lab {
@@ -61,7 +54,7 @@ impl Lab {
     pub(crate) fn with_shell() -> Result<Self> {
         let lab = Self::new()?;
         fs::create_dir(lab.base("bin"))?;
-        fs::copy(BUSYBOX, lab.base("bin/busybox"))?;
+        fs::copy(crate::harness::BUSYBOX, lab.base("bin/busybox"))?;
         for applet in ["sh", "cat", "stat", "ln", "sleep", "touch", "mkdir", "ls"] {
             symlink("busybox", lab.base("bin").join(applet))?;
         }

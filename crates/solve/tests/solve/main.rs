@@ -1,7 +1,6 @@
 //! Plans, solved on real files: what is copied, what is a hit, what runs, and what must not reach the host.
 //!
-//! The binary has its own `main`, since a sandbox's init has to be the first thing that it can become. It understands
-//! enough of libtest's arguments for `cargo test` and nextest.
+//! The binary has its own `main`, since a sandbox's init has to be the first thing that it can become.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -10,70 +9,15 @@
 
 mod caching;
 mod copying;
+#[path = "../common/harness.rs"]
+mod harness;
 mod lab;
 mod running;
 
-use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-type Case = (&'static str, fn() -> lab::Result);
-
-/// The names that were asked for: what is neither a flag nor the value of one.
-fn filters(arguments: &[String]) -> Vec<&String> {
-    const WITH_VALUE: [&str; 2] = ["--format", "--test-threads"];
-    let before = std::iter::once("").chain(arguments.iter().map(String::as_str));
-    arguments
-        .iter()
-        .zip(before)
-        .filter(|(argument, before)| !argument.starts_with('-') && !WITH_VALUE.contains(before))
-        .map(|(argument, _)| argument)
-        .collect()
-}
+use harness::Case;
 
 fn main() -> ExitCode {
-    rbuild_sandbox::init_if_asked();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let filters = filters(&arguments);
-    let all = [copying::ALL, caching::ALL, running::ALL].concat();
-    let chosen = all.iter().filter(|(name, _)| {
-        let named = |filter: &&String| {
-            if has("--exact") {
-                name == filter
-            } else {
-                name.contains(filter.as_str())
-            }
-        };
-        filters.is_empty() || filters.iter().any(named)
-    });
-    if has("--list") {
-        // nextest asks a second time for ignored tests: there are none.
-        for (name, _) in chosen.filter(|_| !has("--ignored")) {
-            println!("{name}: test");
-        }
-        return ExitCode::SUCCESS;
-    }
-    if !rustix::process::geteuid().is_root() || !lab::has_busybox() {
-        eprintln!("skipped: these tests need root and busybox-static");
-        return ExitCode::from(u8::from(std::env::var_os("CI").is_some()));
-    }
-    let mut failed = 0;
-    let mut passed = 0;
-    for (name, body) in chosen {
-        let held = match catch_unwind(body) {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                println!("{error}");
-                false
-            }
-            Err(_) => false,
-        };
-        println!("test {name} ... {}", if held { "ok" } else { "FAILED" });
-        if held { passed += 1 } else { failed += 1 }
-    }
-    let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!(
-        "\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out\n"
-    );
-    ExitCode::from(u8::from(failed > 0))
+    harness::main(&[copying::ALL, caching::ALL, running::ALL].concat())
 }
