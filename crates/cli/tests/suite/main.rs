@@ -9,6 +9,7 @@ mod cache_mounts;
 mod caching;
 mod calls;
 mod checks;
+mod commit_points;
 mod configs;
 mod copying;
 mod crash;

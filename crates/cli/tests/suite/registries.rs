@@ -21,7 +21,7 @@ fn lab_with_hub(caller: Caller) -> Option<(Lab, Registry)> {
     Some((lab, hub))
 }
 
-fn push_busybox(hub: &Registry) {
+pub(crate) fn push_busybox(hub: &Registry) {
     let dir = BaseImage::Busybox.layout();
     let index: Value =
         serde_json::from_slice(&std::fs::read(dir.join("index.json")).expect("an index"))

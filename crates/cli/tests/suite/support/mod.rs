@@ -8,6 +8,7 @@ mod layout;
 mod machines;
 mod outcome;
 mod project;
+mod tracer;
 mod tree;
 mod web;
 
@@ -20,5 +21,6 @@ pub(crate) use machines::{Machine, Shared};
 pub(crate) use outcome::{Outcome, State};
 pub(crate) use project::Project;
 pub(crate) use rbuild_testkit::require;
+pub(crate) use tracer::{Traced, killed_at};
 pub(crate) use tree::{Kind, Tree};
 pub(crate) use web::WebServer;
