@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +11,8 @@ use rbuild_source::{
     Authorization, GitCheckout, GitClient, GitFiles, GitOptions, GitProtocols, GitTimes, GitUrl,
     SourceError, SubmodulePolicy,
 };
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 const NONE: Authorization = Authorization::None;
 
@@ -374,6 +377,12 @@ fn many_checkouts_of_one_remote_at_once_succeed() {
     });
 }
 
+/// Waits for the end of a process. Its files are closed a little before it is gone, so that who waits for its output may be
+/// faster.
+fn await_end(process: &OwnedFd) {
+    poll(&mut [PollFd::new(process, PollFlags::IN)], None).unwrap();
+}
+
 #[test]
 fn a_client_that_is_stopped_ends_git_and_what_git_started() {
     let dir = tempfile::tempdir().unwrap();
@@ -409,12 +418,13 @@ fn a_client_that_is_stopped_ends_git_and_what_git_started() {
     while !started.exists() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+    let helper = fs::read_to_string(&started).unwrap();
+    let helper = Pid::from_raw(helper.trim().parse().unwrap()).unwrap();
+    let helper = pidfd_open(helper, PidfdFlags::empty()).unwrap();
     client.stop();
     let ended = waiting.join().unwrap().unwrap_err();
     assert!(matches!(ended, SourceError::Stopped { .. }), "{ended}");
-    let helper = fs::read_to_string(&started).unwrap();
-    let state = fs::read_to_string(format!("/proc/{}/stat", helper.trim())).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    await_end(&helper);
     let later = client.resolve(&url, &NONE).unwrap_err();
     assert!(matches!(later, SourceError::Stopped { .. }), "{later}");
 }

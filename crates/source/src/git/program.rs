@@ -11,6 +11,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
 use crate::git::GitClient;
 use crate::git::processes::Processes;
 use crate::git::url::redact;
@@ -197,7 +200,11 @@ impl<'a> Git<'a> {
             let errors = errors.join().unwrap_or_else(|_| Ok(Vec::new()));
             (output, errors)
         });
-        // It is not reaped before: until then its number can be nobody else's.
+        // What closed its output may still be at work, and can be stopped until it has ended. It is not reaped before it
+        // is forgotten: until then its number can be nobody else's.
+        if let Some(leader) = group {
+            await_end(leader);
+        }
         self.processes.leave(group);
         let status = child.wait()?;
         Ok(Output {
@@ -218,6 +225,13 @@ impl<'a> Git<'a> {
         let first = lines.len().saturating_sub(MESSAGE_LINES);
         lines[first..].join("\n")
     }
+}
+
+/// Waits until a child has ended, and leaves it to be reaped.
+fn await_end(child: Pid) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    // An interrupted wait goes on; any other failure is for the one who reaps to tell.
+    while matches!(waitid(WaitId::Pid(child), options), Err(Errno::INTR)) {}
 }
 
 fn read_all(pipe: Option<impl Read>) -> io::Result<Vec<u8>> {
