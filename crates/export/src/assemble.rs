@@ -14,6 +14,7 @@ use rbuild_remote::{Imports, KnownLayer};
 use rbuild_store::Store;
 use serde::Serialize;
 
+use crate::annotations::{AnnotationPlace, Annotations};
 use crate::error::ExportError;
 use crate::history::{self, BaseTime};
 
@@ -269,6 +270,8 @@ struct Manifest<'a> {
     media_type: &'a str,
     config: &'a Descriptor,
     layers: &'a [Descriptor],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<HashMap<String, String>>,
 }
 
 /// An index likewise.
@@ -278,6 +281,8 @@ struct Index<'a> {
     schema_version: u32,
     media_type: &'a str,
     manifests: Vec<PlatformDescriptor<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<HashMap<String, String>>,
 }
 
 #[derive(Serialize)]
@@ -292,24 +297,32 @@ pub(crate) fn config_document(image: &BuiltImage) -> Result<Document, ExportErro
     Document::of(&image.config, media_type::OCI_CONFIG)
 }
 
-/// The manifest of an image whose layers travel as `layers`.
+/// The manifest of an image for `platform` whose layers travel as `layers`.
 pub(crate) fn manifest_document(
     config: &Document,
     layers: &[Descriptor],
+    platform: &Platform,
+    annotations: &Annotations,
 ) -> Result<Document, ExportError> {
     let kind = media_type::OCI_MANIFEST;
+    let platform = Some(platform);
     let manifest = Manifest {
         schema_version: 2,
         media_type: kind,
         config: &config.descriptor,
         layers,
+        annotations: annotations.of(AnnotationPlace::Manifest, platform),
     };
-    Document::of(&manifest, kind)
+    let mut document = Document::of(&manifest, kind)?;
+    let place = AnnotationPlace::ManifestDescriptor;
+    annotations.put_on(&mut document.descriptor, place, platform);
+    Ok(document)
 }
 
 /// The index of the images of several platforms.
 pub(crate) fn index_document(
     manifests: &[(Descriptor, Platform)],
+    annotations: &Annotations,
 ) -> Result<Document, ExportError> {
     let kind = media_type::OCI_INDEX;
     let manifests = manifests
@@ -319,12 +332,14 @@ pub(crate) fn index_document(
             platform,
         })
         .collect();
-    Document::of(
-        &Index {
-            schema_version: 2,
-            media_type: kind,
-            manifests,
-        },
-        kind,
-    )
+    let index = Index {
+        schema_version: 2,
+        media_type: kind,
+        manifests,
+        annotations: annotations.of(AnnotationPlace::Index, None),
+    };
+    let mut document = Document::of(&index, kind)?;
+    let place = AnnotationPlace::IndexDescriptor;
+    annotations.put_on(&mut document.descriptor, place, None);
+    Ok(document)
 }

@@ -9,7 +9,8 @@ use rbuild_image::{Descriptor, Digest, Platform};
 use rbuild_plan::ImageForm;
 use serde_json::{Value, json};
 
-use crate::assemble::{BuiltImage, Document, index_document};
+use crate::annotations::Annotations;
+use crate::assemble::{BuiltImage, Document, index_document, manifest_document};
 use crate::blobs::digest_of;
 use crate::error::ExportError;
 
@@ -21,6 +22,7 @@ const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
 pub struct BuiltImages {
     images: Vec<BuiltImage>,
     form: ImageForm,
+    annotations: Annotations,
 }
 
 /// An image or index that was written.
@@ -52,7 +54,35 @@ impl BuiltImages {
             1 => form,
             _ => ImageForm::Indexed,
         };
-        Self { images, form }
+        Self {
+            images,
+            form,
+            annotations: Annotations::default(),
+        }
+    }
+
+    /// The same with `annotations`. Fails if one of them has nothing to stand on.
+    pub fn annotated(self, annotations: Annotations) -> Result<Self, ExportError> {
+        let platforms: Vec<_> = self
+            .images
+            .iter()
+            .map(|image| image.platform.clone())
+            .collect();
+        annotations.check(&platforms, self.form)?;
+        Ok(Self {
+            annotations,
+            ..self
+        })
+    }
+
+    /// The manifest of one of the images, whose layers travel as `layers`.
+    pub(crate) fn manifest(
+        &self,
+        image: &BuiltImage,
+        config: &Document,
+        layers: &[Descriptor],
+    ) -> Result<Document, ExportError> {
+        manifest_document(config, layers, &image.platform, &self.annotations)
     }
 
     /// The images.
@@ -90,7 +120,7 @@ impl BuiltImages {
             .into_iter()
             .map(|image| (image.manifest, image.platform))
             .collect();
-        let index = index_document(&manifests)?;
+        let index = index_document(&manifests, &self.annotations)?;
         Ok(Head::Index(index))
     }
 }

@@ -18,7 +18,7 @@ use rbuild_image::{Descriptor, Digest, Reference, canonical_json, media_type};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::assemble::{Document, config_document, manifest_document, rfc3339_seconds};
+use crate::assemble::{Document, config_document, rfc3339_seconds};
 use crate::blobs::{Blobs, LayerForm, digest_of};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
@@ -125,7 +125,7 @@ fn write_layout(
             }
         }
         let config = config_document(image)?;
-        let manifest = manifest_document(&config, &layers)?;
+        let manifest = images.manifest(image, &config, &layers)?;
         put_document(sink, &mut written, &config)?;
         put_document(sink, &mut written, &manifest)?;
         docker.push(docker_entry(&config, &layers, labels.names)?);

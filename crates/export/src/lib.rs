@@ -11,6 +11,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod annotations;
 mod assemble;
 mod blobs;
 mod engine;
@@ -22,6 +23,7 @@ mod layout;
 mod local_store;
 mod push;
 
+pub use annotations::{Annotation, AnnotationPlace, Annotations};
 pub use assemble::{BuiltImage, BuiltLayer, Dating, Document, TimesNote, assemble};
 pub use blobs::{BaseForm, Blobs, LayerForm};
 pub use engine::load;
@@ -30,4 +32,4 @@ pub use files::{InFolder, write_files, write_files_tar};
 pub use images::{BuiltImages, Exported};
 pub use layout::{ArchiveKind, Labels, write_archive, write_directory};
 pub use local_store::{name_in_store, store_documents};
-pub use push::{PushProgress, push};
+pub use push::{PushBy, PushProgress, push};

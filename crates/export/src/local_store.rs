@@ -3,7 +3,7 @@
 use rbuild_image::Reference;
 use rbuild_store::{ImageOrigin, Store};
 
-use crate::assemble::{config_document, manifest_document};
+use crate::assemble::config_document;
 use crate::blobs::{Blobs, LayerForm};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
@@ -17,7 +17,7 @@ pub fn store_documents(
     let mut written = Vec::new();
     for image in images {
         let config = config_document(image)?;
-        let manifest = manifest_document(&config, &blobs.prepare(image, form)?)?;
+        let manifest = images.manifest(image, &config, &blobs.prepare(image, form)?)?;
         blobs.store.put_blob(&config.bytes)?;
         blobs.store.put_blob(&manifest.bytes)?;
         written.push(Written {

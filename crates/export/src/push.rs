@@ -7,7 +7,7 @@ use rbuild_image::{Descriptor, Digest, LayerId, Reference, media_type};
 use rbuild_plan::{ImageForm, ImageOrigin};
 use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError, transfer_all};
 
-use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document, manifest_document};
+use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document};
 use crate::blobs::{Blobs, LayerForm, digest_of};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
@@ -23,11 +23,22 @@ pub trait PushProgress: Sync {
     fn present(&self, digest: &Digest);
 }
 
-/// Pushes `images` by `name`.
+/// What a push leaves the image to be found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PushBy {
+    /// The tag of its name.
+    #[default]
+    Tag,
+    /// Its digest alone, whatever tag the name has: a part of an index that is yet to be put together.
+    Digest,
+}
+
+/// Pushes `images` to the repository of `name`.
 pub fn push(
     blobs: &Blobs<'_>,
     images: &BuiltImages,
     name: &Reference,
+    by: PushBy,
     form: LayerForm,
     progress: &dyn PushProgress,
 ) -> Result<Exported, ExportError> {
@@ -37,24 +48,36 @@ pub fn push(
         push_layers(blobs, image, &layers, name, progress)?;
         let config = config_document(image)?;
         push_bytes(blobs, name, &config)?;
-        let manifest = manifest_document(&config, &layers)?;
-        let (registry, kind) = (blobs.registry, media_type::OCI_MANIFEST);
-        match images.form() {
-            ImageForm::Single => registry.put_manifest(name, kind, &manifest.bytes)?,
-            ImageForm::Indexed => registry.put_manifest_by_digest(name, kind, &manifest.bytes)?,
+        let manifest = images.manifest(image, &config, &layers)?;
+        let by = match images.form() {
+            ImageForm::Single => by,
+            ImageForm::Indexed => PushBy::Digest,
         };
+        put_manifest(blobs, name, by, media_type::OCI_MANIFEST, &manifest)?;
         written.push(Written {
             manifest: manifest.descriptor,
             config: config.digest(),
             platform: image.platform.clone(),
         });
     }
-    images.head(written)?.finish(|index| {
-        blobs
-            .registry
-            .put_manifest(name, media_type::OCI_INDEX, &index.bytes)?;
-        Ok(())
-    })
+    images
+        .head(written)?
+        .finish(|index| put_manifest(blobs, name, by, media_type::OCI_INDEX, index))
+}
+
+fn put_manifest(
+    blobs: &Blobs<'_>,
+    name: &Reference,
+    by: PushBy,
+    kind: &str,
+    document: &Document,
+) -> Result<(), ExportError> {
+    let registry = blobs.registry;
+    match by {
+        PushBy::Tag => registry.put_manifest(name, kind, &document.bytes)?,
+        PushBy::Digest => registry.put_manifest_by_digest(name, kind, &document.bytes)?,
+    };
+    Ok(())
 }
 
 /// Every layer once, several at a time; the first failure stops the others from starting.

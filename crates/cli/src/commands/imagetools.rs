@@ -1,6 +1,5 @@
 //! `rbuild imagetools`: images in registries, without pulling them.
 
-mod annotation;
 mod create;
 mod index;
 mod inspect;

@@ -1,5 +1,6 @@
 //! One file for each verb.
 
+mod annotation;
 pub(crate) mod build;
 pub(crate) mod cache;
 mod documents;

@@ -32,7 +32,6 @@ fn what_docker_accepts_is_accepted(#[case] arguments: &[&str]) {
 #[case(&["--provenance=mode=max"], "--provenance: ")]
 #[case(&["--sbom=true"], "--sbom: ")]
 #[case(&["--attest", "type=sbom"], "--attest: ")]
-#[case(&["--annotation", "a=b"], "--annotation: ")]
 #[case(&["--builder", "remote"], "--builder: ")]
 #[case(&["--cache-to", "type=tape"], "--cache-to \"type=tape\": ")]
 #[case(&["--cgroup-parent", "x"], "--cgroup-parent: ")]

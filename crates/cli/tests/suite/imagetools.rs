@@ -208,3 +208,44 @@ fn what_cannot_be_put_together_is_refused_and_nothing_is_pushed() {
         .says("the repository of");
     lab.rbuild(&["imagetools", "inspect", &app]).failure();
 }
+
+#[test]
+fn the_jobs_of_a_matrix_push_by_digest_and_leave_no_tag_behind() {
+    let Some(lab) = Lab::with_bases(Caller::Root, &[]) else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let name = format!("{}/app", registry.host());
+    let project = lab.project("FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n");
+    project.file("a", "x");
+    let output =
+        format!("type=image,name={name},push-by-digest=true,name-canonical=true,push=true");
+    let pushed: Vec<String> = ["linux/amd64", "linux/arm64"]
+        .iter()
+        .map(|platform| {
+            let file = lab.path("metadata.json");
+            let metadata = format!("--metadata-file={}", file.display());
+            lab.build(
+                &project,
+                &["--platform", platform, "-o", &output, &metadata],
+            );
+            let metadata: Value =
+                serde_json::from_slice(&std::fs::read(file).expect("metadata")).expect("JSON");
+            let digest = &metadata["containerimage.digest"];
+            format!("{name}@{}", digest.as_str().expect("a digest"))
+        })
+        .collect();
+    lab.rbuild(&["imagetools", "inspect", &name]).failure();
+    let app = format!("{name}:1");
+    lab.rbuild(&["imagetools", "create", "-t", &app, &pushed[0], &pushed[1]])
+        .success();
+    assert_eq!(platforms(&raw(&lab, &app)), ["amd64", "arm64"]);
+    assert!(!lab.rbuild(&["images"]).success().stdout.contains("/app"));
+
+    let tagged = format!("type=image,name={app},push-by-digest=true,push=true");
+    lab.try_build(&project, &["-o", &tagged])
+        .failure()
+        .says("can't push tagged ref");
+}

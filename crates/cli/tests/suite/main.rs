@@ -5,6 +5,7 @@
 
 mod support;
 
+mod annotations;
 mod cache_mounts;
 mod caching;
 mod calls;

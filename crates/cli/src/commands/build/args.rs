@@ -119,6 +119,9 @@ pub(crate) struct Args {
     /// Where the result goes: type=image|registry|oci|docker|local|tar|cacheonly,…
     #[arg(short, long = "output", value_name = "SPEC")]
     pub(crate) outputs: Vec<String>,
+    /// Annotate what is exported: [manifest|index|manifest-descriptor|index-descriptor[PLATFORM],…:]KEY=VALUE
+    #[arg(long = "annotation", value_name = "ANNOTATION")]
+    pub(crate) annotations: Vec<String>,
     /// Hand the image to the Docker engine
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(

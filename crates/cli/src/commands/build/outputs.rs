@@ -1,29 +1,33 @@
 //! `--output`, `--load`, `--push`: what was asked for, and doing it.
 
+mod dates;
+mod destination;
 mod spec;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{
-    ArchiveKind, Blobs, BuiltImage, BuiltImages, Dating, ExportError, Exported, Labels, LayerForm,
-    PushProgress, TimesNote, load, name_in_store, push, store_documents, write_archive,
-    write_directory, write_files, write_files_tar,
+    Annotation, AnnotationPlace, Annotations, ArchiveKind, Blobs, BuiltImage, BuiltImages, Dating,
+    ExportError, Exported, Labels, LayerForm, PushBy, PushProgress, load, name_in_store, push,
+    store_documents, write_archive, write_directory, write_files, write_files_tar,
 };
-use rbuild_image::{Compression, Digest, Reference};
+use rbuild_image::{Compression, Digest, Platform, Reference};
 use rbuild_layer::FileTimes;
 use rbuild_plan::ImageForm;
 use rbuild_solve::{BaseLayers, RemoteLayers};
 
+use self::dates::Dates;
+use self::destination::{Destination, open};
 use self::spec::parse;
 pub(super) use self::spec::{boolean, compression};
 use super::args::Args;
 use super::internal::{InternalStep, InternalSteps};
 use super::request::Request;
 use crate::app::App;
+use crate::commands::annotation;
 
 /// Where the result goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,60 +39,11 @@ struct Output {
     kind: Kind,
     /// Names that it gives, those of `-t` unless it has its own.
     names: Vec<Reference>,
+    push_by: PushBy,
     form: LayerForm,
     dates: Dates,
     folders: Folders,
-}
-
-/// What an output says about times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Dates {
-    /// `source-date-epoch=`
-    epoch: Option<OwnEpoch>,
-    /// `rewrite-timestamp=`
-    rewrite: Option<Rewrite>,
-}
-
-/// The `SOURCE_DATE_EPOCH` of one output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OwnEpoch {
-    /// `source-date-epoch=`: this output has none.
-    None,
-    /// Seconds since 1970.
-    At(i64),
-}
-
-/// Whether the times of files are changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rewrite {
-    /// They are, and the manifest tells it.
-    Told,
-    /// They are not.
-    Never,
-}
-
-impl Dates {
-    /// How an output is dated in a build under `built`.
-    fn dating(self, built: Option<i64>) -> Dating {
-        let epoch = match self.epoch {
-            None => built,
-            Some(OwnEpoch::None) => None,
-            Some(OwnEpoch::At(epoch)) => Some(epoch),
-        };
-        let (files, note) = match (epoch, self.rewrite) {
-            (None, _) | (_, Some(Rewrite::Never)) => (FileTimes::Own, TimesNote::None),
-            (Some(epoch), None) => (FileTimes::Fixed(epoch), TimesNote::None),
-            (Some(epoch), Some(Rewrite::Told)) => {
-                (FileTimes::Bounded(epoch), TimesNote::Annotation(epoch))
-            }
-        };
-        Dating {
-            created: built,
-            latest: epoch,
-            files,
-            note,
-        }
-    }
+    annotations: Vec<Annotation>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,13 +100,6 @@ impl Folders {
     }
 }
 
-/// Where an archive goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Destination {
-    File(PathBuf),
-    Stdout,
-}
-
 /// Whether a layout is one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -167,13 +115,7 @@ impl Outputs {
             .iter()
             .map(|text| parse(text, names))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let simple = |kind, compression| Output {
-            kind,
-            names: names.to_vec(),
-            form: LayerForm::new(compression),
-            dates: Dates::default(),
-            folders: Folders::default(),
-        };
+        let simple = |kind, compression| Output::simple(kind, names, compression);
         if args.push {
             outputs.push(simple(Kind::Registry, Compression::Gzip));
         }
@@ -182,6 +124,14 @@ impl Outputs {
         }
         if outputs.is_empty() {
             outputs.push(simple(Kind::Image { push: false }, Compression::None));
+        }
+        let annotations = args.annotations.iter();
+        let annotations =
+            annotations.map(|text| annotation::parse(text, AnnotationPlace::Manifest));
+        let annotations = annotations.collect::<anyhow::Result<Vec<_>>>()?.concat();
+        for output in &mut outputs {
+            // What an output says itself counts more.
+            output.annotations.splice(0..0, annotations.iter().cloned());
         }
         let outputs = Self(outputs);
         outputs.check()?;
@@ -225,12 +175,23 @@ impl Outputs {
         times.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
+    /// Fails if an annotation has nothing to stand on in images for `platforms` of this form.
+    pub(super) fn check_annotations(
+        &self,
+        platforms: &[Platform],
+        form: ImageForm,
+    ) -> anyhow::Result<()> {
+        let of_images = self.0.iter().filter(|output| output.kind.is_image());
+        for output in of_images {
+            let annotations = Annotations::new(output.annotations.clone());
+            annotations.check(platforms, form)?;
+        }
+        Ok(())
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         for output in &self.0 {
-            let pushes = matches!(output.kind, Kind::Registry | Kind::Image { push: true });
-            if pushes && output.names.is_empty() {
-                bail!("a tag is needed when pushing to a registry: -t REGISTRY/NAME");
-            }
+            output.check_names()?;
         }
         let stdouts = self
             .0
@@ -255,6 +216,15 @@ impl Kind {
         matches!(self, Self::Local { .. } | Self::Tar { .. })
     }
 
+    /// Whether it is an image.
+    fn is_image(&self) -> bool {
+        !self.is_files() && *self != Self::CacheOnly
+    }
+
+    fn pushes(&self) -> bool {
+        matches!(self, Self::Registry | Self::Image { push: true })
+    }
+
     fn writes_stdout(&self) -> bool {
         matches!(
             self,
@@ -274,6 +244,8 @@ impl Kind {
 pub(super) struct Outcome {
     /// The last image that was written; none where only files were asked for.
     pub(super) exported: Option<Exported>,
+    /// What it was called.
+    pub(super) names: Vec<Reference>,
     /// The warnings, as buildx writes them into its metadata.
     pub(super) warnings: Vec<serde_json::Value>,
     /// The warnings, for editors.
@@ -305,6 +277,7 @@ pub(super) fn write(
     };
     let mut outcome = Outcome {
         exported: None,
+        names: Vec::new(),
         warnings: Vec::new(),
         findings: Vec::new(),
         explanations: String::new(),
@@ -312,8 +285,15 @@ pub(super) fn write(
     for output in &request.outputs.0 {
         let exported = steps.run(output.kind.title(), |step| {
             let dating = output.dates.dating(epoch);
-            output.write(app, &blobs, &assembled(dating)?, dating, step)
+            let mut images = assembled(dating)?;
+            if output.kind.is_image() {
+                images = images.annotated(Annotations::new(output.annotations.clone()))?;
+            }
+            output.write(app, &blobs, &images, dating, step)
         })?;
+        if exported.is_some() {
+            outcome.names.clone_from(&output.names);
+        }
         outcome.exported = exported.or(outcome.exported);
     }
     Ok(outcome)
@@ -334,6 +314,43 @@ impl Kind {
 }
 
 impl Output {
+    /// An output without fields of its own.
+    fn simple(kind: Kind, names: &[Reference], compression: Compression) -> Self {
+        Self {
+            kind,
+            names: names.to_vec(),
+            push_by: PushBy::default(),
+            form: LayerForm::new(compression),
+            dates: Dates::default(),
+            folders: Folders::default(),
+            annotations: Vec::new(),
+        }
+    }
+
+    fn check_names(&self) -> anyhow::Result<()> {
+        if !self.kind.pushes() {
+            return Ok(());
+        }
+        if self.names.is_empty() {
+            bail!("a tag is needed when pushing to a registry: -t REGISTRY/NAME");
+        }
+        let tagged = self.names.iter().find(|name| name.tag() != Some("latest"));
+        match (self.push_by, tagged) {
+            (PushBy::Digest, Some(name)) => {
+                bail!("can't push tagged ref {name} by digest: give its name without a tag")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The tags that the image gets.
+    fn tags(&self) -> &[Reference] {
+        match self.push_by {
+            PushBy::Tag => &self.names,
+            PushBy::Digest => &[],
+        }
+    }
+
     fn write(
         &self,
         app: &App,
@@ -351,7 +368,7 @@ impl Output {
         let exported = match &self.kind {
             Kind::Image { push } => {
                 let exported = store_documents(blobs, images, self.form)?;
-                name_in_store(blobs.store, &exported, &self.names)?;
+                name_in_store(blobs.store, &exported, self.tags())?;
                 if *push {
                     self.push(blobs, images, step)?;
                 }
@@ -386,7 +403,7 @@ impl Output {
             Kind::CacheOnly => return Ok(None),
         };
         step.done(&format!("writing image {}", exported.id));
-        for name in &self.names {
+        for name in self.tags() {
             step.done(&format!("naming to {name}"));
         }
         Ok(Some(exported))
@@ -400,7 +417,14 @@ impl Output {
     ) -> anyhow::Result<Exported> {
         let mut pushed = None;
         for name in &self.names {
-            pushed = Some(push(blobs, images, name, self.form, &Pushing { step })?);
+            pushed = Some(push(
+                blobs,
+                images,
+                name,
+                self.push_by,
+                self.form,
+                &Pushing { step },
+            )?);
         }
         pushed.context("a tag is needed when pushing to a registry: -t REGISTRY/NAME")
     }
@@ -415,64 +439,6 @@ impl Output {
     ) -> anyhow::Result<Exported> {
         open(destination)?
             .write(|sink| Ok(write_archive(blobs, images, labels, kind, self.form, sink)?))
-    }
-}
-
-/// An archive that is being written: a file appears under its name only when it is whole.
-enum Sink {
-    File { path: PathBuf, partial: PathBuf },
-    Stdout,
-}
-
-fn open(destination: &Destination) -> anyhow::Result<Sink> {
-    Ok(match destination {
-        Destination::Stdout => Sink::Stdout,
-        Destination::File(path) => {
-            if path.is_dir() {
-                bail!(
-                    "destination {} is a directory: give the name of a file",
-                    path.display()
-                );
-            }
-            let mut partial = path.clone().into_os_string();
-            partial.push(format!(".partial-{}", std::process::id()));
-            Sink::File {
-                path: path.clone(),
-                partial: partial.into(),
-            }
-        }
-    })
-}
-
-impl Sink {
-    /// Bytes that are collected before they are written.
-    const BUFFER_BYTES: usize = 256 << 10;
-
-    fn write<T>(
-        &self,
-        fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
-        match self {
-            Self::Stdout => fill(&mut BufWriter::with_capacity(
-                Self::BUFFER_BYTES,
-                io::stdout().lock(),
-            )),
-            Self::File { path, partial } => {
-                let created = File::create(partial)
-                    .with_context(|| format!("failed to create {}", path.display()))?;
-                let mut sink = BufWriter::with_capacity(Self::BUFFER_BYTES, created);
-                let filled = fill(&mut sink).and_then(|value| {
-                    sink.flush()?;
-                    std::fs::rename(partial, path)?;
-                    Ok(value)
-                });
-                if filled.is_err() {
-                    // Best effort: the error that matters is the one that is returned.
-                    let _ = std::fs::remove_file(partial);
-                }
-                filled.with_context(|| format!("failed to write {}", path.display()))
-            }
-        }
     }
 }
 

@@ -33,7 +33,6 @@ const DEVICE_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
 pub(super) struct Request {
     pub(super) context: String,
     pub(super) file: Option<String>,
-    pub(super) names: Vec<Reference>,
     pub(super) action: Action,
     pub(super) target: Option<String>,
     pub(super) build_args: Vec<(String, String)>,
@@ -127,11 +126,16 @@ impl Request {
         let grants = Grants::new(&args.allow, network)?;
         let build_args = build_args(&args.build_args, environment)?;
         let platforms = platforms(app, &args.platforms)?;
+        let image_form = image_form(&platforms, &build_args)?;
+        let outputs = Outputs::new(args, &names)?;
+        match platforms.as_slice() {
+            [] => outputs.check_annotations(&[app.platform()], image_form)?,
+            platforms => outputs.check_annotations(platforms, image_form)?,
+        }
         Ok(Self {
             context: args.context.clone(),
             file: args.file.clone(),
-            outputs: Outputs::new(args, &names)?,
-            names,
+            outputs,
             action: action(args)?,
             target: args.target.clone().filter(|target| !target.is_empty()),
             build_contexts: pairs("--build-context", &args.build_contexts)?,
@@ -158,7 +162,7 @@ impl Request {
             pull: args.pull,
             lock: lock(args)?,
             network,
-            image_form: image_form(&platforms, &build_args)?,
+            image_form,
             build_args,
             platforms,
             secrets: secrets(&args.secrets, environment)?,

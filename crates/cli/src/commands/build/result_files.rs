@@ -27,7 +27,7 @@ pub(super) fn write(app: &App, request: &Request, outcome: &Outcome) -> anyhow::
             .with_context(|| format!("failed to write --iidfile {}", path.display()))?;
     }
     match &request.metadata_file {
-        Some(path) => write_metadata(path, &metadata(app, request, outcome)),
+        Some(path) => write_metadata(path, &metadata(app, outcome)),
         None => Ok(()),
     }
 }
@@ -53,7 +53,7 @@ fn write_metadata(path: &Path, value: &Value) -> anyhow::Result<()> {
 }
 
 /// The keys that buildx writes.
-fn metadata(app: &App, request: &Request, outcome: &Outcome) -> Value {
+fn metadata(app: &App, outcome: &Outcome) -> Value {
     let mut value = json!({ "buildx.build.ref": build_reference(app) });
     let wanted = app.environment.text("BUILDX_METADATA_WARNINGS");
     let wanted = wanted.is_some_and(|text| super::args::boolean(&text) == Ok(true));
@@ -67,8 +67,8 @@ fn metadata(app: &App, request: &Request, outcome: &Outcome) -> Value {
         value["containerimage.descriptor"] = exported.described();
         value["containerimage.digest"] = json!(exported.digest.to_string());
     }
-    if !request.names.is_empty() {
-        let names: Vec<String> = request.names.iter().map(ToString::to_string).collect();
+    if !outcome.names.is_empty() {
+        let names: Vec<String> = outcome.names.iter().map(ToString::to_string).collect();
         value["image.name"] = json!(names.join(","));
     }
     value

@@ -17,8 +17,6 @@ pub(crate) struct Unsupported {
     #[arg(long, hide = true)]
     attest: Vec<String>,
     #[arg(long, hide = true)]
-    annotation: Vec<String>,
-    #[arg(long, hide = true)]
     builder: Option<String>,
     #[arg(long, hide = true)]
     cgroup_parent: Option<String>,
@@ -73,11 +71,6 @@ impl Unsupported {
                 "attest",
                 self.attest.iter().any(|one| !is_disabled(one)),
                 ATTESTATIONS,
-            ),
-            (
-                "annotation",
-                !self.annotation.is_empty(),
-                "annotations are not supported yet; --label is",
             ),
             (
                 "builder",

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use rbuild_export::{Annotation, AnnotationPlace};
 use rbuild_image::{Digest, Reference};
 use rbuild_registry::Client;
 use serde_json::json;
 
-use super::annotation::Annotation;
 use super::index::{Single, combine};
 use super::source::{Found, Source};
 use crate::app::App;
+use crate::commands::annotation;
 use crate::commands::fetch::registry_failure;
 use crate::commands::pull::cancelled_by_the_user;
 use crate::render;
@@ -46,12 +47,31 @@ pub(crate) struct Args {
     metadata_file: Option<PathBuf>,
 }
 
+/// What is to be said of the index and its entries.
+fn annotations(args: &Args) -> anyhow::Result<Vec<Annotation>> {
+    let parse = |text: &String| annotation::parse(text, AnnotationPlace::Index);
+    let parsed = args.annotations.iter().map(parse);
+    let parsed = parsed.collect::<anyhow::Result<Vec<_>>>()?.concat();
+    let is_in_index = |one: &&Annotation| {
+        matches!(
+            one.place,
+            AnnotationPlace::Index | AnnotationPlace::ManifestDescriptor
+        )
+    };
+    match parsed.iter().find(|one| !is_in_index(one)) {
+        Some(one) => bail!(
+            "the annotation {:?} cannot be set here, since manifests are taken as they are: use index or manifest-descriptor",
+            one.key
+        ),
+        None => Ok(parsed),
+    }
+}
+
 /// Creates an image of images.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let tags = tags(args)?;
     let sources = sources(args, &tags)?;
-    let annotations = args.annotations.iter().map(|text| Annotation::parse(text));
-    let annotations: Vec<Annotation> = annotations.collect::<anyhow::Result<_>>()?;
+    let annotations = annotations(args)?;
     let cancel = cancelled_by_the_user(app)?;
     let client = app.registry();
     let told = |error: anyhow::Error| match error.downcast_ref() {

@@ -1,9 +1,9 @@
 //! Putting an index together (image-spec, image index).
 
+use rbuild_export::{Annotation, AnnotationPlace};
 use rbuild_image::{Manifest, Platform, media_type};
 use serde_json::{Map, Value, json};
 
-use super::annotation::{Annotation, Place};
 use super::source::Found;
 
 /// A document to be pushed.
@@ -76,12 +76,11 @@ fn annotate(
     annotations: &[Annotation],
 ) {
     for annotation in annotations {
-        match &annotation.place {
-            Place::Index => set(own, annotation),
-            Place::ManifestDescriptor(platform) => {
-                let meant = entries
-                    .iter_mut()
-                    .filter(|entry| fits(entry, platform.as_ref()));
+        match annotation.place {
+            AnnotationPlace::Index => set(own, annotation),
+            AnnotationPlace::ManifestDescriptor => {
+                let platform = annotation.platform.as_ref();
+                let meant = entries.iter_mut().filter(|entry| fits(entry, platform));
                 for entry in meant {
                     let annotations = entry.entry("annotations").or_insert_with(|| json!({}));
                     if let Value::Object(annotations) = annotations {
@@ -89,6 +88,8 @@ fn annotate(
                     }
                 }
             }
+            // These are outside of an index.
+            AnnotationPlace::Manifest | AnnotationPlace::IndexDescriptor => {}
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use rbuild_export::{
-    Blobs, BuiltImage, BuiltImages, BuiltLayer, ExportError, LayerForm, PushProgress, TimesNote,
+    Blobs, BuiltImage, BuiltImages, BuiltLayer, ExportError, LayerForm, PushBy, PushProgress,
+    TimesNote,
 };
 use rbuild_image::{Compression, Descriptor, Digest, ImageConfig, LayerId, Reference};
 use rbuild_layer::FileTimes;
@@ -42,7 +43,7 @@ pub(super) fn push(
         board: Mutex::new(board),
         sent: Mutex::default(),
     };
-    let exported = rbuild_export::push(&blobs, &images, name, form, &progress)
+    let exported = rbuild_export::push(&blobs, &images, name, PushBy::Tag, form, &progress)
         .map_err(|error| failure(error, cancel))?;
     progress.end();
     Ok(exported.descriptor)

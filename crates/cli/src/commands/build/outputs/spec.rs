@@ -1,37 +1,28 @@
 //! One `--output` as it was typed: `PATH`, `-`, or `type=…,…`.
 
 use anyhow::{Context as _, bail};
-use rbuild_export::{BaseForm, LayerForm};
+use rbuild_export::{Annotation, BaseForm, LayerForm, PushBy};
 use rbuild_image::{Compression, Reference};
 
-use super::{Dates, Destination, Folders, Form, Kind, Output, OwnEpoch, Rewrite};
+use super::dates::{Dates, OwnEpoch, Rewrite};
+use super::destination::Destination;
+use super::{Folders, Form, Kind, Output};
+use crate::commands::annotation;
 use crate::commands::build::request::fields;
 
 /// `PATH`, `-`, or `type=…,…`.
 pub(super) fn parse(text: &str, names: &[Reference]) -> anyhow::Result<Output> {
-    let form = LayerForm::new(Compression::Gzip);
     if text == "-" {
         let kind = Kind::Tar {
             destination: Destination::Stdout,
         };
-        return Ok(Output {
-            kind,
-            names: names.to_vec(),
-            form,
-            dates: Dates::default(),
-            folders: Folders::default(),
-        });
+        return Ok(Output::simple(kind, names, Compression::Gzip));
     }
     if !text.contains('=') {
-        return Ok(Output {
-            kind: Kind::Local {
-                directory: text.into(),
-            },
-            names: names.to_vec(),
-            form,
-            dates: Dates::default(),
-            folders: Folders::default(),
-        });
+        let kind = Kind::Local {
+            directory: text.into(),
+        };
+        return Ok(Output::simple(kind, names, Compression::Gzip));
     }
     let mut spec = Spec::default();
     for (key, value) in fields(text) {
@@ -47,12 +38,15 @@ struct Spec {
     destination: Option<String>,
     names: Option<Vec<Reference>>,
     push: bool,
+    push_by: PushBy,
+    store: Option<bool>,
     directory: bool,
     compression: Option<Compression>,
     level: Option<i32>,
     force: bool,
     dates: Dates,
     folders: Folders,
+    annotations: Vec<Annotation>,
 }
 
 impl Spec {
@@ -95,13 +89,28 @@ impl Spec {
                     Rewrite::Never
                 });
             }
+            "push-by-digest" => {
+                self.push_by = if boolean(key, &value)? {
+                    PushBy::Digest
+                } else {
+                    PushBy::Tag
+                };
+            }
+            "store" => self.store = Some(boolean(key, &value)?),
+            // Every image here is found by NAME@DIGEST, and none is unpacked before it is needed.
+            "name-canonical" | "unpack" => {
+                boolean(key, &value)?;
+            }
             // What we always do.
-            "oci-mediatypes" | "unpack" | "store" => {
+            "oci-mediatypes" => {
                 if !boolean(key, &value)? {
                     bail!("{key}=false is not supported in --output {text:?}");
                 }
             }
-            other => bail!("--output {text:?}: there is no field {other:?}"),
+            other => match annotation::of_field(other, &value)? {
+                Some(annotation) => self.annotations.push(annotation),
+                None => bail!("--output {text:?}: there is no field {other:?}"),
+            },
         }
         Ok(())
     }
@@ -117,6 +126,10 @@ impl Spec {
             Some(path) => Destination::File(path.into()),
         };
         let kind = match self.kind.as_str() {
+            "image" if self.store == Some(false) && self.push => Kind::Registry,
+            "image" if self.store == Some(false) => bail!(
+                "--output {text:?} keeps nothing: give push=true as well, or use type=cacheonly"
+            ),
             "image" => Kind::Image { push: self.push },
             "registry" => Kind::Registry,
             "oci" if self.directory => {
@@ -154,6 +167,7 @@ impl Spec {
         Ok(Output {
             kind,
             names: self.names.unwrap_or_else(|| names.to_vec()),
+            push_by: self.push_by,
             form: LayerForm {
                 compression: self.compression.unwrap_or(default),
                 level: self.level,
@@ -165,6 +179,7 @@ impl Spec {
             },
             dates: self.dates,
             folders: self.folders,
+            annotations: self.annotations,
         })
     }
 }
