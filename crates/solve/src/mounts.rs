@@ -117,7 +117,7 @@ fn missing(mount: &ExecMount, path: &str) -> StepError {
 }
 
 /// The copy that takes the part of a context that is mounted.
-fn carry(source: &str) -> CopyAction {
+pub(crate) fn carry(source: &str) -> CopyAction {
     CopyAction {
         from: Input(0),
         source: source.to_owned(),

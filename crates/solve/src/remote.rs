@@ -8,6 +8,7 @@ use rbuild_image::Digest;
 use rbuild_layer::TreeWriter;
 use rbuild_plan::{
     self as plan, ContextSource, GitDirectory, GitSource, HttpSource, Needed, Plan, Submodules,
+    VertexId,
 };
 use rbuild_progress::{EventKind, StatusState};
 use rbuild_source::{
@@ -35,15 +36,19 @@ pub(crate) fn walk_context(
         .contexts
         .get(source)
         .ok_or_else(|| StepError::NoContext(format!("{source:?}")))?;
-    let needed = match plan.context_paths(step.id) {
+    let stat_cache = step.build.store.context_cache_path(context.path());
+    let tree: ContextTree = context.walk(&needed(plan, step.id), Some(&stat_cache))?;
+    Ok(crate::tree::Tree::Context(source.clone(), Arc::new(tree)))
+}
+
+/// What `plan` reads of a context.
+pub(crate) fn needed(plan: &Plan, context: VertexId) -> rbuild_source::Needed {
+    match plan.context_paths(context) {
         Needed::All => rbuild_source::Needed::All,
         Needed::Paths(paths) => {
             rbuild_source::Needed::Paths(paths.into_iter().map(String::into_bytes).collect())
         }
-    };
-    let stat_cache = step.build.store.context_cache_path(context.path());
-    let tree: ContextTree = context.walk(&needed, Some(&stat_cache))?;
-    Ok(crate::tree::Tree::Context(source.clone(), Arc::new(tree)))
+    }
 }
 
 /// A git checkout as one layer, keyed by its commit: wherever it came from.

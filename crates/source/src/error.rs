@@ -55,6 +55,16 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A directory cannot be watched.
+    #[error("watch {}{hint}", path.display())]
+    Watch {
+        /// The directory.
+        path: PathBuf,
+        /// What can be done about it.
+        hint: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// The bytes of an archive cannot be read.
     #[error("read archive {name}")]
     ReadArchive {

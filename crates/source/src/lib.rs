@@ -3,7 +3,7 @@
 //! [`Context`] walks a directory into a [`ContextTree`], an index with a digest for every file, and asks a stat cache
 //! for those that have not changed. [`IgnoreRules`] are `.dockerignore` and `--exclude`, [`Pattern`] is one
 //! of their patterns. [`StreamedContext`] is a context on standard input, [`Archive`] what ADD unpacks.
-//! [`HttpClient`] downloads what has changed, [`GitClient`] checks out commits, [`OciLayout`] gives out verified
+//! [`DirectoryWatch`] waits for changes. [`HttpClient`] downloads what has changed, [`GitClient`] checks out commits, [`OciLayout`] gives out verified
 //! blobs.
 //!
 //! It does not decide what a build needs, make layers of its own accord, or speak to registries; it reads neither
@@ -34,6 +34,7 @@ mod http;
 mod ignore;
 mod oci_layout;
 mod stdin;
+mod watch;
 
 pub use archive::{Archive, ArchiveOwner, Packing, UnpackTarget};
 pub use authorization::Authorization;
@@ -47,3 +48,4 @@ pub use http::{HttpClient, HttpFile, HttpOptions, HttpRequest, http_file_name};
 pub use ignore::{HidingRule, IgnoreRules, Pattern};
 pub use oci_layout::{LayoutImage, LayoutReference, OciLayout, VerifiedBlob};
 pub use stdin::{ArchiveStream, Sniffed, StreamedContext, sniff};
+pub use watch::{DirectoryWatch, Grown, Woken};

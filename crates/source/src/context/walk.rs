@@ -109,14 +109,7 @@ impl Context {
     ) -> Result<ContextTree, SourceError> {
         let quiet = Quiet::now();
         let cache = stat_cache.map(StatCache::load).unwrap_or_default();
-        let mut paths = NeededPaths::new(needed);
-        let mut found = self.scan(&paths, &cache)?;
-        for _ in 0..MAX_LINK_ROUNDS {
-            if !paths.follow(&found.links) {
-                break;
-            }
-            found = self.scan(&paths, &cache)?;
-        }
+        let mut found = self.scan_through_links(needed, &cache)?;
         let learned = hash_unknown(self.root.as_fd(), &mut found)?;
         if let Some(path) = stat_cache
             && learned == Learned::Something
@@ -147,6 +140,32 @@ impl Context {
             stamps,
             quiet,
         ))
+    }
+
+    /// The directories that [`Self::walk`] looks into, the root (an empty path) among them: a new file in one of them may be one
+    /// that is needed.
+    pub fn directories(&self, needed: &Needed) -> Result<Vec<Vec<u8>>, SourceError> {
+        let cache = StatCache::default();
+        let found = self.scan_through_links(needed, &cache)?;
+        let visited = in_order(&found).into_iter();
+        Ok(visited.map(|(path, _)| path.to_vec()).collect())
+    }
+
+    /// Scans, until no link among what is needed leads to anything new.
+    fn scan_through_links<'a>(
+        &self,
+        needed: &Needed,
+        cache: &'a StatCache,
+    ) -> Result<Found<'a>, SourceError> {
+        let mut paths = NeededPaths::new(needed);
+        let mut found = self.scan(&paths, cache)?;
+        for _ in 0..MAX_LINK_ROUNDS {
+            if !paths.follow(&found.links) {
+                break;
+            }
+            found = self.scan(&paths, cache)?;
+        }
+        Ok(found)
     }
 
     fn scan<'a>(

@@ -106,12 +106,7 @@ impl IgnoreRules {
     /// `<dockerfile>.dockerignore` if that exists, else of `.dockerignore` in the context's root, else none. The
     /// two are never merged.
     pub fn load(context: &Path, dockerfile: Option<&Path>) -> Result<Self, SourceError> {
-        let own = dockerfile.map(|path| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(DEFAULT_NAME);
-            PathBuf::from(name)
-        });
-        for path in own.into_iter().chain([context.join(DEFAULT_NAME)]) {
+        for path in Self::candidates(context, dockerfile) {
             match std::fs::read(&path) {
                 Ok(text) => return Self::parse(&text, &path.to_string_lossy()),
                 Err(error) if is_absent(&error) => {}
@@ -119,6 +114,18 @@ impl IgnoreRules {
             }
         }
         Ok(Self::none())
+    }
+
+    /// The files that [`Self::load`] looks for: the first that exists counts.
+    pub fn candidates(context: &Path, dockerfile: Option<&Path>) -> Vec<PathBuf> {
+        let own = dockerfile.map(|path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(DEFAULT_NAME);
+            PathBuf::from(name)
+        });
+        own.into_iter()
+            .chain([context.join(DEFAULT_NAME)])
+            .collect()
     }
 }
 

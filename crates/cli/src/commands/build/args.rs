@@ -146,6 +146,12 @@ pub(crate) struct Args {
     /// Write what was built to a JSON file
     #[arg(long, value_name = "FILE")]
     pub(crate) metadata_file: Option<PathBuf>,
+    /// Write which files the build read, as a rule for make
+    #[arg(long, value_name = "FILE")]
+    pub(crate) depfile: Option<PathBuf>,
+    /// Build again whenever a file changes that the build reads
+    #[arg(long, conflicts_with_all = ["print_plan", "check"])]
+    pub(crate) watch: bool,
     /// How progress is shown
     #[arg(
         long,

@@ -8,6 +8,7 @@
 
 mod spec;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -40,6 +41,15 @@ impl Caches {
             from: from?,
             to: to?,
         })
+    }
+
+    /// The directories that are written to.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        let written = self.to.iter().filter_map(|spec| match &spec.place {
+            Where::Directory { path, .. } => Some(path.clone()),
+            Where::Registry(_) => None,
+        });
+        written.collect()
     }
 
     /// Whether there are none.

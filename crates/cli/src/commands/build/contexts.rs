@@ -318,6 +318,14 @@ fn named_contexts(request: &Request) -> anyhow::Result<Named> {
     Ok(named)
 }
 
+/// Whether a `--build-context` is a directory of the user's.
+pub(super) fn is_directory_context(value: &str) -> anyhow::Result<bool> {
+    let is_named = ["docker-image://", "oci-layout://", "target:"]
+        .iter()
+        .any(|scheme| value.starts_with(scheme));
+    Ok(!is_named && !is_web(value) && parse_git_url(value)?.is_none())
+}
+
 fn absolute_layout(layout: &str) -> anyhow::Result<String> {
     Ok(std::path::absolute(layout)?.to_string_lossy().into_owned())
 }

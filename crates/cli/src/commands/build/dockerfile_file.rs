@@ -70,15 +70,9 @@ impl DockerfileFile {
         context: &Path,
         relative: Relative,
     ) -> anyhow::Result<Self> {
-        let lower_case = (requested.file_name() == Some(DOCKERFILE.as_ref()))
-            .then(|| requested.with_file_name(LOWER_CASE_DOCKERFILE));
-        let mut path = &requested;
-        if let Some(other) = &lower_case
-            && !requested.exists()
-            && other.exists()
-        {
-            path = other;
-        }
+        let places = candidates(&requested);
+        let path = places.iter().find(|place| place.exists());
+        let path = path.unwrap_or(&requested);
         let shown = if *path == requested {
             named.to_owned()
         } else {
@@ -106,6 +100,15 @@ impl DockerfileFile {
             requested: Some(requested),
         })
     }
+}
+
+/// Where a Dockerfile that was asked for is looked for: the first that exists counts.
+pub(super) fn candidates(requested: &Path) -> Vec<PathBuf> {
+    let lower_case = (requested.file_name() == Some(DOCKERFILE.as_ref()))
+        .then(|| requested.with_file_name(LOWER_CASE_DOCKERFILE));
+    std::iter::once(requested.to_owned())
+        .chain(lower_case)
+        .collect()
 }
 
 /// An unpacked context may hold links that lead out of it.

@@ -10,11 +10,13 @@ mod cache_mounts;
 mod caches;
 mod call;
 mod contexts;
+mod depfile;
 mod dockerfile_file;
 mod epoch;
 mod explain;
 mod grants;
 mod internal;
+mod local_files;
 mod lock;
 mod outputs;
 mod places;
@@ -24,12 +26,13 @@ mod request;
 mod result_files;
 mod syntax;
 mod unsupported;
+mod watch;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use rbuild_export::{BuiltImages, Dating, ExportError, assemble};
-use rbuild_plan::{Planned, targets};
+use rbuild_plan::{Plan, Planned, targets};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
 use rbuild_remote::Imports;
 use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
@@ -41,12 +44,14 @@ use self::call::{Call, Format, Function, Status};
 use self::contexts::Inputs;
 pub(crate) use self::contexts::project_scope;
 use self::internal::InternalSteps;
+use self::local_files::Looked;
 use self::lock::Lock;
 use self::outputs::Outcome;
 use self::places::Places;
 use self::planning::Unplanned;
 pub(crate) use self::request::bytes;
-use self::request::{Action, Diagnostics, Request};
+use self::request::{Action, Diagnostics, Repetition, Request};
+use self::watch::Seen;
 use crate::app::App;
 use crate::failure::Interrupted;
 use crate::{interrupt, render};
@@ -66,13 +71,26 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     })?;
+    match request.repetition {
+        Repetition::Once => run_once(app, &request, &cancel, &mut None),
+        Repetition::OnChange => watch::run(app, args, request, &cancel),
+    }
+}
+
+/// Builds once. `seen` becomes what the build saw, if it came to planning.
+fn run_once(
+    app: &App,
+    request: &Request,
+    cancel: &Cancel,
+    seen: &mut Option<Seen>,
+) -> anyhow::Result<ExitCode> {
     let (reporter, renderer) = progress(app, request.progress);
-    let built = build(app, &request, &cancel, &reporter);
+    let built = build(app, request, cancel, &reporter, seen);
     let summary = renderer.finish();
     match built {
         Ok(Finished::Built(outcome)) => {
             render::note(&outcome.explanations)?;
-            result_files::write(app, &request, &outcome)?;
+            result_files::write(app, request, &outcome)?;
             if request.diagnostics == Diagnostics::Json {
                 print_findings(&outcome.findings)?;
             }
@@ -82,7 +100,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Ok(Finished::Answered(answer)) => match request.action {
-            Action::Call(call) => tell(&request, call, &answer),
+            Action::Call(call) => tell(request, call, &answer),
             _ => Ok(ExitCode::SUCCESS),
         },
         Ok(Finished::Printed) => Ok(ExitCode::SUCCESS),
@@ -174,6 +192,7 @@ fn build(
     request: &Request,
     cancel: &Cancel,
     reporter: &Reporter,
+    seen: &mut Option<Seen>,
 ) -> anyhow::Result<Finished> {
     let steps = Arc::new(InternalSteps::new(reporter));
     let caches = OpenedCaches::open(app, request, reporter, &steps)?;
@@ -202,6 +221,7 @@ fn build(
         publisher: caches.publisher.clone(),
         ..surroundings(app, request, &inputs, &planned, cancel, reporter)?
     };
+    let reads = reads(app, request, &planned.plan, &build, seen)?;
     cache_mounts::prepare(&build, &planned.plan, request.kept_mounts, &steps)?;
     let (solution, mut outcome) = loop {
         let solution = solve(&planned.plan, &build)
@@ -219,6 +239,7 @@ fn build(
         }
     };
     caches.finish(reporter, &steps)?;
+    outcome.reads = reads;
     outcome.warnings = planned
         .warnings
         .iter()
@@ -236,6 +257,25 @@ fn build(
         app.maintain_store();
     }
     Ok(Finished::Built(Box::new(outcome)))
+}
+
+/// What the plan reads of the contexts, if anybody wants to know. What cannot be read now is the steps' to tell.
+fn reads(
+    app: &App,
+    request: &Request,
+    plan: &Plan,
+    build: &Build,
+    seen: &mut Option<Seen>,
+) -> anyhow::Result<Option<Looked>> {
+    if request.depfile.is_none() && request.repetition == Repetition::Once {
+        return Ok(None);
+    }
+    let reads = local_files::look(plan, &build.contexts, app.store()?);
+    *seen = Some(Seen {
+        plan: plan.clone(),
+        reads: reads.clone(),
+    });
+    Ok(Some(reads))
 }
 
 /// What the solver works with.

@@ -3,6 +3,7 @@
 mod dates;
 mod destination;
 mod spec;
+mod written;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
@@ -25,6 +26,7 @@ use self::spec::parse;
 pub(super) use self::spec::{boolean, compression};
 use super::args::Args;
 use super::internal::{InternalStep, InternalSteps};
+use super::local_files::Looked;
 use super::request::Request;
 use crate::app::App;
 use crate::commands::annotation;
@@ -189,6 +191,11 @@ impl Outputs {
         Ok(())
     }
 
+    /// Whether one goes to standard output.
+    pub(super) fn write_stdout(&self) -> bool {
+        self.0.iter().any(|output| output.kind.writes_stdout())
+    }
+
     fn check(&self) -> anyhow::Result<()> {
         for output in &self.0 {
             output.check_names()?;
@@ -252,6 +259,8 @@ pub(super) struct Outcome {
     pub(super) findings: Vec<serde_json::Value>,
     /// `--explain`: why steps ran.
     pub(super) explanations: String,
+    /// What was read of the contexts, where somebody asks.
+    pub(super) reads: Option<Looked>,
 }
 
 impl Outcome {
@@ -281,6 +290,7 @@ pub(super) fn write(
         warnings: Vec::new(),
         findings: Vec::new(),
         explanations: String::new(),
+        reads: None,
     };
     for output in &request.outputs.0 {
         let exported = steps.run(output.kind.title(), |step| {

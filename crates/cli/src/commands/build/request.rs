@@ -66,6 +66,8 @@ pub(super) struct Request {
     pub(super) outputs: Outputs,
     pub(super) iidfile: Option<PathBuf>,
     pub(super) metadata_file: Option<PathBuf>,
+    pub(super) depfile: Option<PathBuf>,
+    pub(super) repetition: Repetition,
     pub(super) progress: Mode,
     pub(super) diagnostics: Diagnostics,
     /// Whether warnings are shown at length.
@@ -84,6 +86,15 @@ pub(super) enum Action {
     PrintPlan(PlanFormat),
     /// Only answer a question.
     Call(Call),
+}
+
+/// How often is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repetition {
+    /// Once.
+    Once,
+    /// Whenever something changed: `--watch`.
+    OnChange,
 }
 
 /// Where mistakes are told.
@@ -176,6 +187,8 @@ impl Request {
             ulimits: ulimits(&args.ulimits)?,
             iidfile: args.iidfile.clone(),
             metadata_file: args.metadata_file.clone(),
+            depfile: args.depfile.clone(),
+            repetition: repetition(args)?,
             progress: if args.quiet {
                 Mode::Quiet
             } else {
@@ -195,6 +208,16 @@ impl Request {
             remarks: args.unsupported.warnings(),
         })
     }
+}
+
+fn repetition(args: &Args) -> anyhow::Result<Repetition> {
+    if !args.watch {
+        return Ok(Repetition::Once);
+    }
+    if Call::parse(&args.call)?.is_some() {
+        bail!("--watch builds: it does not go together with --call");
+    }
+    Ok(Repetition::OnChange)
 }
 
 fn parse_name(name: &str) -> anyhow::Result<Reference> {

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use super::answers::{self, Answer, Verdict};
 use super::call::{Call, Function};
+use super::depfile;
 use super::explain;
 use super::outputs::Outcome;
 use super::places::{Places, instruction};
 use super::request::Request;
 use crate::app::App;
+use crate::render;
 
 /// Characters of a build's reference, as many as buildx's have.
 const REFERENCE_CHARACTERS: usize = 25;
@@ -25,6 +27,17 @@ pub(super) fn write(app: &App, request: &Request, outcome: &Outcome) -> anyhow::
     if let Some(path) = &request.iidfile {
         std::fs::write(path, outcome.id())
             .with_context(|| format!("failed to write --iidfile {}", path.display()))?;
+    }
+    if let (Some(path), Some(reads)) = (&request.depfile, &outcome.reads) {
+        let reads = reads
+            .as_ref()
+            .map_err(|reason| anyhow::anyhow!("failed to write --depfile: failed to {reason}"))?;
+        for file in depfile::write(request, path, reads)? {
+            let file = file.display();
+            render::note(&format!(
+                "WARNING: --depfile: make has no form for the name {file:?}, which is left out\n"
+            ))?;
+        }
     }
     match &request.metadata_file {
         Some(path) => write_metadata(path, &metadata(app, outcome)),

@@ -33,6 +33,14 @@ pub(super) struct LockRequest {
     pub(super) change: Change,
 }
 
+impl LockRequest {
+    /// Where the lock file is, if there is a place for it.
+    pub(super) fn place(&self, dockerfile: Option<&Path>) -> Option<PathBuf> {
+        let beside = dockerfile.map(|dockerfile| dockerfile.with_file_name(LOCK_FILE));
+        self.file.clone().or(beside)
+    }
+}
+
 /// What becomes of a lock file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
@@ -55,13 +63,9 @@ pub(super) struct Lock {
 impl Lock {
     /// Reads the lock file of a build. `dockerfile` is where that is, if it is a file of the user's.
     pub(super) fn open(request: &LockRequest, dockerfile: Option<&Path>) -> anyhow::Result<Self> {
-        let path = match (&request.file, dockerfile) {
-            (Some(file), _) => file.clone(),
-            (None, Some(dockerfile)) => dockerfile.with_file_name(LOCK_FILE),
-            (None, None) => bail!(
-                "there is no file that a lock file could stand beside: say where it is to be with --lock=FILE"
-            ),
-        };
+        let path = request.place(dockerfile).context(
+            "there is no file that a lock file could stand beside: say where it is to be with --lock=FILE",
+        )?;
         let known = match std::fs::read_to_string(&path) {
             Ok(text) => LockFile::parse(&text)
                 .with_context(|| format!("failed to use the lock file {}", path.display()))?,
