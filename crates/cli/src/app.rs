@@ -14,9 +14,10 @@ use rbuild_registry::{
 };
 use rbuild_solve::SshKeys;
 use rbuild_source::{GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions};
-use rbuild_store::Store;
+use rbuild_store::{Limits, Store};
 
 use crate::args::Global;
+use crate::cache_config::CacheConfig;
 
 /// Who we say we are on the web. Servers that make exceptions for `BuildKit` are to make them for us.
 const USER_AGENT: &str = concat!(
@@ -30,7 +31,9 @@ pub(crate) struct App {
     /// The environment at the start.
     pub(crate) environment: Environment,
     root: PathBuf,
+    config_file: Option<PathBuf>,
     config: RegistryConfig,
+    cache: CacheConfig,
     store: OnceLock<Store>,
     registry: OnceLock<Arc<Client>>,
     impatient_registry: OnceLock<Arc<Client>>,
@@ -44,13 +47,19 @@ impl App {
             Some(root) => std::path::absolute(root)?,
             None => environment.default_root()?,
         };
-        let config = load_config(environment, global.config.as_deref())?;
+        let (config, cache) = load_config(environment, global.config.as_deref())?;
         raise_descriptor_limit();
         enter_namespaces()?;
         Ok(Self {
             environment,
             root,
+            config_file: global
+                .config
+                .as_deref()
+                .map(std::path::absolute)
+                .transpose()?,
             config,
+            cache,
             store: OnceLock::new(),
             registry: OnceLock::new(),
             impatient_registry: OnceLock::new(),
@@ -138,9 +147,14 @@ impl App {
         Ok(HttpClient::new(self.store()?.root().join("http"), options))
     }
 
-    /// Leaves the store to be synced and swept, by a process that nobody waits for.
+    /// Leaves the store to be synced, swept and kept within its limits, by a process that nobody waits for.
     pub(crate) fn maintain_store(&self) {
-        crate::maintenance::start(&self.root);
+        crate::maintenance::start(&self.root, self.config_file.as_deref());
+    }
+
+    /// What the cache may take of the disk; `None` if nothing is to be collected by itself.
+    pub(crate) fn cache_limits(&self) -> anyhow::Result<Option<Limits>> {
+        Ok(self.cache.limits(self.store()?.disk()?))
     }
 
     /// The platform that images are for unless somebody says otherwise.
@@ -176,12 +190,19 @@ fn raise_descriptor_limit() {
 }
 
 /// `--config`, else the user's file, else the machine's, else the defaults.
-fn load_config(environment: Environment, given: Option<&Path>) -> anyhow::Result<RegistryConfig> {
+fn load_config(
+    environment: Environment,
+    given: Option<&Path>,
+) -> anyhow::Result<(RegistryConfig, CacheConfig)> {
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("failed to read the configuration {}", path.display()))?;
-        RegistryConfig::from_toml(&text)
-            .with_context(|| format!("failed to use the configuration {}", path.display()))
+        let used = || format!("failed to use the configuration {}", path.display());
+        let registries = RegistryConfig::from_toml(&text).with_context(used)?;
+        Ok((
+            registries,
+            CacheConfig::from_toml(&text).with_context(used)?,
+        ))
     };
     if let Some(path) = given {
         return read(path);
@@ -192,7 +213,7 @@ fn load_config(environment: Environment, given: Option<&Path>) -> anyhow::Result
         .find(|path| path.exists())
     {
         Some(path) => read(&path),
-        None => Ok(RegistryConfig::default()),
+        None => Ok(Default::default()),
     }
 }
 

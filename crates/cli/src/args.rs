@@ -9,6 +9,7 @@ use crate::commands::{
     build, cache, du, fsck, history, images, imagetools, inspect, login, logout, prune, ps, pull,
     push, rm, rmi, run, tag, version,
 };
+use crate::maintenance;
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -81,7 +82,7 @@ pub(crate) enum Command {
     Version(version::Args),
     /// Sync and sweep the store; builds start it by themselves
     #[command(hide = true)]
-    Maintain,
+    Maintain(maintenance::Args),
     /// Write a completion script for a shell
     Completion {
         /// Which shell

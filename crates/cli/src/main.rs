@@ -7,6 +7,7 @@
 mod app;
 mod args;
 mod base_images;
+mod cache_config;
 mod commands;
 mod failure;
 mod interrupt;
@@ -57,7 +58,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Cache(args) => cache::run(&app, &args),
         Command::Fsck(args) => fsck::run(&app, &args),
         Command::Du(args) => du::run(&app, &args),
-        Command::Maintain => maintenance::run(app.store()?).map(|()| ExitCode::SUCCESS),
+        Command::Maintain(args) => maintenance::run(&app, &args).map(|()| ExitCode::SUCCESS),
         Command::Version(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -8,6 +8,8 @@
 //! Each removal asks again in the transaction that removes the row, so two collectors, or a collector and a build, can
 //! work at once. Files go after their row: what a crash leaves is swept.
 
+use std::time::SystemTime;
+
 use rbuild_image::{Digest, LayerId};
 use rusqlite::{OptionalExtension, params};
 
@@ -15,6 +17,7 @@ use crate::Store;
 use crate::error::Result;
 use crate::flock::{self, Attempt, Hold};
 use crate::layer::digest_column;
+use crate::time;
 
 /// What went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +43,12 @@ pub(crate) enum Removal {
 const UNNEEDED_LAYER: &str = "NOT EXISTS (SELECT 1 FROM record_layers WHERE layer = layers.id)
     AND NOT EXISTS (SELECT 1 FROM container_layers WHERE layer = layers.id)
     AND NOT EXISTS (SELECT 1 FROM layer_tars JOIN image_layers USING (diff_id) WHERE layer_tars.layer = layers.id)";
+
+/// True of a row of `blobs` that no image names, that is a form of a layer which is here as files too, and that was not used
+/// since `?1`.
+const FORM_OF_LAYER: &str = "last_used < ?1
+    AND NOT EXISTS (SELECT 1 FROM image_blobs WHERE image_blobs.digest = blobs.digest)
+    AND EXISTS (SELECT 1 FROM layer_blobs JOIN layer_tars USING (diff_id) WHERE layer_blobs.digest = blobs.digest)";
 
 /// True of a row of `blobs` that nothing refers to and that was not used since `?1`.
 const UNNEEDED_BLOB: &str = "last_used < ?1
@@ -108,23 +117,9 @@ impl Store {
                 .collect::<rusqlite::Result<_>>()?)
         })?;
         for digest in candidates {
-            let path = self.paths().blob(&digest);
-            let removed = self.db().write("remove a blob", |db| {
-                let bytes: Option<i64> = db
-                    .prepare_cached(&format!(
-                        "DELETE FROM blobs WHERE digest = ?2 AND {UNNEEDED_BLOB} RETURNING bytes"
-                    ))?
-                    .query_row(params![before, digest.as_bytes()], |row| row.get(0))
-                    .optional()?;
-                if bytes.is_some() {
-                    // In the transaction, so that a commit of the same blob comes before or after it.
-                    crate::blob::remove_file(&path)?;
-                }
-                Ok(bytes)
-            })?;
-            if let Some(bytes) = removed {
+            if let Some(bytes) = self.remove_blob_if(&digest, UNNEEDED_BLOB, before)? {
                 collected.blobs.push(digest);
-                collected.bytes += bytes as u64;
+                collected.bytes += bytes;
             }
         }
         self.db().write("forget blobs of layers that are gone", |db| {
@@ -135,6 +130,32 @@ impl Store {
             )?
             .execute([])?;
             Ok(())
+        })
+    }
+
+    /// Removes the compressed form of a layer that is here as files too; gives its bytes if it did.
+    pub(crate) fn remove_form_of_layer(
+        &self,
+        digest: &Digest,
+        protected: SystemTime,
+    ) -> Result<Option<u64>> {
+        self.remove_blob_if(digest, FORM_OF_LAYER, time::to_millis(protected))
+    }
+
+    fn remove_blob_if(&self, digest: &Digest, condition: &str, before: i64) -> Result<Option<u64>> {
+        let path = self.paths().blob(digest);
+        self.db().write("remove a blob", |db| {
+            let bytes: Option<i64> = db
+                .prepare_cached(&format!(
+                    "DELETE FROM blobs WHERE digest = ?2 AND {condition} RETURNING bytes"
+                ))?
+                .query_row(params![before, digest.as_bytes()], |row| row.get(0))
+                .optional()?;
+            if bytes.is_some() {
+                // In the transaction, so that a commit of the same blob comes before or after it.
+                crate::blob::remove_file(&path)?;
+            }
+            Ok(bytes.map(|bytes| bytes as u64))
         })
     }
 

@@ -97,6 +97,7 @@ impl Store {
         swept.unknown_layers = self.sweep_unknown_layers()?;
         self.sweep_unknown_blobs()?;
         self.sweep_unknown_containers()?;
+        self.sweep_downloads()?;
         oci_layout::write(self)?;
         swept.removed_trees = self.empty_trash()?;
         self.db().checkpoint()?;

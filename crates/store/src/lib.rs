@@ -25,7 +25,7 @@
 //!   handle share-locks the layer's directory; cache mounts and named locks are locked files. The kernel frees all of it
 //!   when a process ends, however that is, so nothing ever waits for the dead.
 //! * **References.** Records, images (by diffID) and containers keep layers; images and kept layers keep blobs. The rest goes
-//!   with [`Store::prune`], [`Store::untag`] or [`Store::collect_to`], unless a living process has a handle of it or, for
+//!   with [`Store::prune`], [`Store::untag`] or [`Store::collect_garbage`], unless a living process has a handle of it or, for
 //!   blobs, wrote or asked for it since its lease began.
 //! * **A loss of power** may cost what was finished since the last [`Store::sync`], not more. Every file remembers the boot
 //!   it was written in, and whether it was synced; what was not, and comes from another boot, is compared with its
@@ -57,14 +57,18 @@ mod cache_mount;
 mod collect;
 mod container;
 mod db;
+mod disk;
 mod draft;
 mod error;
+mod fetched;
 mod flock;
 mod fsck;
 mod image;
 mod layer;
 mod lease;
+mod ledger;
 mod lock;
+mod measure;
 mod oci_layout;
 mod paths;
 mod prune;
@@ -72,9 +76,11 @@ mod record;
 mod remove;
 mod resolution;
 mod schema;
+mod shrink;
 mod store;
 mod time;
 mod usage;
+mod worth;
 
 pub use blob::{Blob, BlobWriter, LayerBlob};
 pub use cache_mount::{
@@ -82,6 +88,7 @@ pub use cache_mount::{
 };
 pub use collect::Collected;
 pub use container::{Container, ContainerState, NewContainer};
+pub use disk::{Disk, Limits};
 pub use draft::{LayerDraft, RootAttributes};
 pub use error::StoreError;
 pub use fsck::{Check, Damage, Needed};
@@ -89,9 +96,9 @@ pub use image::{ImageOrigin, ImageRemoval, StoredImage};
 pub use layer::{Layer, LayerTimes};
 pub use lease::Swept;
 pub use lock::LockGuard;
-pub use prune::{CachePrune, ImagePrune, Prune, PruneOptions, Pruned};
+pub use prune::{Action, CachePrune, Choice, ImagePrune, Prune, PruneOptions, Pruned};
 pub use record::{FastKey, InvalidKey, NewRecord, Record, StepKey};
 pub use resolution::Resolution;
 pub use store::Store;
 pub use time::Clock;
-pub use usage::{Usage, UsageItem, UsageKind, UsageTotal};
+pub use usage::{ProjectTotal, Usage, UsageItem, UsageKind, UsageTotal};

@@ -3,19 +3,22 @@
 //! Never goes what a living process has a handle of or wrote since its lease began, what a container needs, nor what an
 //! image with a name needs (unless unused images are asked for by name). Two processes may prune at once.
 
-use std::time::SystemTime;
+use std::fmt;
+use std::time::{Duration, SystemTime};
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::OptionalExtension;
 
 use crate::Store;
-use crate::collect::{Collected, Removal};
+use crate::collect::Collected;
 use crate::container::ContainerState;
+use crate::disk::Limits;
 use crate::error::Result;
-use crate::flock::{self, Attempt, Hold};
 use crate::image::{ImageRemoval, StoredImage};
-use crate::record::{Record, StepKey};
+use crate::measure::Measure;
+use crate::record::StepKey;
+use crate::shrink::Run;
 use crate::time;
-use crate::usage::NEEDED;
+use crate::usage::UsageItem;
 
 /// Which images go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,8 +40,8 @@ pub enum CachePrune {
     Keep,
     /// Those that no image and no container needs a layer of.
     Unneeded,
-    /// The least recently used, until [`PruneOptions::keep_bytes`] holds; all without it.
-    LeastUsed,
+    /// All.
+    All,
 }
 
 /// Whether things of a kind go.
@@ -51,21 +54,58 @@ pub enum Prune {
     Unused,
 }
 
+/// Whether something happens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Action {
+    /// It does.
+    #[default]
+    Remove,
+    /// It is only told what would.
+    Rehearse,
+}
+
+/// A choice among things: those go for which it is true.
+#[derive(Clone, Copy)]
+pub struct Choice<'a>(pub &'a dyn Fn(&UsageItem) -> bool);
+
+impl fmt::Debug for Choice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Choice")
+    }
+}
+
 /// What to remove. The default removes only what nothing refers to.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct PruneOptions {
+pub struct PruneOptions<'a> {
     /// Images.
     pub images: ImagePrune,
     /// Cache records, and the layers that only they need.
     pub cache: CachePrune,
     /// Cache mounts.
     pub mounts: Prune,
+    /// Clones, downloads, and what is known of contexts.
+    pub fetched: Prune,
+    /// Compressed forms of layers that are here as files too, and that no image names.
+    pub blobs: Prune,
     /// Containers that do not run, as far as their rows say.
     pub containers: Prune,
     /// Only what was last used (of images: stored; of containers: made) before this time.
     pub unused_since: Option<SystemTime>,
-    /// Cache records go only until the layers that they alone need take at most this many bytes.
-    pub keep_bytes: Option<u64>,
+    /// Only what this is true of.
+    pub only: Option<Choice<'a>>,
+    /// Of the cache (all but images and containers) goes what is worth least, and only as long as it takes more than these
+    /// permit. Without any limit, all that was chosen goes.
+    pub limits: Limits,
+    /// Whether it is done.
+    pub action: Action,
+}
+
+impl PruneOptions<'_> {
+    /// Whether a thing is among what was asked for.
+    pub(crate) fn permits(&self, item: &UsageItem) -> bool {
+        let unused = |since| item.last_used.is_none_or(|used| used < since);
+        self.unused_since.is_none_or(unused) && self.only.is_none_or(|Choice(only)| only(item))
+    }
 }
 
 /// What went.
@@ -77,71 +117,91 @@ pub struct Pruned {
     pub images: Vec<ImageRemoval>,
     /// Keys of cache records.
     pub records: Vec<StepKey>,
-    /// Keys of cache mounts.
-    pub mounts: Vec<String>,
+    /// Cache mounts.
+    pub mounts: Vec<UsageItem>,
+    /// Clones, downloads, and what was known of contexts.
+    pub fetched: Vec<UsageItem>,
     /// Layers and blobs.
     pub collected: Collected,
     /// Bytes freed altogether, what cache mounts and containers took included.
     pub bytes: u64,
 }
 
+/// Sources and cache mounts go after this time without use, if the cache takes more than [`CHEAP_BYTES`].
+const CHEAP_AGE: Duration = Duration::from_secs(48 * 60 * 60);
+/// What the cache may take before anything goes for its age.
+const CHEAP_BYTES: u64 = 512_000_000;
+/// In a cache that is over its limits, what was not used for this long goes before all else.
+const STALE_AGE: Duration = Duration::from_secs(60 * 24 * 60 * 60);
+
 impl Store {
     /// Removes what `options` say, and then what nothing needs any more, and empties the trash.
-    pub fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
+    pub fn prune(&self, options: &PruneOptions<'_>) -> Result<Pruned> {
         self.flush_uses()?;
-        let mut pruned = Pruned::default();
+        let how = match options.action {
+            Action::Remove => Measure::Now,
+            Action::Rehearse => Measure::IfUsedSince,
+        };
+        let mut run = Run::begin(self, options.action, how)?;
         if options.containers == Prune::Unused {
-            self.prune_containers(options, &mut pruned)?;
+            self.prune_containers(options, &mut run)?;
         }
-        self.prune_images(options, &mut pruned)?;
-        if options.mounts == Prune::Unused {
-            self.prune_mounts(options, &mut pruned)?;
+        if options.images != ImagePrune::Keep {
+            self.prune_images(options, &mut run)?;
         }
-        if options.cache != CachePrune::Keep {
-            self.prune_records(options, &mut pruned)?;
-        }
-        let rest = self.collect()?;
-        take_in(&mut pruned.collected, rest);
-        pruned.bytes += pruned.collected.bytes;
-        self.empty_trash()?;
-        Ok(pruned)
+        run.reduce(options)?;
+        run.finish()
     }
 
-    /// Keeps the build cache within `cap` bytes: the least recently used records go first, and nothing else does.
-    pub fn collect_to(&self, cap: u64) -> Result<Pruned> {
-        self.prune(&PruneOptions {
-            cache: CachePrune::LeastUsed,
-            keep_bytes: Some(cap),
+    /// Keeps the build cache within `limits`, as it happens after each build. In this order, each only as far as it must be:
+    ///
+    /// 1. sources and cache mounts that were not used for 48 hours, if the cache takes more than 512 MB;
+    /// 2. whatever was not used for 60 days, if the cache exceeds its limits;
+    /// 3. what is worth least: the seconds that it took for each byte that it takes, halved with each week without use.
+    ///
+    /// Never goes what an image, a container or a living process needs.
+    pub fn collect_garbage(&self, limits: Limits, action: Action) -> Result<Pruned> {
+        self.flush_uses()?;
+        let mut run = Run::begin(self, action, Measure::IfUsedSince)?;
+        let before = |age| self.now().checked_sub(age);
+        run.reduce(&PruneOptions {
+            mounts: Prune::Unused,
+            fetched: Prune::Unused,
+            unused_since: before(CHEAP_AGE),
+            limits: Limits {
+                max_used: Some(CHEAP_BYTES),
+                ..Limits::default()
+            },
             ..PruneOptions::default()
-        })
+        })?;
+        if limits != Limits::default() {
+            let all = PruneOptions {
+                cache: CachePrune::All,
+                mounts: Prune::Unused,
+                fetched: Prune::Unused,
+                blobs: Prune::Unused,
+                limits,
+                ..PruneOptions::default()
+            };
+            run.reduce(&PruneOptions {
+                unused_since: before(STALE_AGE),
+                ..all
+            })?;
+            run.reduce(&all)?;
+        }
+        run.finish()
     }
 
-    /// Whether an image or a container needs one of the record's layers.
-    fn has_needed_layer(&self, key: &StepKey) -> Result<bool> {
-        self.db().read("look who needs a record's layers", |db| {
-            let sql = format!(
-                "SELECT EXISTS (SELECT 1 FROM records JOIN record_layers ON record_layers.record = number
-                 JOIN layers ON layers.id = record_layers.layer WHERE key = ?1 AND {NEEDED})"
-            );
-            Ok(db.prepare_cached(&sql)?.query_row(params![key.0], |row| row.get(0))?)
-        })
-    }
-
-    fn prune_containers(&self, options: &PruneOptions, pruned: &mut Pruned) -> Result<()> {
-        for one in self.containers()? {
-            let idle = matches!(
-                one.state,
-                ContainerState::Created | ContainerState::Exited { .. }
-            );
-            if !idle || !old_enough(one.created, options) {
+    fn prune_containers(&self, options: &PruneOptions<'_>, run: &mut Run<'_>) -> Result<()> {
+        for one in self.container_usage()? {
+            if one.in_use || !options.permits(&one) {
                 continue;
             }
-            let bytes = crate::usage::tree_bytes(&self.container_path(&one.id))?;
             // Asked again where it counts: it may have been started meanwhile.
-            if self.remove_idle_container(&one.id)? {
-                pruned.bytes += bytes;
-                pruned.containers.push(one.id);
+            if run.action == Action::Remove && !self.remove_idle_container(&one.id)? {
+                continue;
             }
+            run.dropped_container(&one.id, one.bytes);
         }
         Ok(())
     }
@@ -171,27 +231,35 @@ impl Store {
         Ok(removed)
     }
 
-    fn prune_images(&self, options: &PruneOptions, pruned: &mut Pruned) -> Result<()> {
-        if options.images == ImagePrune::Keep {
-            return Ok(());
-        }
+    fn prune_images(&self, options: &PruneOptions<'_>, run: &mut Run<'_>) -> Result<()> {
         let since = self.protected_since()?;
-        for image in self.images()? {
+        let images = self.images()?;
+        // Both are in the same order, unless somebody changed an image in between.
+        let items = self.image_usage()?;
+        for image in images {
             let wanted = image.names.is_empty() || options.images == ImagePrune::Unused;
             let settled = time::to_millis(image.stored) < since;
-            if wanted && settled && old_enough(image.stored, options) {
-                self.prune_image(&image, options.images, pruned)?;
+            let mut of_image = items.iter().filter(|item| item.id == image.id.to_string());
+            if wanted && settled && of_image.any(|item| options.permits(item)) {
+                self.prune_image(image, options.images, run)?;
             }
         }
         Ok(())
     }
 
-    fn prune_image(
-        &self,
-        image: &StoredImage,
-        which: ImagePrune,
-        pruned: &mut Pruned,
-    ) -> Result<()> {
+    fn prune_image(&self, image: StoredImage, which: ImagePrune, run: &mut Run<'_>) -> Result<()> {
+        let containers = self.containers_of_image(&image.digest)?;
+        if containers.iter().any(|one| !run.has_dropped(&one.id)) {
+            return Ok(());
+        }
+        if run.action == Action::Remove && !self.remove_unused_image(&image, which)? {
+            return Ok(());
+        }
+        run.dropped_image(image);
+        Ok(())
+    }
+
+    fn remove_unused_image(&self, image: &StoredImage, which: ImagePrune) -> Result<bool> {
         let named = match which {
             ImagePrune::Unused => "TRUE",
             _ => "NOT EXISTS (SELECT 1 FROM image_names WHERE image = ?1)",
@@ -204,106 +272,9 @@ impl Store {
                 ))?
                 .execute([image.digest.as_bytes()])?)
         })?;
-        if removed == 0 {
-            return Ok(());
+        if removed > 0 {
+            crate::oci_layout::write(self)?;
         }
-        crate::oci_layout::write(self)?;
-        pruned.images.push(ImageRemoval {
-            untagged: image.names.clone(),
-            deleted: vec![image.id],
-            collected: Collected::default(),
-        });
-        Ok(())
+        Ok(removed > 0)
     }
-
-    fn prune_mounts(&self, options: &PruneOptions, pruned: &mut Pruned) -> Result<()> {
-        for mount in self.cache_mounts()? {
-            if mount.in_use || !old_enough(mount.last_used, options) {
-                continue;
-            }
-            let mut bytes = 0;
-            for directory in &mount.directories {
-                bytes += crate::usage::tree_bytes(directory)?;
-            }
-            if self.remove_cache_mount(&mount.key)? > 0 {
-                pruned.bytes += bytes;
-                pruned.mounts.push(mount.key);
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes records, the least recently used first, each with the layers that only it needed. A record whose layers
-    /// some process uses stays.
-    fn prune_records(&self, options: &PruneOptions, pruned: &mut Pruned) -> Result<()> {
-        let asked = options.unused_since.map_or(i64::MAX, time::to_millis);
-        let before = self.oldest_lease()?.unwrap_or(i64::MAX).min(asked);
-        let mut left = self.build_cache_bytes()?;
-        for record in self.records()? {
-            if options.keep_bytes.is_some_and(|keep| left <= keep) {
-                break;
-            }
-            if options.cache == CachePrune::Unneeded && self.has_needed_layer(&record.key)? {
-                continue;
-            }
-            // Within a cap, losing a record that frees nothing would be for nothing.
-            if options.keep_bytes.is_some() && !self.keeps_layers_alone(&record.key)? {
-                continue;
-            }
-            if self.is_pinned(&record)? || !self.remove_unused_record(&record.key, before)? {
-                continue;
-            }
-            pruned.records.push(record.key);
-            for id in record.layers {
-                if let Some(bytes) = self.remove_layer(&id, Removal::IfUnneeded)? {
-                    pruned.collected.layers.push(id);
-                    pruned.collected.bytes += bytes;
-                    left = left.saturating_sub(bytes);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_unused_record(&self, key: &StepKey, before: i64) -> Result<bool> {
-        self.db().write("remove a record", |db| {
-            let removed = db
-                .prepare_cached("DELETE FROM records WHERE key = ?1 AND last_used < ?2")?
-                .execute(params![key.0, before])?;
-            Ok(removed > 0)
-        })
-    }
-
-    /// Whether a record has a layer that neither an image nor a container needs.
-    fn keeps_layers_alone(&self, key: &StepKey) -> Result<bool> {
-        let sql = format!(
-            "SELECT EXISTS (SELECT 1 FROM records JOIN record_layers ON record = number
-             JOIN layers ON layers.id = layer WHERE key = ?1 AND NOT {NEEDED})"
-        );
-        self.db().read("look at a record's layers", |db| {
-            Ok(db
-                .prepare_cached(&sql)?
-                .query_row([key.0], |row| row.get(0))?)
-        })
-    }
-
-    fn is_pinned(&self, record: &Record) -> Result<bool> {
-        for id in &record.layers {
-            let path = self.paths().layer(id);
-            if let Attempt::Busy = flock::try_directory(&path, Hold::Exclusive)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
-fn old_enough(used: SystemTime, options: &PruneOptions) -> bool {
-    options.unused_since.is_none_or(|since| used < since)
-}
-
-fn take_in(all: &mut Collected, more: Collected) {
-    all.layers.extend(more.layers);
-    all.blobs.extend(more.blobs);
-    all.bytes += more.bytes;
 }

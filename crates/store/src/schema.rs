@@ -13,7 +13,7 @@ use crate::error::{Result, StoreError};
 
 /// The version of what is in [`TABLES`] and of the layout of directories. An older program refuses a newer
 /// root; a newer program migrates an older root when it opens it.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 /// Version 1.
 const TABLES: &str = "
@@ -158,6 +158,15 @@ CREATE VIEW layer_tars AS
     UNION ALL SELECT layer, kind, epoch, diff_id, tar_bytes FROM dated_layers;
 ";
 
+/// Version 3: how much room directories take that others fill, `path` below the root, as it was after their use at `used`.
+const MEASURED: &str = "
+CREATE TABLE measured (
+    path TEXT PRIMARY KEY,
+    used INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
 /// Brings the database at `path` to [`SCHEMA_VERSION`]. Costs one read where it is there already.
 pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     let version = version(connection)?;
@@ -182,6 +191,9 @@ fn migrate(change: &Connection, from: i64) -> rusqlite::Result<()> {
     }
     if from < 2 {
         change.execute_batch(DATED_LAYERS)?;
+    }
+    if from < 3 {
+        change.execute_batch(MEASURED)?;
     }
     change.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

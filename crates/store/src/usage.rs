@@ -1,17 +1,16 @@
 //! What takes how much room, and what of it could go.
 
-use std::collections::HashSet;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
 use rbuild_image::{Digest, Reference};
-use rusqlite::params;
 
 use crate::Store;
 use crate::container::ContainerState;
-use crate::error::{Result, StoreError};
-use crate::flock;
+use crate::error::Result;
+use crate::fetched::Fetched;
+use crate::ledger::{BlobNode, Ledger, RecordNode};
+use crate::measure::{Measure, tree_bytes};
 
 /// What kind of thing takes room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +23,13 @@ pub enum UsageKind {
     BuildCache,
     /// Cache mounts.
     CacheMount,
-    /// Blobs that no image needs: compressed forms of layers, documents of builds.
+    /// Clones of git repositories.
+    Git,
+    /// Downloads.
+    Http,
+    /// What is known of the files of build contexts.
+    Context,
+    /// Blobs that no image names: compressed forms of layers, documents of builds.
     Blob,
 }
 
@@ -43,8 +48,10 @@ pub struct UsageItem {
     pub bytes: u64,
     /// How many of those something else needs too.
     pub shared_bytes: u64,
-    /// Whether something needs it, so that no prune would take it.
+    /// Whether something needs it, so that its removal would free nothing or is refused.
     pub in_use: bool,
+    /// When it was made, as far as that is known.
+    pub created: Option<SystemTime>,
     /// When it was last of use, as far as that is known.
     pub last_used: Option<SystemTime>,
 }
@@ -64,11 +71,28 @@ pub struct UsageTotal {
     pub reclaimable: u64,
 }
 
+/// The build cache of one project; what several of its records need counts once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectTotal {
+    /// What its records have as [`crate::Record::scope`].
+    pub scope: String,
+    /// How many records.
+    pub count: usize,
+    /// The bytes of all layers that they need.
+    pub bytes: u64,
+    /// The bytes of those that images, containers or other projects need too.
+    pub shared: u64,
+    /// When one of them was last of use.
+    pub last_used: SystemTime,
+}
+
 /// What [`Store::usage`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
     /// One line per kind, in the order of [`UsageKind`].
     pub totals: Vec<UsageTotal>,
+    /// One line per project, the largest first.
+    pub projects: Vec<ProjectTotal>,
     /// Every thing, by kind.
     pub items: Vec<UsageItem>,
 }
@@ -79,32 +103,49 @@ pub(crate) const NEEDED: &str =
     OR EXISTS (SELECT 1 FROM container_layers WHERE container_layers.layer = layers.id))";
 
 impl Store {
-    /// Looks what takes room. Sizes of layers and blobs are known; cache mounts and containers are walked.
+    /// Looks what takes room. Sizes of layers and blobs are known; cache mounts, clones and containers are walked.
     pub fn usage(&self) -> Result<Usage> {
+        let ledger = self.ledger()?;
         let images = self.image_usage()?;
         let containers = self.container_usage()?;
-        let records = self.record_usage()?;
-        let mounts = self.mount_usage()?;
-        let blobs = self.blob_usage()?;
+        let records = self.record_usage(&ledger)?;
+        let mounts = self.mount_usage(Measure::Now)?;
+        let fetched: Vec<UsageItem> = self
+            .fetched(Measure::Now)?
+            .iter()
+            .map(fetched_item)
+            .collect();
+        let blobs = blob_usage(&ledger);
+        let of = |kind| sum(kind, fetched.iter().filter(move |item| item.kind == kind));
         let totals = vec![
             self.image_total(&images)?,
             sum(UsageKind::Container, &containers),
-            self.record_total(&records)?,
+            record_total(&ledger, &records),
             sum(UsageKind::CacheMount, &mounts),
+            of(UsageKind::Git),
+            of(UsageKind::Http),
+            of(UsageKind::Context),
             sum(UsageKind::Blob, &blobs),
         ];
-        let items = [images, containers, records, mounts, blobs].concat();
-        Ok(Usage { totals, items })
+        Ok(Usage {
+            totals,
+            projects: projects(&ledger),
+            items: [images, containers, records, mounts, fetched, blobs].concat(),
+        })
     }
 
-    /// The bytes of the layers that only cache records keep: what [`crate::PruneOptions::keep_bytes`] is about.
+    /// The bytes of the layers that only cache records keep.
     pub fn build_cache_bytes(&self) -> Result<u64> {
         self.number(&format!(
             "SELECT COALESCE(SUM(bytes), 0) FROM layers WHERE NOT {NEEDED}"
         ))
     }
 
-    fn image_usage(&self) -> Result<Vec<UsageItem>> {
+    pub(crate) fn ledger(&self) -> Result<Ledger> {
+        self.db().read("look who keeps what", Ledger::read)
+    }
+
+    pub(crate) fn image_usage(&self) -> Result<Vec<UsageItem>> {
         let used: HashSet<Digest> = self
             .containers()?
             .into_iter()
@@ -112,23 +153,7 @@ impl Store {
             .collect();
         let mut items = Vec::new();
         for image in self.images()? {
-            let layers = "FROM image_layers AS own JOIN layer_tars USING (diff_id) JOIN layers ON layers.id = layer_tars.layer
-                WHERE own.image = ?1";
-            let blobs = "FROM image_blobs AS own JOIN blobs ON blobs.digest = own.digest WHERE own.image = ?1";
-            let also_layer = "AND EXISTS (SELECT 1 FROM image_layers AS other WHERE other.diff_id = own.diff_id AND other.image <> ?1)";
-            let also_blob = "AND EXISTS (SELECT 1 FROM image_blobs AS other WHERE other.digest = own.digest AND other.image <> ?1)";
-            let (bytes, shared_bytes) = self.db().read("add up an image", |db| {
-                let add = |sql: String| -> rusqlite::Result<i64> {
-                    db.prepare_cached(&sql)?
-                        .query_row([image.digest.as_bytes()], |row| row.get(0))
-                };
-                let sum = "SELECT COALESCE(SUM(bytes), 0)";
-                Ok((
-                    add(format!("{sum} {layers}"))? + add(format!("{sum} {blobs}"))?,
-                    add(format!("{sum} {layers} {also_layer}"))?
-                        + add(format!("{sum} {blobs} {also_blob}"))?,
-                ))
-            })?;
+            let (bytes, shared_bytes) = self.bytes_of_image(&image.digest)?;
             items.push(UsageItem {
                 kind: UsageKind::Image,
                 id: image.id.to_string(),
@@ -137,13 +162,34 @@ impl Store {
                     .first()
                     .map_or_else(|| "<none>".to_owned(), Reference::familiar),
                 scope: String::new(),
-                bytes: bytes as u64,
-                shared_bytes: shared_bytes as u64,
+                bytes,
+                shared_bytes,
                 in_use: used.contains(&image.digest),
+                created: Some(image.stored),
                 last_used: Some(image.stored),
             });
         }
         Ok(items)
+    }
+
+    /// The bytes of an image, and those of them that another image needs too.
+    fn bytes_of_image(&self, digest: &Digest) -> Result<(u64, u64)> {
+        const LAYERS: &str = "FROM image_layers AS own JOIN layer_tars USING (diff_id)
+            JOIN layers ON layers.id = layer_tars.layer WHERE own.image = ?1";
+        const BLOBS: &str =
+            "FROM image_blobs AS own JOIN blobs ON blobs.digest = own.digest WHERE own.image = ?1";
+        let also_layer = "AND EXISTS (SELECT 1 FROM image_layers AS other WHERE other.diff_id = own.diff_id AND other.image <> ?1)";
+        let also_blob = "AND EXISTS (SELECT 1 FROM image_blobs AS other WHERE other.digest = own.digest AND other.image <> ?1)";
+        self.db().read("add up an image", |db| {
+            let add = |sql: String| -> rusqlite::Result<i64> {
+                db.prepare_cached(&format!("SELECT COALESCE(SUM(bytes), 0) {sql}"))?
+                    .query_row([digest.as_bytes()], |row| row.get(0))
+            };
+            let all = add(LAYERS.to_owned())? + add(BLOBS.to_owned())?;
+            let shared =
+                add(format!("{LAYERS} {also_layer}"))? + add(format!("{BLOBS} {also_blob}"))?;
+            Ok((all as u64, shared as u64))
+        })
     }
 
     fn image_total(&self, items: &[UsageItem]) -> Result<UsageTotal> {
@@ -174,7 +220,7 @@ impl Store {
         })
     }
 
-    fn container_usage(&self) -> Result<Vec<UsageItem>> {
+    pub(crate) fn container_usage(&self) -> Result<Vec<UsageItem>> {
         let mut items = Vec::new();
         for one in self.containers()? {
             items.push(UsageItem {
@@ -188,95 +234,46 @@ impl Store {
                 name: one.name,
                 scope: String::new(),
                 shared_bytes: 0,
+                created: Some(one.created),
                 last_used: Some(one.created),
             });
         }
         Ok(items)
     }
 
-    fn record_usage(&self) -> Result<Vec<UsageItem>> {
-        let mut items = Vec::new();
-        for record in self.records()? {
-            let shared: i64 = self.db().read("add up a record", |db| {
-                let sql = format!(
-                    "SELECT COALESCE(SUM(layers.bytes), 0) FROM records JOIN record_layers AS own ON record = number
-                     JOIN layers ON layers.id = own.layer WHERE key = ?1 AND ({NEEDED}
-                     OR EXISTS (SELECT 1 FROM record_layers AS other WHERE other.layer = own.layer AND other.record <> number))"
-                );
-                Ok(db
-                    .prepare_cached(&sql)?
-                    .query_row(params![record.key.0], |row| row.get(0))?)
-            })?;
-            items.push(UsageItem {
-                kind: UsageKind::BuildCache,
-                id: record.key.to_string(),
-                name: record.name,
-                scope: record.scope,
-                bytes: record.bytes,
-                shared_bytes: shared as u64,
-                in_use: shared as u64 >= record.bytes && record.bytes > 0,
-                last_used: Some(record.last_used),
-            });
+    fn record_usage(&self, ledger: &Ledger) -> Result<Vec<UsageItem>> {
+        let mut items = Vec::with_capacity(ledger.records.len());
+        for record in &ledger.records {
+            let mut item = record_item(ledger, record);
+            item.in_use |= self.is_pinned(ledger, record)?;
+            items.push(item);
         }
         Ok(items)
     }
 
-    fn record_total(&self, items: &[UsageItem]) -> Result<UsageTotal> {
-        let bytes = self.build_cache_bytes()?;
-        Ok(UsageTotal {
-            kind: UsageKind::BuildCache,
-            count: items.len(),
-            active: items.iter().filter(|item| item.in_use).count(),
-            bytes,
-            reclaimable: bytes,
-        })
-    }
-
-    fn mount_usage(&self) -> Result<Vec<UsageItem>> {
+    pub(crate) fn mount_usage(&self, how: Measure) -> Result<Vec<UsageItem>> {
         let mut items = Vec::new();
         for mount in self.cache_mounts()? {
-            let mut bytes = 0;
-            for directory in &mount.directories {
-                bytes += tree_bytes(directory)?;
-            }
+            let top = self.paths().mounts().join(&mount.key);
+            // What is found while it is being filled is not worth keeping.
+            let bytes = if mount.in_use {
+                tree_bytes(&top)?
+            } else {
+                self.measured(&top, mount.last_used, how)?
+            };
             items.push(UsageItem {
                 kind: UsageKind::CacheMount,
+                bytes,
                 id: mount.key,
                 name: mount.id,
                 scope: String::new(),
-                bytes,
                 shared_bytes: 0,
                 in_use: mount.in_use,
+                created: None,
                 last_used: Some(mount.last_used),
             });
         }
         Ok(items)
-    }
-
-    fn blob_usage(&self) -> Result<Vec<UsageItem>> {
-        let rows: Vec<([u8; 32], i64, i64)> = self.db().read("list blobs of no image", |db| {
-            Ok(db
-                .prepare_cached(
-                    "SELECT digest, bytes, last_used FROM blobs
-                     WHERE NOT EXISTS (SELECT 1 FROM image_blobs WHERE image_blobs.digest = blobs.digest)
-                     ORDER BY digest",
-                )?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-                .collect::<rusqlite::Result<_>>()?)
-        })?;
-        Ok(rows
-            .into_iter()
-            .map(|(digest, bytes, used)| UsageItem {
-                kind: UsageKind::Blob,
-                id: Digest::from_sha256_bytes(digest).to_string(),
-                name: String::new(),
-                scope: String::new(),
-                bytes: bytes as u64,
-                shared_bytes: 0,
-                in_use: false,
-                last_used: Some(crate::time::from_millis(used)),
-            })
-            .collect())
     }
 
     fn number(&self, sql: &str) -> Result<u64> {
@@ -287,50 +284,120 @@ impl Store {
     }
 }
 
-fn sum(kind: UsageKind, items: &[UsageItem]) -> UsageTotal {
-    let of = |all: bool| {
-        items
-            .iter()
-            .filter(|item| all || !item.in_use)
-            .map(|item| item.bytes)
-            .sum()
-    };
-    UsageTotal {
-        kind,
-        count: items.len(),
-        active: items.iter().filter(|item| item.in_use).count(),
-        bytes: of(true),
-        reclaimable: of(false),
+/// A record as a thing that takes room; whether a process uses it is another question.
+pub(crate) fn record_item(ledger: &Ledger, record: &RecordNode) -> UsageItem {
+    let (bytes, shared_bytes) = ledger.bytes_of_record(record);
+    UsageItem {
+        kind: UsageKind::BuildCache,
+        id: record.key.to_string(),
+        name: record.name.clone(),
+        scope: record.scope.clone(),
+        bytes,
+        shared_bytes,
+        in_use: bytes > 0 && ledger.held_bytes(record) == bytes,
+        created: Some(record.created),
+        last_used: Some(record.last_used),
     }
 }
 
-/// The disk space of a tree in bytes, files with several names counted once. What vanishes meanwhile counts nothing,
-/// nor does what cannot be looked into.
-pub(crate) fn tree_bytes(path: &Path) -> Result<u64> {
-    let mut seen = HashSet::new();
-    let mut bytes = 0;
-    let mut waiting = vec![path.to_owned()];
-    while let Some(directory) = waiting.pop() {
-        let entries = match std::fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error)
-                if flock::is_missing(&error)
-                    || error.kind() == std::io::ErrorKind::PermissionDenied =>
-            {
+/// Something fetched as a thing that takes room.
+pub(crate) fn fetched_item(fetched: &Fetched) -> UsageItem {
+    UsageItem {
+        kind: fetched.kind,
+        id: fetched.id(),
+        name: fetched.name.clone(),
+        scope: String::new(),
+        bytes: fetched.bytes,
+        shared_bytes: 0,
+        in_use: fetched.in_use,
+        created: None,
+        last_used: Some(fetched.last_used),
+    }
+}
+
+/// The blobs that no image names.
+fn blob_usage(ledger: &Ledger) -> Vec<UsageItem> {
+    ledger.blobs.iter().filter_map(blob_item).collect()
+}
+
+/// A blob as a thing that takes room, unless an image names it.
+pub(crate) fn blob_item(blob: &BlobNode) -> Option<UsageItem> {
+    let name = if blob.is_form_of_layer() {
+        "compressed layer"
+    } else {
+        ""
+    };
+    blob.is_spare().then(|| UsageItem {
+        kind: UsageKind::Blob,
+        id: blob.digest.to_string(),
+        name: name.to_owned(),
+        scope: String::new(),
+        bytes: blob.bytes,
+        shared_bytes: 0,
+        in_use: false,
+        created: Some(blob.created),
+        last_used: Some(blob.last_used),
+    })
+}
+
+fn record_total(ledger: &Ledger, items: &[UsageItem]) -> UsageTotal {
+    let spare = ledger.layers.iter().filter(|layer| layer.holders == 0);
+    let bytes = spare.map(|layer| layer.bytes).sum();
+    UsageTotal {
+        kind: UsageKind::BuildCache,
+        count: items.len(),
+        active: items.iter().filter(|item| item.in_use).count(),
+        bytes,
+        reclaimable: bytes,
+    }
+}
+
+fn projects(ledger: &Ledger) -> Vec<ProjectTotal> {
+    let mut layers: HashMap<&str, HashSet<usize>> = HashMap::new();
+    let mut totals: HashMap<&str, ProjectTotal> = HashMap::new();
+    for record in &ledger.records {
+        let total = totals.entry(&record.scope).or_insert_with(|| ProjectTotal {
+            scope: record.scope.clone(),
+            count: 0,
+            bytes: 0,
+            shared: 0,
+            last_used: record.last_used,
+        });
+        total.count += 1;
+        total.last_used = total.last_used.max(record.last_used);
+        let counted = layers.entry(&record.scope).or_default();
+        for &layer in &record.layers {
+            if !counted.insert(layer) {
                 continue;
             }
-            Err(error) => return Err(StoreError::io("list", directory)(error)),
-        };
-        for entry in entries {
-            let entry = entry.map_err(StoreError::io("list", &directory))?;
-            let Ok(stat) = entry.metadata() else { continue };
-            if stat.nlink() < 2 || stat.is_dir() || seen.insert((stat.dev(), stat.ino())) {
-                bytes += stat.blocks() * 512;
-            }
-            if stat.is_dir() {
-                waiting.push(entry.path());
+            let node = &ledger.layers[layer];
+            let is_foreign = |other: &usize| ledger.records[*other].scope != record.scope;
+            total.bytes += node.bytes;
+            if node.holders > 0 || node.records.iter().any(is_foreign) {
+                total.shared += node.bytes;
             }
         }
     }
-    Ok(bytes)
+    let mut totals: Vec<ProjectTotal> = totals.into_values().collect();
+    totals.sort_by(|one, other| (other.bytes, &one.scope).cmp(&(one.bytes, &other.scope)));
+    totals
+}
+
+fn sum<'a>(kind: UsageKind, items: impl IntoIterator<Item = &'a UsageItem>) -> UsageTotal {
+    let mut total = UsageTotal {
+        kind,
+        count: 0,
+        active: 0,
+        bytes: 0,
+        reclaimable: 0,
+    };
+    for item in items {
+        total.count += 1;
+        total.active += usize::from(item.in_use);
+        total.bytes += item.bytes;
+        if !item.in_use {
+            total.reclaimable += item.bytes;
+        }
+    }
+    total
 }

@@ -4,10 +4,10 @@ mod common;
 use std::fs;
 use std::time::Duration;
 
-use common::{Hands, Result, image, key, layer, name, record, room};
-use rbuild_image::{Descriptor, Digest, LayerId, MediaType, Platform};
+use common::{Hands, Result, container, image, key, layer, name, record, room};
+use rbuild_image::{Descriptor, Digest, MediaType, Platform};
 use rbuild_store::{
-    CacheMountSpec, CachePrune, CacheSharing, ContainerState, FastKey, ImagePrune, NewContainer,
+    Action, CacheMountSpec, CachePrune, CacheSharing, ContainerState, FastKey, ImagePrune, Limits,
     NewRecord, Prune, PruneOptions, Store, StoreError, UsageKind,
 };
 
@@ -117,18 +117,6 @@ fn a_resolution_is_remembered_per_platform() -> Result {
     Ok(())
 }
 
-fn container(store: &Store, id: &str, name: &str, layers: &[LayerId]) -> Result {
-    store.create_container(&NewContainer {
-        id,
-        name,
-        image: None,
-        image_name: "app",
-        config: "{}",
-        layers,
-    })?;
-    Ok(())
-}
-
 #[test]
 fn a_container_is_found_by_name_and_by_the_beginning_of_its_id() -> Result {
     let room = room()?;
@@ -186,7 +174,7 @@ fn start(store: &Store) -> std::result::Result<(), Box<dyn std::error::Error>> {
 }
 
 #[test]
-fn the_least_recently_used_records_go_until_the_cache_fits() -> Result {
+fn of_equal_records_the_least_recently_used_go_until_the_cache_fits() -> Result {
     let room = room()?;
     let hands = Hands::new();
     let store = Store::open_with_clock(room.root(), hands.clock())?;
@@ -202,7 +190,11 @@ fn the_least_recently_used_records_go_until_the_cache_fits() -> Result {
     hands.advance(Duration::from_secs(1));
     let store = Store::open_with_clock(room.root(), hands.clock())?;
     assert_eq!(store.build_cache_bytes()?, 5000);
-    let pruned = store.collect_to(2500)?;
+    let limits = Limits {
+        max_used: Some(2500),
+        ..Limits::default()
+    };
+    let pruned = store.collect_garbage(limits, Action::Remove)?;
     assert_eq!(pruned.records, [key(1), key(2), key(3)]);
     assert_eq!(pruned.bytes, 3000);
     assert_eq!(store.build_cache_bytes()?, 2000);
@@ -221,7 +213,7 @@ fn what_a_living_process_made_or_uses_is_not_pruned() -> Result {
     let blob = builder.put_blob(b"a manifest")?;
     let all = PruneOptions {
         images: ImagePrune::Unused,
-        cache: CachePrune::LeastUsed,
+        cache: CachePrune::All,
         mounts: Prune::Unused,
         containers: Prune::Unused,
         ..PruneOptions::default()
@@ -277,7 +269,7 @@ fn images_and_containers_keep_their_layers_from_every_prune() -> Result {
     std::thread::sleep(Duration::from_millis(2));
     let pruned = room.store.prune(&PruneOptions {
         images: ImagePrune::Dangling,
-        cache: CachePrune::LeastUsed,
+        cache: CachePrune::All,
         ..PruneOptions::default()
     })?;
     assert_eq!(pruned.records.len(), 2);

@@ -6,6 +6,7 @@ pub(crate) mod cache;
 mod documents;
 pub(crate) mod du;
 mod fetch;
+pub(crate) mod filter;
 mod format;
 pub(crate) mod fsck;
 pub(crate) mod history;

@@ -1,39 +1,59 @@
 //! `rbuild prune`: removes what nothing uses any more.
+//!
+//! ```text
+//! rbuild prune                            stopped containers, images without a name, cache that no image needs
+//! rbuild prune -a                         all that nothing uses
+//! rbuild prune --max-used-space 20g       of the cache, what is worth least, until it fits
+//! rbuild prune --filter type=…            just that
+//! rbuild prune --automatic                what a build does by itself afterwards
+//! rbuild prune --dry-run …                nothing, but say what would go
+//! ```
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use rbuild_container::live_process;
-use rbuild_store::{CachePrune, ContainerState, ImagePrune, Prune, PruneOptions, Pruned, Store};
+use rbuild_store::{
+    Action, CachePrune, Choice, ContainerState, Disk, ImagePrune, Limits, Prune, PruneOptions,
+    Pruned, Store, UsageItem, UsageKind,
+};
 
-use super::build::bytes;
-use super::documents;
+use super::filter::Filters;
 use crate::app::App;
+use crate::cache_config::Space;
 use crate::render::{self, bytes_decimal};
 
 /// What was typed after `rbuild prune`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches as they were typed")]
 pub(crate) struct Args {
-    /// Also named images that no container uses, all of the build cache, and cache mounts
+    /// Also named images that no container uses, all of the build cache, cache mounts, clones and downloads
     #[arg(short, long)]
     all: bool,
     /// Do not ask
     #[arg(short, long)]
     force: bool,
-    /// Only what was last used before: until=24h, until=2026-11-21T12:00:00Z
+    /// Only what fits: until=24h, type=exec.cachemount, description~=cargo, project=DIR, id=…, inuse, shared, private
     #[arg(long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
-    /// Keep this much of the build cache, what was used last first
-    #[arg(
-        long,
-        visible_alias = "max-used-space",
-        alias = "reserved-space",
-        value_name = "BYTES"
-    )]
-    keep_storage: Option<String>,
+    /// Of the cache, keep so much (20GB, or 20% of the disk): what is worth least goes first
+    #[arg(long, value_name = "SPACE")]
+    max_used_space: Option<String>,
+    /// So much of the cache always stays
+    #[arg(long, visible_alias = "keep-storage", value_name = "SPACE")]
+    reserved_space: Option<String>,
+    /// Until so much of the disk is free
+    #[arg(long, value_name = "SPACE")]
+    min_free_space: Option<String>,
+    /// Only what the configured limits ask for, as after each build
+    #[arg(long, conflicts_with_all = ["all", "filters", "max_used_space", "reserved_space", "min_free_space"])]
+    automatic: bool,
+    /// Remove nothing, show what would go
+    #[arg(long)]
+    dry_run: bool,
     /// Show only the total
     #[arg(short, long)]
     quiet: bool,
@@ -41,101 +61,120 @@ pub(crate) struct Args {
 
 /// Removes, and tells what went and how much room that makes.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
-    let options = options(app, args)?;
-    if !args.force && !confirmed(args)? {
-        return Ok(ExitCode::SUCCESS);
-    }
+    let filters = Filters::parse(&args.filters, app.environment.now())?;
     let store = app.store()?;
-    note_ends(store, app.environment.now())?;
-    let pruned = store.prune(&options)?;
+    let limits = limits(args, store.disk()?)?;
+    let action = if args.dry_run {
+        Action::Rehearse
+    } else {
+        Action::Remove
+    };
+    let pruned = if args.automatic {
+        match app.cache_limits()? {
+            Some(limits) => store.collect_garbage(limits, action)?,
+            None => bail!("nothing is collected by itself: the configuration says gc = false"),
+        }
+    } else {
+        if action == Action::Remove && !args.force && !confirmed(&question(args, &filters, limits))?
+        {
+            return Ok(ExitCode::SUCCESS);
+        }
+        note_ends(store, app.environment.now())?;
+        let fits = |item: &UsageItem| filters.permit(item);
+        store.prune(&PruneOptions {
+            only: Some(Choice(&fits)),
+            limits,
+            action,
+            ..scope(args, &filters, limits)
+        })?
+    };
     let mut text = if args.quiet {
         String::new()
     } else {
-        report(&pruned)
+        report(&pruned, action)
     };
     let _ = writeln!(
         text,
-        "Total reclaimed space: {}",
+        "Total {}: {}",
+        if args.dry_run {
+            "reclaimable space"
+        } else {
+            "reclaimed space"
+        },
         bytes_decimal(pruned.bytes)
     );
     render::out(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(app: &App, args: &Args) -> anyhow::Result<PruneOptions> {
-    let mut unused_since = None;
-    for filter in &args.filters {
-        let Some(("until", value)) = filter.split_once('=') else {
-            bail!("invalid filter {filter:?}: there is until=TIME");
-        };
-        unused_since = Some(until(value, app.environment.now())?);
-    }
-    Ok(PruneOptions {
+fn limits(args: &Args, disk: Disk) -> anyhow::Result<Limits> {
+    let space = |text: &Option<String>| -> anyhow::Result<Option<u64>> {
+        let space = text.as_deref().map(Space::parse).transpose()?;
+        Ok(space.map(|space| space.on(disk)))
+    };
+    Ok(Limits {
+        max_used: space(&args.max_used_space)?,
+        reserved: space(&args.reserved_space)?,
+        min_free: space(&args.min_free_space)?,
+    })
+}
+
+/// What is meant. A limit is one for all of the cache, and who names a thing means it.
+fn scope(args: &Args, filters: &Filters, limits: Limits) -> PruneOptions<'static> {
+    let all = args.all || limits != Limits::default() || filters.chooses();
+    let unused = if all { Prune::Unused } else { Prune::Keep };
+    PruneOptions {
         images: if args.all {
             ImagePrune::Unused
         } else {
             ImagePrune::Dangling
         },
-        cache: if args.all || args.keep_storage.is_some() {
-            CachePrune::LeastUsed
+        cache: if all {
+            CachePrune::All
         } else {
             CachePrune::Unneeded
         },
-        mounts: if args.all { Prune::Unused } else { Prune::Keep },
+        mounts: unused,
+        fetched: unused,
+        blobs: unused,
         containers: Prune::Unused,
-        unused_since,
-        keep_bytes: args.keep_storage.as_deref().map(bytes).transpose()?,
-    })
+        ..PruneOptions::default()
+    }
 }
 
-/// A time, or how long ago: `2h30m`, `7d`.
-fn until(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
-    if let Some(time) = documents::time(text) {
-        return Ok(time);
+fn question(args: &Args, filters: &Filters, limits: Limits) -> String {
+    let mut lines = vec!["all stopped containers"];
+    lines.push(if args.all {
+        "all images that no container uses"
+    } else {
+        "all images without a name"
+    });
+    lines.push(match scope(args, filters, limits).cache {
+        CachePrune::All if limits != Limits::default() => {
+            "of the build cache, cache mounts, clones and downloads, what is beyond the limits"
+        }
+        CachePrune::All => "all build cache, cache mounts, clones and downloads that nothing uses",
+        _ => "build cache that no image needs",
+    });
+    if !args.filters.is_empty() {
+        lines.push("but of all that only what the filters permit");
     }
-    let age = duration(text).with_context(|| {
-        format!("invalid time {text:?}: it is an age such as 24h, or 2026-11-21T12:00:00Z")
-    })?;
-    now.checked_sub(age)
-        .with_context(|| format!("invalid time {text:?}: it is too long ago"))
-}
-
-/// Go's durations, and days: `1h30m`, `90s`, `7d`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut seconds: u64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        let mut letters = rest[digits..].chars();
-        let unit = match letters.next()? {
-            's' => 1,
-            'm' => 60,
-            'h' => 60 * 60,
-            'd' => 24 * 60 * 60,
-            _ => return None,
-        };
-        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
-        rest = letters.as_str();
-    }
-    (!text.is_empty()).then(|| Duration::from_secs(seconds))
+    format!(
+        "WARNING! This will remove:\n  - {}\n\nAre you sure you want to continue? [y/N] ",
+        lines.join("\n  - ")
+    )
 }
 
 /// Asks the user on the terminal.
 #[allow(clippy::print_stderr)] // a question belongs to the terminal, not to the output
-fn confirmed(args: &Args) -> anyhow::Result<bool> {
+fn confirmed(question: &str) -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        bail!("prune asks before it removes, and there is no terminal to ask on: give -f");
+        bail!(
+            "prune asks before it removes, and there is no terminal to ask on: give -f, or --dry-run"
+        );
     }
-    let rest = if args.all {
-        "all images that no container uses\n  - all build cache that nothing uses, and cache mounts"
-    } else {
-        "all images without a name\n  - build cache that nothing leads to any more"
-    };
-    eprint!(
-        "WARNING! This will remove:\n  - all stopped containers\n  - {rest}\n\nAre you sure you want to continue? [y/N] "
-    );
+    eprint!("{question}");
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
@@ -157,50 +196,41 @@ fn note_ends(store: &Store, now: SystemTime) -> anyhow::Result<()> {
 }
 
 /// What went, a paragraph a kind.
-fn report(pruned: &Pruned) -> String {
+fn report(pruned: &Pruned, action: Action) -> String {
     let mut text = String::new();
+    let done = match action {
+        Action::Remove => "Deleted",
+        Action::Rehearse => "Would delete",
+    };
     let mut section = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
-            let _ = writeln!(text, "{title}:\n{}\n", lines.join("\n"));
+            let _ = writeln!(text, "{done} {title}:\n{}\n", lines.join("\n"));
         }
     };
-    section("Deleted Containers", pruned.containers.clone());
+    section("Containers", pruned.containers.clone());
     let images = pruned.images.iter().flat_map(|removal| {
         let untagged = removal.untagged.iter();
         let untagged = untagged.map(|name| format!("untagged: {}", name.familiar()));
         untagged.chain(removal.deleted.iter().map(|id| format!("deleted: {id}")))
     });
-    section("Deleted Images", images.collect());
+    section("Images", images.collect());
     let keys = pruned.records.iter().map(ToString::to_string);
-    section("Deleted build cache objects", keys.collect());
-    section("Deleted cache mounts", pruned.mounts.clone());
+    section("build cache objects", keys.collect());
+    let sized = |items: &[UsageItem], kinds: &[UsageKind]| -> Vec<String> {
+        let of_kind = items.iter().filter(|item| kinds.contains(&item.kind));
+        of_kind
+            .map(|item| {
+                let name = if item.name.is_empty() { "" } else { " " };
+                let size = bytes_decimal(item.bytes);
+                format!("{}:{name}{} ({size})", item.id, item.name)
+            })
+            .collect()
+    };
+    section(
+        "cache mounts",
+        sized(&pruned.mounts, &[UsageKind::CacheMount]),
+    );
+    let sources = [UsageKind::Git, UsageKind::Http, UsageKind::Context];
+    section("sources", sized(&pruned.fetched, &sources));
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_read_as_go_writes_them() {
-        let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
-        assert_eq!(duration("24h"), hours(24));
-        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
-        assert_eq!(duration("7d"), hours(168));
-        for wrong in ["", "h", "12", "1x", "99999999999999999999h"] {
-            assert_eq!(duration(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_moment_serves_as_well_as_an_age() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000);
-        let hour_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(6_400);
-        assert_eq!(until("1h", now).expect("an age"), hour_ago);
-        assert_eq!(
-            until("1970-01-01T01:46:40Z", now).expect("a time"),
-            hour_ago
-        );
-        assert!(until("yesterday", now).is_err());
-    }
 }

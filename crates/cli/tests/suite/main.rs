@@ -15,6 +15,7 @@ mod configs;
 mod copying;
 mod crash;
 mod depfiles;
+mod disk;
 mod distribution;
 mod engines;
 mod epochs;

@@ -56,7 +56,7 @@ impl Store {
     pub fn cache_mount_bytes(&self, mount: &CacheMount) -> Result<u64> {
         let sizes = mount.directories.iter();
         sizes
-            .map(|directory| crate::usage::tree_bytes(directory))
+            .map(|directory| crate::measure::tree_bytes(directory))
             .sum()
     }
 

@@ -14,7 +14,7 @@ use rbuild_image::{
     Descriptor, DiffId, Digest, ImageConfig, LayerId, MediaType, Reference, canonical_json,
 };
 use rbuild_layer::{FileTimes, OverlayFlavor, index_upper};
-use rbuild_store::{Clock, Layer, NewRecord, RootAttributes, StepKey, Store};
+use rbuild_store::{Clock, Layer, NewContainer, NewRecord, RootAttributes, StepKey, Store};
 
 pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -157,6 +157,18 @@ pub fn manifest(store: &Store, config: &ImageConfig, layers: &[Descriptor]) -> R
         text.len() as u64,
         digest,
     ))
+}
+
+pub fn container(store: &Store, id: &str, name: &str, layers: &[LayerId]) -> Result {
+    store.create_container(&NewContainer {
+        id,
+        name,
+        image: None,
+        image_name: "app",
+        config: "{}",
+        layers,
+    })?;
+    Ok(())
 }
 
 pub fn name(text: &str) -> Reference {

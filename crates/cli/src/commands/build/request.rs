@@ -21,7 +21,7 @@ use super::grants::{Grants, policies};
 use super::lock::{Change, LockRequest};
 use super::outputs::Outputs;
 use crate::app::{App, Environment};
-use crate::commands::prune::duration;
+use crate::commands::filter::duration;
 
 /// Steps that run at once at least: most of their time they wait, and independent stages should take as long as the longest.
 const MIN_JOBS: usize = 16;
@@ -504,7 +504,8 @@ pub(crate) fn bytes(text: &str) -> anyhow::Result<u64> {
         "k" | "ki" => 10,
         "m" | "mi" => 20,
         "g" | "gi" => 30,
-        _ => bail!("invalid size {text:?}: it is a number and b, k, m or g"),
+        "t" | "ti" => 40,
+        _ => bail!("invalid size {text:?}: it is a number and b, k, m, g or t"),
     };
     let number: u64 = digits
         .parse()
