@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Without limits, those of buildkitd hold: 10 % of the disk and at most 10 GB are reserved, 80 % and at most 100 GB may be
-//! used, and 20 % of the disk shall be free.
+//! used, and 20 % of the disk shall be free. Where only another limit is given, so much stays reserved all the same: a disk that is
+//! full of other things must not take the cache away.
 
 use anyhow::{Context as _, bail};
 use rbuild_store::{Disk, Limits};
@@ -59,6 +60,10 @@ impl CacheConfig {
             return Some(default_limits(disk));
         }
         let [max_used, reserved, min_free] = given.map(|space| Some(space.as_ref()?.on(disk)));
+        let reserved = reserved.or_else(|| {
+            let reserved = default_limits(disk).reserved?;
+            Some(reserved.min(max_used.unwrap_or(u64::MAX)))
+        });
         Some(Limits {
             max_used,
             reserved,
@@ -148,6 +153,17 @@ mod tests {
             min_free: None,
         };
         assert_eq!(written, Some(expected));
+    }
+
+    #[test]
+    fn a_full_disk_does_not_take_what_is_reserved_by_default() {
+        let reserved = |text: &str| limits(text).and_then(|limits| limits.reserved);
+        assert_eq!(
+            reserved("[cache]\nmin-free-space = \"90%\"\n"),
+            Some(10 * GB)
+        );
+        // A cap is a cap.
+        assert_eq!(reserved("[cache]\nmax-used-space = 7\n"), Some(7));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
 use crate::Store;
-use crate::collect::Collected;
+use crate::collect::{Collected, Suspects};
 use crate::db::Fault;
 use crate::error::{Result, StoreError};
 use crate::layer::digest_column;
@@ -62,7 +62,10 @@ pub struct ImageRemoval {
 /// What an image refers to.
 pub(crate) struct Parts {
     id: Digest,
-    blobs: BTreeSet<Digest>,
+    /// Manifests and configs, and the index.
+    pub(crate) documents: BTreeSet<Digest>,
+    /// The compressed forms of layers, which need not be here.
+    layer_blobs: BTreeSet<Digest>,
     pub(crate) layers: BTreeSet<DiffId>,
 }
 
@@ -192,6 +195,10 @@ impl Store {
     /// it needed. `None`: nothing has that name.
     pub fn untag(&self, name: &Reference) -> Result<Option<ImageRemoval>> {
         let text = name.to_string();
+        let needed = match self.image(name)? {
+            Some(image) => self.needs(&image.digest)?,
+            None => Suspects::default(),
+        };
         let Some(deleted) = self.db().write("remove an image's name", |db| {
             let image = db
                 .prepare_cached("DELETE FROM image_names WHERE name = ?1 RETURNING image")?
@@ -217,7 +224,7 @@ impl Store {
         Ok(Some(ImageRemoval {
             untagged: vec![name.clone()],
             collected: match deleted {
-                Some(_) => self.collect()?,
+                Some(_) => self.collect_of(&needed)?,
                 None => Collected::default(),
             },
             deleted: deleted.into_iter().collect(),
@@ -230,6 +237,7 @@ impl Store {
         let Some(image) = self.image_by_digest(digest)? else {
             return Ok(None);
         };
+        let needed = self.needs(digest)?;
         self.db().write("remove an image", |db| {
             db.prepare_cached("DELETE FROM images WHERE digest = ?1")?
                 .execute([digest.as_bytes()])?;
@@ -239,7 +247,7 @@ impl Store {
         Ok(Some(ImageRemoval {
             untagged: image.names,
             deleted: vec![image.id],
-            collected: self.collect()?,
+            collected: self.collect_of(&needed)?,
         }))
     }
 
@@ -247,7 +255,8 @@ impl Store {
     pub(crate) fn parts(&self, image: &Descriptor, digest: &Digest) -> Result<Parts> {
         let mut parts = Parts {
             id: *digest,
-            blobs: BTreeSet::from([*digest]),
+            documents: BTreeSet::from([*digest]),
+            layer_blobs: BTreeSet::new(),
             layers: BTreeSet::new(),
         };
         if !is_index(image.media_type()) {
@@ -259,7 +268,7 @@ impl Store {
             let nested = digest_of(manifest)?;
             // Only the platforms that somebody wanted are here.
             if self.has_blob(&nested)? && !is_index(manifest.media_type()) {
-                parts.blobs.insert(nested);
+                parts.documents.insert(nested);
                 self.manifest_parts(&nested, &mut parts)?;
             }
         }
@@ -270,9 +279,9 @@ impl Store {
     fn manifest_parts(&self, digest: &Digest, parts: &mut Parts) -> Result<Digest> {
         let manifest: ImageManifest = self.document(digest)?;
         let id = digest_of(manifest.config())?;
-        parts.blobs.insert(id);
+        parts.documents.insert(id);
         for layer in manifest.layers() {
-            parts.blobs.insert(digest_of(layer)?);
+            parts.layer_blobs.insert(digest_of(layer)?);
         }
         let config: ImageConfig = self.document(&id)?;
         parts.layers.extend(config.rootfs.diff_ids);
@@ -316,7 +325,7 @@ pub(crate) fn digest_of(descriptor: &Descriptor) -> Result<Digest> {
 fn insert_parts(db: &Connection, image: &Digest, parts: &Parts) -> Result<(), Fault> {
     let mut insert =
         db.prepare_cached("INSERT OR IGNORE INTO image_blobs (image, digest) VALUES (?1, ?2)")?;
-    for digest in &parts.blobs {
+    for digest in parts.documents.union(&parts.layer_blobs) {
         insert.execute(params![image.as_bytes(), digest.as_bytes()])?;
     }
     let mut insert =

@@ -24,9 +24,9 @@
 //! * **Who is alive is known by `flock`.** A process' temporary files lie in its locked lease directory; a [`Layer`]
 //!   handle share-locks the layer's directory; cache mounts and named locks are locked files. The kernel frees all of it
 //!   when a process ends, however that is, so nothing ever waits for the dead.
-//! * **References.** Records, images (by diffID) and containers keep layers; images and kept layers keep blobs. The rest goes
-//!   with [`Store::prune`], [`Store::untag`] or [`Store::collect_garbage`], unless a living process has a handle of it or, for
-//!   blobs, wrote or asked for it since its lease began.
+//! * **References.** Records, images (by diffID) and containers keep layers; images, base resolutions and kept layers keep blobs. The
+//!   rest goes with [`Store::prune`], [`Store::untag`] or [`Store::collect_garbage`], unless a living process has a handle of it or,
+//!   for blobs, wrote or asked for it since its lease began. Pulled layers are cache as records are: they go when room is needed.
 //! * **A loss of power** may cost what was finished since the last [`Store::sync`], not more. Every file remembers the boot
 //!   it was written in, and whether it was synced; what was not, and comes from another boot, is compared with its
 //!   digests before it is used, and dropped where it fails.
@@ -80,6 +80,7 @@ mod shrink;
 mod store;
 mod time;
 mod usage;
+mod uses;
 mod worth;
 
 pub use blob::{Blob, BlobWriter, LayerBlob};

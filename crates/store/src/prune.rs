@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::image::{ImageRemoval, StoredImage};
 use crate::measure::Measure;
 use crate::record::StepKey;
-use crate::shrink::Run;
+use crate::shrink::{Garbage, Run};
 use crate::time;
 use crate::usage::UsageItem;
 
@@ -81,11 +81,13 @@ pub struct PruneOptions<'a> {
     pub images: ImagePrune,
     /// Cache records, and the layers that only they need.
     pub cache: CachePrune,
+    /// Bases of builds: what their names stood for, and the layers that only they need.
+    pub bases: Prune,
     /// Cache mounts.
     pub mounts: Prune,
     /// Clones, downloads, and what is known of contexts.
     pub fetched: Prune,
-    /// Compressed forms of layers that are here as files too, and that no image names.
+    /// Blobs that no image names; without this, only those go that are not a form of a layer that is here as files too.
     pub blobs: Prune,
     /// Containers that do not run, as far as their rows say.
     pub containers: Prune,
@@ -117,6 +119,8 @@ pub struct Pruned {
     pub images: Vec<ImageRemoval>,
     /// Keys of cache records.
     pub records: Vec<StepKey>,
+    /// Bases of builds.
+    pub bases: Vec<UsageItem>,
     /// Cache mounts.
     pub mounts: Vec<UsageItem>,
     /// Clones, downloads, and what was known of contexts.
@@ -127,12 +131,17 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
-/// Sources and cache mounts go after this time without use, if the cache takes more than [`CHEAP_BYTES`].
+/// After this time without use, sources go, if the cache takes more than [`CHEAP_BYTES`], and blobs that nothing names.
 const CHEAP_AGE: Duration = Duration::from_secs(48 * 60 * 60);
-/// What the cache may take before anything goes for its age.
+/// What the cache may take before sources go for their age, if nothing is reserved for it.
 const CHEAP_BYTES: u64 = 512_000_000;
 /// In a cache that is over its limits, what was not used for this long goes before all else.
 const STALE_AGE: Duration = Duration::from_secs(60 * 24 * 60 * 60);
+/// What was used within this time stays where only the disk is too full, so that one build does not undo the other. Uses are
+/// noted to the hour.
+const FRESH_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+/// With less free than this share of what was asked for, what was just used goes as well: the disk is about to be full.
+const EMERGENCY_SHARE: u64 = 4;
 
 impl Store {
     /// Removes what `options` say, and then what nothing needs any more, and empties the trash.
@@ -142,7 +151,10 @@ impl Store {
             Action::Remove => Measure::Now,
             Action::Rehearse => Measure::IfUsedSince,
         };
-        let mut run = Run::begin(self, options.action, how)?;
+        let garbage = Garbage {
+            unused_since: self.now(),
+        };
+        let mut run = Run::begin(self, options.action, how, garbage)?;
         if options.containers == Prune::Unused {
             self.prune_containers(options, &mut run)?;
         }
@@ -153,41 +165,55 @@ impl Store {
         run.finish()
     }
 
-    /// Keeps the build cache within `limits`, as it happens after each build. In this order, each only as far as it must be:
+    /// Keeps the build cache within `limits`, as it happens after each build. In this order, each only as far as it must be, and
+    /// never below what is reserved:
     ///
-    /// 1. sources and cache mounts that were not used for 48 hours, if the cache takes more than 512 MB;
+    /// 1. sources that were not used for 48 hours, if the cache takes more than 512 MB;
     /// 2. whatever was not used for 60 days, if the cache exceeds its limits;
-    /// 3. what is worth least: the seconds that it took for each byte that it takes, halved with each week without use.
+    /// 3. what is worth least: the seconds that it took for each byte that it takes, halved with each week without use. What was
+    ///    used in the last two hours goes only for the cap, or where less than a quarter of the wanted room is free.
     ///
-    /// Never goes what an image, a container or a living process needs.
+    /// Never goes what an image, a container or a living process needs, nor what the name of a base stands for.
     pub fn collect_garbage(&self, limits: Limits, action: Action) -> Result<Pruned> {
         self.flush_uses()?;
-        let mut run = Run::begin(self, action, Measure::IfUsedSince)?;
         let before = |age| self.now().checked_sub(age);
+        let garbage = Garbage {
+            unused_since: before(CHEAP_AGE).unwrap_or(SystemTime::UNIX_EPOCH),
+        };
+        let mut run = Run::begin(self, action, Measure::IfUsedSince, garbage)?;
         run.reduce(&PruneOptions {
-            mounts: Prune::Unused,
             fetched: Prune::Unused,
             unused_since: before(CHEAP_AGE),
             limits: Limits {
                 max_used: Some(CHEAP_BYTES),
-                ..Limits::default()
+                reserved: limits.reserved,
+                min_free: None,
             },
             ..PruneOptions::default()
         })?;
         if limits != Limits::default() {
             let all = PruneOptions {
                 cache: CachePrune::All,
+                bases: Prune::Unused,
                 mounts: Prune::Unused,
                 fetched: Prune::Unused,
                 blobs: Prune::Unused,
                 limits,
                 ..PruneOptions::default()
             };
+            for age in [STALE_AGE, FRESH_AGE] {
+                run.reduce(&PruneOptions {
+                    unused_since: before(age),
+                    ..all
+                })?;
+            }
             run.reduce(&PruneOptions {
-                unused_since: before(STALE_AGE),
+                limits: Limits {
+                    min_free: limits.min_free.map(|bytes| bytes / EMERGENCY_SHARE),
+                    ..limits
+                },
                 ..all
             })?;
-            run.reduce(&all)?;
         }
         run.finish()
     }

@@ -11,12 +11,10 @@ use rbuild_image::LayerId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::Store;
-use crate::db::{Db, Fault};
+use crate::db::Fault;
 use crate::error::{Result, StoreError};
 use crate::time;
-
-/// Uses of a record within this time count as one, so that a warm build writes nothing.
-const USE_GRANULARITY: Duration = Duration::from_secs(60 * 60);
+use crate::uses::USE_GRANULARITY;
 
 /// Preimages from this size in bytes on are compressed; zstd makes nothing of smaller ones.
 const PACK_BYTES: usize = 256;
@@ -238,35 +236,14 @@ impl Store {
         })
     }
 
-    /// Writes the uses of records that lookups have noted. Also happens when the last handle is dropped.
-    pub fn flush_uses(&self) -> Result<()> {
-        let used: Vec<StepKey> = self.used_records().drain().collect();
-        if used.is_empty() {
-            return Ok(());
-        }
-        write_uses(self.db(), &used, self.now_millis())
-    }
-
     fn noted(&self, record: Option<Record>) -> Option<Record> {
         let record = record?;
         let age = self.now().duration_since(record.last_used);
         if age.is_ok_and(|age| age >= USE_GRANULARITY) {
-            self.used_records().insert(record.key);
+            self.uses().records.insert(record.key);
         }
         Some(record)
     }
-}
-
-/// Sets when records were last used.
-pub(crate) fn write_uses(db: &Db, used: &[StepKey], now_millis: i64) -> Result<()> {
-    db.write("note the uses of records", |db| {
-        let mut note =
-            db.prepare_cached("UPDATE records SET last_used = MAX(last_used, ?2) WHERE key = ?1")?;
-        for key in used {
-            note.execute(params![key.0, now_millis])?;
-        }
-        Ok(())
-    })
 }
 
 fn select_records(condition: &str) -> String {

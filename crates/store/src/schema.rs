@@ -158,13 +158,36 @@ CREATE VIEW layer_tars AS
     UNION ALL SELECT layer, kind, epoch, diff_id, tar_bytes FROM dated_layers;
 ";
 
-/// Version 3: how much room directories take that others fill, `path` below the root, as it was after their use at `used`.
-const MEASURED: &str = "
+/// Version 3: how much room directories take that others fill, `path` below the root, as it was after their use at `used`;
+/// and what the bases of builds need, so that they are kept as the cache is. The documents of a base go only with its
+/// resolution, its layers when they are worth least.
+const MEASURES_AND_BASES: &str = "
 CREATE TABLE measured (
     path TEXT PRIMARY KEY,
     used INTEGER NOT NULL,
     bytes INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+ALTER TABLE resolutions ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0;
+UPDATE resolutions SET last_used = resolved;
+
+CREATE TABLE base_blobs (
+    reference TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (reference, platform, digest),
+    FOREIGN KEY (reference, platform) REFERENCES resolutions (reference, platform) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX base_blobs_by_digest ON base_blobs (digest);
+
+CREATE TABLE base_layers (
+    reference TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    diff_id BLOB NOT NULL,
+    PRIMARY KEY (reference, platform, diff_id),
+    FOREIGN KEY (reference, platform) REFERENCES resolutions (reference, platform) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX base_layers_by_diff_id ON base_layers (diff_id);
 ";
 
 /// Brings the database at `path` to [`SCHEMA_VERSION`]. Costs one read where it is there already.
@@ -193,7 +216,7 @@ fn migrate(change: &Connection, from: i64) -> rusqlite::Result<()> {
         change.execute_batch(DATED_LAYERS)?;
     }
     if from < 3 {
-        change.execute_batch(MEASURED)?;
+        change.execute_batch(MEASURES_AND_BASES)?;
     }
     change.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

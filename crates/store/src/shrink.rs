@@ -3,8 +3,11 @@
 //! A [`Run`] reads once who keeps what, and keeps that up to date while it removes, so several rounds see what is left.
 //! In a rehearsal it only does the latter.
 
+mod candidates;
+
 use std::time::SystemTime;
 
+use rbuild_image::Digest;
 use rusqlite::params;
 
 use crate::Store;
@@ -16,21 +19,12 @@ use crate::flock::{self, Attempt, Hold};
 use crate::image::{ImageRemoval, StoredImage};
 use crate::ledger::{Index, Ledger, RecordNode};
 use crate::measure::Measure;
-use crate::prune::{Action, CachePrune, Prune, PruneOptions, Pruned};
+use crate::prune::{Action, PruneOptions, Pruned};
 use crate::record::StepKey;
 use crate::time;
-use crate::usage::{UsageItem, fetched_item, record_item};
-use crate::worth::{worth, worth_of_compressed, worth_of_fetched};
+use crate::usage::{UsageItem, base_item, fetched_item};
 
-/// One way to make room.
-#[derive(Debug, Clone, Copy)]
-enum Candidate {
-    /// A layer, with all records that keep it.
-    Layer(Index),
-    Blob(Index),
-    Mount(Index),
-    Fetched(Index),
-}
+use candidates::Candidate;
 
 /// One prune.
 pub(crate) struct Run<'a> {
@@ -44,10 +38,22 @@ pub(crate) struct Run<'a> {
     /// What was used since then may be in use.
     protected: SystemTime,
     pruned: Pruned,
+    garbage: Garbage,
+}
+
+/// Which of the blobs that nothing names go in any case.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Garbage {
+    pub(crate) unused_since: SystemTime,
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn begin(store: &'a Store, action: Action, how: Measure) -> Result<Self> {
+    pub(crate) fn begin(
+        store: &'a Store,
+        action: Action,
+        how: Measure,
+        garbage: Garbage,
+    ) -> Result<Self> {
         let protected = store.oldest_lease()?.unwrap_or(i64::MAX);
         let mut run = Self {
             store,
@@ -59,22 +65,23 @@ impl<'a> Run<'a> {
             now: store.now(),
             protected: time::from_millis(protected),
             pruned: Pruned::default(),
+            garbage,
         };
         if action == Action::Rehearse {
-            run.rehearse_collection()?;
+            run.rehearse_collection(garbage.unused_since)?;
         }
         Ok(run)
     }
 
     /// What nothing needs goes in any case.
-    fn rehearse_collection(&mut self) -> Result<()> {
+    fn rehearse_collection(&mut self, unused_since: SystemTime) -> Result<()> {
         for layer in 0..self.ledger.layers.len() {
             if !self.store.is_layer_pinned(&self.ledger, layer)? {
                 self.pruned.bytes += self.ledger.drop_layer_if_unneeded(layer);
             }
         }
         for blob in 0..self.ledger.blobs.len() {
-            if self.ledger.blobs[blob].last_used < self.protected {
+            if self.ledger.blobs[blob].last_used < unused_since.min(self.protected) {
                 self.pruned.bytes += self.ledger.drop_blob_if_unneeded(blob);
             }
         }
@@ -137,6 +144,12 @@ impl<'a> Run<'a> {
         for (_, candidate) in self.candidates_besides_records(options) {
             self.remove(candidate)?;
         }
+        // Last, so that layers that a record or image kept so far are seen for what they are.
+        for base in 0..self.ledger.bases.len() {
+            if self.may_forget(base, options) {
+                self.remove_base(base)?;
+            }
+        }
         Ok(())
     }
 
@@ -154,88 +167,6 @@ impl<'a> Run<'a> {
             used = used.saturating_sub(self.remove(candidate)?.unwrap_or(0));
         }
         Ok(())
-    }
-
-    /// Layers that only records keep, all of which may go: each with its worth for a byte.
-    fn candidate_layers(&self, options: &PruneOptions<'_>) -> Vec<(f64, Candidate)> {
-        let mut candidates = Vec::new();
-        for (index, layer) in self.ledger.layers.iter().enumerate() {
-            let records = || {
-                layer
-                    .records
-                    .iter()
-                    .map(|&record| &self.ledger.records[record])
-            };
-            if layer.gone || layer.holders > 0 || layer.bytes == 0 || layer.records.is_empty() {
-                continue;
-            }
-            if !records().all(|record| record.gone || self.may_go(record, options)) {
-                continue;
-            }
-            let worth_of = |record: &RecordNode| {
-                let (bytes, _) = self.ledger.bytes_of_record(record);
-                worth(record.run_time, record.last_used, self.now) / bytes.max(1) as f64
-            };
-            let living = records().filter(|record| !record.gone);
-            candidates.push((living.map(worth_of).sum(), Candidate::Layer(index)));
-        }
-        candidates
-    }
-
-    fn candidates_besides_records(&self, options: &PruneOptions<'_>) -> Vec<(f64, Candidate)> {
-        let mut candidates = Vec::new();
-        let per_byte = |worth: f64, bytes: u64| worth / bytes.max(1) as f64;
-        let used = |item: &UsageItem| item.last_used.unwrap_or(SystemTime::UNIX_EPOCH);
-        if options.mounts == Prune::Unused {
-            for (index, mount) in self.mounts.iter().enumerate() {
-                if let Some(mount) = mount
-                    .as_ref()
-                    .filter(|mount| !mount.in_use && options.permits(mount))
-                {
-                    let worth = worth_of_fetched(mount.bytes, used(mount), self.now);
-                    candidates.push((per_byte(worth, mount.bytes), Candidate::Mount(index)));
-                }
-            }
-        }
-        if options.fetched == Prune::Unused {
-            for (index, fetched) in self.fetched.iter().enumerate() {
-                let Some(item) = fetched.as_ref().map(fetched_item) else {
-                    continue;
-                };
-                if !item.in_use && options.permits(&item) {
-                    let worth = worth_of_fetched(item.bytes, used(&item), self.now);
-                    candidates.push((per_byte(worth, item.bytes), Candidate::Fetched(index)));
-                }
-            }
-        }
-        if options.blobs == Prune::Unused {
-            for (index, blob) in self.ledger.blobs.iter().enumerate() {
-                let Some(item) = crate::usage::blob_item(blob) else {
-                    continue;
-                };
-                if blob.is_form_of_layer()
-                    && blob.last_used < self.protected
-                    && options.permits(&item)
-                {
-                    let worth = worth_of_compressed(blob.bytes, blob.last_used, self.now);
-                    candidates.push((per_byte(worth, blob.bytes), Candidate::Blob(index)));
-                }
-            }
-        }
-        candidates
-    }
-
-    /// Whether a record is among what was asked for. Whether a process uses it is asked when its turn comes.
-    fn may_go(&self, record: &RecordNode, options: &PruneOptions<'_>) -> bool {
-        let chosen = match options.cache {
-            CachePrune::Keep => false,
-            CachePrune::Unneeded => !self.ledger.is_held(record),
-            CachePrune::All => true,
-        };
-        chosen
-            && !record.gone
-            && record.last_used < self.protected
-            && options.permits(&record_item(&self.ledger, record))
     }
 
     /// Tells by how many bytes the cache is smaller then; `None` if it stayed.
@@ -256,7 +187,67 @@ impl<'a> Run<'a> {
         for record in self.ledger.layers[layer].records.clone() {
             freed += self.remove_record(record)?.unwrap_or(0);
         }
+        if !self.ledger.layers[layer].gone
+            && self.ledger.layers[layer].is_of_bases()
+            && self.remove_layer(layer, Removal::FromBases)?
+        {
+            let from_bases = self.ledger.drop_layer_from_bases(layer);
+            self.count_if_rehearsed(from_bases);
+            freed += from_bases;
+        }
         Ok(Some(freed))
+    }
+
+    /// Removes a layer, and with it the forms of its tar that nothing else needs. Tells whether it did.
+    fn remove_layer(&mut self, layer: Index, when: Removal) -> Result<bool> {
+        if self.action == Action::Rehearse {
+            return Ok(true);
+        }
+        let id = self.ledger.layers[layer].id;
+        let forms = self.ledger.layers[layer].forms();
+        let forms: Vec<Digest> = forms
+            .iter()
+            .map(|&blob| self.ledger.blobs[blob].digest)
+            .collect();
+        let Some(bytes) = self.store.remove_layer(&id, when)? else {
+            return Ok(false);
+        };
+        let collected = &mut self.pruned.collected;
+        collected.layers.push(id);
+        collected.bytes += bytes;
+        for digest in forms {
+            if let Some(bytes) = self.store.remove_spare_blob(&digest, self.protected)? {
+                collected.blobs.push(digest);
+                collected.bytes += bytes;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Forgets a base, with the layers that only it had.
+    fn remove_base(&mut self, base: Index) -> Result<()> {
+        let layers = self.ledger.bases[base].layers.clone();
+        for &layer in &layers {
+            if self.store.is_layer_pinned(&self.ledger, layer)? {
+                return Ok(());
+            }
+        }
+        let protected = time::to_millis(self.protected);
+        if let Some(name) = &self.ledger.bases[base].name
+            && self.action == Action::Remove
+            && !self.store.forget_resolution(name, protected)?
+        {
+            return Ok(());
+        }
+        for layer in layers {
+            self.remove_layer(layer, Removal::IfUnneeded)?;
+        }
+        self.pruned
+            .bases
+            .push(base_item(&self.ledger, &self.ledger.bases[base]));
+        let freed = self.ledger.drop_base(base);
+        self.count_if_rehearsed(freed);
+        Ok(())
     }
 
     /// Removes a record with the layers that only it needed. One whose layers some process uses stays.
@@ -270,12 +261,8 @@ impl<'a> Run<'a> {
             if !self.store.remove_unused_record(&key, self.protected)? {
                 return Ok(None);
             }
-            for &layer in &self.ledger.records[record].layers {
-                let id = self.ledger.layers[layer].id;
-                if let Some(bytes) = self.store.remove_layer(&id, Removal::IfUnneeded)? {
-                    self.pruned.collected.layers.push(id);
-                    self.pruned.collected.bytes += bytes;
-                }
+            for layer in self.ledger.records[record].layers.clone() {
+                self.remove_layer(layer, Removal::IfUnneeded)?;
             }
         }
         let freed = self.ledger.drop_record(record);
@@ -287,7 +274,12 @@ impl<'a> Run<'a> {
     fn remove_blob(&mut self, blob: Index) -> Result<Option<u64>> {
         let digest = self.ledger.blobs[blob].digest;
         if self.action == Action::Remove {
-            let Some(bytes) = self.store.remove_form_of_layer(&digest, self.protected)? else {
+            let removed = if self.ledger.blobs[blob].is_form_of_layer() {
+                self.store.remove_form_of_layer(&digest, self.protected)?
+            } else {
+                self.store.remove_spare_blob(&digest, self.protected)?
+            };
+            let Some(bytes) = removed else {
                 return Ok(None);
             };
             self.pruned.collected.blobs.push(digest);
@@ -332,7 +324,9 @@ impl<'a> Run<'a> {
             self.pruned.collected.blobs = blobs.map(|blob| blob.digest).collect();
             return Ok(self.pruned);
         }
-        let rest = self.store.collect()?;
+        let rest = self
+            .store
+            .collect(time::to_millis(self.garbage.unused_since))?;
         let collected = &mut self.pruned.collected;
         collected.layers.extend(rest.layers);
         collected.blobs.extend(rest.blobs);

@@ -1,6 +1,6 @@
 //! The handle that everything goes through.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -12,7 +12,6 @@ use std::time::SystemTime;
 use rbuild_image::LayerId;
 use rusqlite::params;
 
-use crate::StepKey;
 use crate::db::Db;
 use crate::error::{Result, StoreError};
 use crate::layer::Layer;
@@ -20,6 +19,7 @@ use crate::lease::Lease;
 use crate::oci_layout;
 use crate::paths::Paths;
 use crate::time::{self, Clock};
+use crate::uses::Uses;
 
 /// Everything on disk, shared by any number of threads and processes. Clones are the same handle.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ struct Inner {
     boot: OnceLock<String>,
     lease: Mutex<Option<Arc<Lease>>>,
     open_layers: Mutex<HashMap<LayerId, Weak<Layer>>>,
-    used_records: Mutex<HashSet<StepKey>>,
+    uses: Mutex<Uses>,
 }
 
 impl Store {
@@ -63,7 +63,7 @@ impl Store {
                 boot: OnceLock::new(),
                 lease: Mutex::new(None),
                 open_layers: Mutex::default(),
-                used_records: Mutex::default(),
+                uses: Mutex::default(),
             }),
         })
     }
@@ -157,8 +157,8 @@ impl Store {
         guard(&self.inner.open_layers)
     }
 
-    pub(crate) fn used_records(&self) -> MutexGuard<'_, HashSet<StepKey>> {
-        guard(&self.inner.used_records)
+    pub(crate) fn uses(&self) -> MutexGuard<'_, Uses> {
+        guard(&self.inner.uses)
     }
 }
 
@@ -170,12 +170,8 @@ impl fmt::Debug for Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let used: Vec<StepKey> = guard(&self.used_records).drain().collect();
-        if !used.is_empty() {
-            // Lost uses make a record look older than it is, no more.
-            let now = time::to_millis((self.clock)());
-            let _ = crate::record::write_uses(&self.db, &used, now);
-        }
+        let now = time::to_millis((self.clock)());
+        let _ = guard(&self.uses).write(&self.db, now);
     }
 }
 

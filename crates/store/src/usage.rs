@@ -1,5 +1,7 @@
 //! What takes how much room, and what of it could go.
 
+mod items;
+
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
@@ -8,9 +10,11 @@ use rbuild_image::{Digest, Reference};
 use crate::Store;
 use crate::container::ContainerState;
 use crate::error::Result;
-use crate::fetched::Fetched;
-use crate::ledger::{BlobNode, Ledger, RecordNode};
+use crate::ledger::{LayerNode, Ledger};
 use crate::measure::{Measure, tree_bytes};
+
+use items::blob_usage;
+pub(crate) use items::{base_item, blob_item, fetched_item, record_item};
 
 /// What kind of thing takes room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +25,8 @@ pub enum UsageKind {
     Container,
     /// Cache records: layers that no image or container needs.
     BuildCache,
+    /// What builds started from: pulled layers that no image, container or record needs.
+    Base,
     /// Cache mounts.
     CacheMount,
     /// Clones of git repositories.
@@ -116,11 +122,17 @@ impl Store {
             .map(fetched_item)
             .collect();
         let blobs = blob_usage(&ledger);
+        let bases: Vec<UsageItem> = ledger
+            .bases
+            .iter()
+            .map(|base| base_item(&ledger, base))
+            .collect();
         let of = |kind| sum(kind, fetched.iter().filter(move |item| item.kind == kind));
         let totals = vec![
             self.image_total(&images)?,
             sum(UsageKind::Container, &containers),
-            record_total(&ledger, &records),
+            layer_total(UsageKind::BuildCache, &ledger, &records),
+            layer_total(UsageKind::Base, &ledger, &bases),
             sum(UsageKind::CacheMount, &mounts),
             of(UsageKind::Git),
             of(UsageKind::Http),
@@ -130,7 +142,7 @@ impl Store {
         Ok(Usage {
             totals,
             projects: projects(&ledger),
-            items: [images, containers, records, mounts, fetched, blobs].concat(),
+            items: [images, containers, records, bases, mounts, fetched, blobs].concat(),
         })
     }
 
@@ -284,67 +296,14 @@ impl Store {
     }
 }
 
-/// A record as a thing that takes room; whether a process uses it is another question.
-pub(crate) fn record_item(ledger: &Ledger, record: &RecordNode) -> UsageItem {
-    let (bytes, shared_bytes) = ledger.bytes_of_record(record);
-    UsageItem {
-        kind: UsageKind::BuildCache,
-        id: record.key.to_string(),
-        name: record.name.clone(),
-        scope: record.scope.clone(),
-        bytes,
-        shared_bytes,
-        in_use: bytes > 0 && ledger.held_bytes(record) == bytes,
-        created: Some(record.created),
-        last_used: Some(record.last_used),
-    }
-}
-
-/// Something fetched as a thing that takes room.
-pub(crate) fn fetched_item(fetched: &Fetched) -> UsageItem {
-    UsageItem {
-        kind: fetched.kind,
-        id: fetched.id(),
-        name: fetched.name.clone(),
-        scope: String::new(),
-        bytes: fetched.bytes,
-        shared_bytes: 0,
-        in_use: fetched.in_use,
-        created: None,
-        last_used: Some(fetched.last_used),
-    }
-}
-
-/// The blobs that no image names.
-fn blob_usage(ledger: &Ledger) -> Vec<UsageItem> {
-    ledger.blobs.iter().filter_map(blob_item).collect()
-}
-
-/// A blob as a thing that takes room, unless an image names it.
-pub(crate) fn blob_item(blob: &BlobNode) -> Option<UsageItem> {
-    let name = if blob.is_form_of_layer() {
-        "compressed layer"
-    } else {
-        ""
-    };
-    blob.is_spare().then(|| UsageItem {
-        kind: UsageKind::Blob,
-        id: blob.digest.to_string(),
-        name: name.to_owned(),
-        scope: String::new(),
-        bytes: blob.bytes,
-        shared_bytes: 0,
-        in_use: false,
-        created: Some(blob.created),
-        last_used: Some(blob.last_used),
-    })
-}
-
-fn record_total(ledger: &Ledger, items: &[UsageItem]) -> UsageTotal {
-    let spare = ledger.layers.iter().filter(|layer| layer.holders == 0);
+/// The layers that no image and no container needs, and that records need or do not.
+fn layer_total(kind: UsageKind, ledger: &Ledger, items: &[UsageItem]) -> UsageTotal {
+    let wanted =
+        |layer: &&LayerNode| layer.holders == 0 && layer.is_of_bases() == (kind == UsageKind::Base);
+    let spare = ledger.layers.iter().filter(wanted);
     let bytes = spare.map(|layer| layer.bytes).sum();
     UsageTotal {
-        kind: UsageKind::BuildCache,
+        kind,
         count: items.len(),
         active: items.iter().filter(|item| item.in_use).count(),
         bytes,

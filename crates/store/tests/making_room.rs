@@ -2,82 +2,13 @@
 mod common;
 
 use std::fs;
-use std::time::Duration;
 
-use common::{Hands, Result, Room, container, image, key, layer, name, room};
-use rbuild_image::LayerId;
-use rbuild_store::{
-    Action, CacheMountSpec, CachePrune, CacheSharing, Choice, ImagePrune, Limits, NewRecord, Prune,
-    PruneOptions, Store, UsageKind,
+use common::{
+    DAY, HOUR, Later, Result, at_most, container, image, key, layer, mount, name, record_of, step,
 };
-
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-fn record(store: &Store, number: u64, scope: &str, seconds: u64, layers: &[LayerId]) -> Result {
-    store.put_record(&NewRecord {
-        key: &key(number),
-        scope,
-        name: &format!("RUN step {number}"),
-        layers,
-        outcome: b"",
-        preimage: b"",
-        run_time: Duration::from_secs(seconds),
-    })?;
-    Ok(())
-}
-
-/// A record of a layer of its own.
-fn step(store: &Store, number: u64, seconds: u64, bytes: usize) -> Result<LayerId> {
-    let id = layer(store, &format!("file-{number}"), &vec![number as u8; bytes])?.id();
-    record(store, number, "project", seconds, &[id])?;
-    Ok(id)
-}
-
-fn mount(store: &Store, id: &str, bytes: usize) -> Result {
-    let spec = CacheMountSpec {
-        id,
-        seed: "",
-        sharing: CacheSharing::Shared,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        place: None,
-    };
-    let mount = store.cache_mount(&spec, &|| false)?;
-    fs::write(mount.path().join("file"), vec![0; bytes])?;
-    Ok(())
-}
-
-fn at_most(bytes: u64) -> Limits {
-    Limits {
-        max_used: Some(bytes),
-        ..Limits::default()
-    }
-}
-
-/// A store whose clock a test turns; whatever it was opened for before is done.
-struct Later {
-    room: Room,
-    hands: Hands,
-}
-
-impl Later {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            room: room()?,
-            hands: Hands::new(),
-        })
-    }
-
-    fn store(&self) -> Result<Store> {
-        self.hands.advance(Duration::from_millis(5));
-        Ok(Store::open_with_clock(
-            self.room.root(),
-            self.hands.clock(),
-        )?)
-    }
-}
+use rbuild_store::{
+    Action, CachePrune, Choice, ImagePrune, Limits, Prune, PruneOptions, Store, UsageKind,
+};
 
 #[test]
 fn what_took_long_and_is_small_outlives_what_was_quick_and_is_large() -> Result {
@@ -129,26 +60,62 @@ fn within_its_limits_a_cache_keeps_all_however_old() -> Result {
 }
 
 #[test]
-fn sources_and_cache_mounts_of_the_day_before_yesterday_go_from_a_large_cache() -> Result {
+fn sources_of_the_day_before_yesterday_go_from_a_large_cache() -> Result {
     let later = Later::new()?;
     {
         let store = later.store()?;
         step(&store, 1, 1, 1_000)?;
-        mount(&store, "old", 1_000)?;
+        mount(&store, "cargo", 1_000)?;
+        fs::write(later.room.root().join("contexts/dd"), "known")?;
         later.hands.advance(3 * DAY);
-        mount(&store, "new", 1_000)?;
     }
     later.room.sql("UPDATE layers SET bytes = 600000000")?;
+    let reserved = Limits {
+        reserved: Some(1 << 40),
+        ..Limits::default()
+    };
+    let kept = later.store()?.collect_garbage(reserved, Action::Remove)?;
+    assert_eq!(kept, rbuild_store::Pruned::default());
     let pruned = later
         .store()?
         .collect_garbage(at_most(1 << 40), Action::Remove)?;
-    let names: Vec<&str> = pruned
-        .mounts
-        .iter()
-        .map(|mount| mount.name.as_str())
-        .collect();
-    assert_eq!(names, ["old"]);
+    let kinds: Vec<UsageKind> = pruned.fetched.iter().map(|one| one.kind).collect();
+    assert_eq!(kinds, [UsageKind::Context]);
+    assert_eq!(pruned.mounts, []);
     assert_eq!(pruned.records, []);
+    Ok(())
+}
+
+/// Needs more to be free than is: by what factor.
+fn scarce(store: &Store, factor: u64) -> Result<Limits> {
+    Ok(Limits {
+        min_free: Some(store.disk()?.free * factor),
+        ..Limits::default()
+    })
+}
+
+#[test]
+fn a_disk_full_of_other_things_takes_neither_what_is_reserved_nor_what_was_just_used() -> Result {
+    let later = Later::new()?;
+    {
+        let store = later.store()?;
+        step(&store, 1, 600, 1_000)?; // compiled
+        step(&store, 2, 1, 1_000)?;
+        later.hands.advance(3 * HOUR);
+        step(&store, 3, 1, 9_000)?; // just now, worth least
+    }
+    let store = later.store()?;
+    let reserved = Limits {
+        reserved: Some(10_000),
+        ..scarce(&store, 2)?
+    };
+    let pruned = store.collect_garbage(reserved, Action::Remove)?;
+    assert_eq!(pruned.records, [key(2)]);
+    let pruned = store.collect_garbage(scarce(&store, 2)?, Action::Remove)?;
+    assert_eq!(pruned.records, [key(1)]);
+    // Where next to nothing is free, all must go.
+    let pruned = store.collect_garbage(scarce(&store, 8)?, Action::Remove)?;
+    assert_eq!(pruned.records, [key(3)]);
     Ok(())
 }
 
@@ -184,7 +151,7 @@ fn two_records_of_one_layer_go_together_or_not_at_all() -> Result {
     {
         let store = later.store()?;
         let shared = step(&store, 1, 1, 10_000)?;
-        record(&store, 2, "project", 1, &[shared])?;
+        record_of(&store, 2, "project", 1, &[shared])?;
         step(&store, 3, 100, 10_000)?;
     }
     let pruned = later
@@ -203,8 +170,8 @@ fn a_rehearsal_tells_what_a_prune_then_does_and_changes_nothing() -> Result {
         let one = step(&store, 1, 1, 1_000)?;
         step(&store, 2, 1, 2_000)?;
         mount(&store, "cargo", 5_000)?;
-        let layer = store.layer(&one)?.expect("made");
-        let app = image(&store, &[&layer], "app")?;
+        let made = store.layer(&one)?.expect("made");
+        let app = image(&store, &[&made], "app")?;
         store.set_tag(&name("app"), &app)?;
         container(&store, "aa11", "busy_bee", &[one])?;
     }
@@ -319,9 +286,9 @@ fn a_project_tells_what_it_shares_with_others() -> Result {
     let store = later.store()?;
     let shared = layer(&store, "shared", &[1; 1_000])?.id();
     let own = layer(&store, "own", &[2; 100])?.id();
-    record(&store, 1, "one", 1, &[shared])?;
-    record(&store, 2, "one", 1, &[own])?;
-    record(&store, 3, "other", 1, &[shared])?;
+    record_of(&store, 1, "one", 1, &[shared])?;
+    record_of(&store, 2, "one", 1, &[own])?;
+    record_of(&store, 3, "other", 1, &[shared])?;
     let projects = store.usage()?.projects;
     let lines: Vec<_> = projects
         .iter()

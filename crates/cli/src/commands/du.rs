@@ -69,6 +69,7 @@ fn kind(kind: UsageKind) -> &'static str {
         UsageKind::Image => "Images",
         UsageKind::Container => "Containers",
         UsageKind::BuildCache => "Build Cache",
+        UsageKind::Base => "Base Images",
         UsageKind::CacheMount => "Cache Mounts",
         UsageKind::Git => "Git Clones",
         UsageKind::Http => "Downloads",
@@ -166,6 +167,7 @@ fn footer(store: &Store, usage: &Usage) -> anyhow::Result<String> {
     let unneeded = PruneOptions {
         images: ImagePrune::Dangling,
         cache: CachePrune::Unneeded,
+        bases: Prune::Unused,
         containers: Prune::Unused,
         action: Action::Rehearse,
         ..PruneOptions::default()

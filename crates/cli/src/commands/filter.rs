@@ -16,11 +16,12 @@ use super::documents;
 
 /// What can be asked for, as an error lists it.
 const KEYS: &str = "until, id, type, description (or name), project, inuse, mutable, immutable, shared and private";
-/// BuildKit's names of what it keeps, and ours for what it does not keep. Of the last two there is nothing here.
+/// BuildKit's names of what it keeps, and ours for what it does not keep or tell apart. Of the last two there is nothing here.
 const TYPES: &[&str] = &[
     "image",
     "container",
     "regular",
+    "base",
     "exec.cachemount",
     "source.git.checkout",
     "source.http",
@@ -223,6 +224,7 @@ pub(crate) fn type_name(kind: UsageKind) -> &'static str {
         UsageKind::Image => "image",
         UsageKind::Container => "container",
         UsageKind::BuildCache => "regular",
+        UsageKind::Base => "base",
         UsageKind::CacheMount => "exec.cachemount",
         UsageKind::Git => "source.git.checkout",
         UsageKind::Http => "source.http",

@@ -134,6 +134,7 @@ fn scope(args: &Args, filters: &Filters, limits: Limits) -> PruneOptions<'static
         } else {
             CachePrune::Unneeded
         },
+        bases: Prune::Unused,
         mounts: unused,
         fetched: unused,
         blobs: unused,
@@ -226,6 +227,7 @@ fn report(pruned: &Pruned, action: Action) -> String {
             })
             .collect()
     };
+    section("base images", sized(&pruned.bases, &[UsageKind::Base]));
     section(
         "cache mounts",
         sized(&pruned.mounts, &[UsageKind::CacheMount]),

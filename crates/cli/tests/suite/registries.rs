@@ -82,6 +82,27 @@ fn a_base_comes_through_the_mirror_and_only_once(
     assert!(outcome.last_words().starts_with("ERROR: "), "{outcome}");
 }
 
+#[test]
+fn a_base_that_no_image_has_stays_on_a_disk_full_of_other_things() {
+    let Some((lab, hub)) = lab_with_hub(Caller::Root) else {
+        return;
+    };
+    let config = std::fs::read_to_string(lab.path("config.toml")).expect("it was written");
+    lab.config(&format!("{config}[cache]\nmin-free-space = \"100%\"\n"));
+    let stages =
+        "FROM busybox AS tool\nRUN echo made > /made\nFROM scratch\nCOPY --from=tool /made /\n";
+    let project = lab.project(stages);
+    lab.build(&project, &["-t", "app"]);
+    lab.assert_nothing_left();
+    let listed = lab.rbuild(&["du", "--filter", "type=base"]).success();
+    assert!(listed.stdout.contains("busybox"), "{listed}");
+    drop(hub);
+    project.dockerfile(&stages.replace("made >", "other >"));
+    lab.build(&project, &["-t", "app"]);
+    lab.rbuild(&["prune", "-a", "-f"]).success();
+    lab.try_build(&project, &[]).failure();
+}
+
 #[rstest]
 fn a_run_pulls_what_is_missing_with_the_lines_people_know(
     #[values(Caller::Root, Caller::Ranges, Caller::SingleId)] caller: Caller,

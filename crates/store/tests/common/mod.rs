@@ -11,10 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rbuild_image::{
-    Descriptor, DiffId, Digest, ImageConfig, LayerId, MediaType, Reference, canonical_json,
+    Descriptor, DiffId, Digest, ImageConfig, ImageManifest, LayerId, MediaType, Platform,
+    Reference, canonical_json,
 };
 use rbuild_layer::{FileTimes, OverlayFlavor, index_upper};
-use rbuild_store::{Clock, Layer, NewContainer, NewRecord, RootAttributes, StepKey, Store};
+use rbuild_store::{
+    CacheMountSpec, CacheSharing, Clock, Layer, Limits, NewContainer, NewRecord, RootAttributes,
+    StepKey, Store,
+};
 
 pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -192,4 +196,121 @@ pub fn role() -> Option<(std::path::PathBuf, String)> {
         root.into(),
         std::env::var("STORE_TEST_ARGUMENT").unwrap_or_default(),
     ))
+}
+
+pub const HOUR: Duration = Duration::from_secs(60 * 60);
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub fn record_of(
+    store: &Store,
+    number: u64,
+    scope: &str,
+    seconds: u64,
+    layers: &[LayerId],
+) -> Result {
+    store.put_record(&NewRecord {
+        key: &key(number),
+        scope,
+        name: &format!("RUN step {number}"),
+        layers,
+        outcome: b"",
+        preimage: b"",
+        run_time: Duration::from_secs(seconds),
+    })?;
+    Ok(())
+}
+
+/// A record of a layer of its own.
+pub fn step(store: &Store, number: u64, seconds: u64, bytes: usize) -> Result<LayerId> {
+    let id = layer(store, &format!("file-{number}"), &vec![number as u8; bytes])?.id();
+    record_of(store, number, "project", seconds, &[id])?;
+    Ok(id)
+}
+
+pub fn mount(store: &Store, id: &str, bytes: usize) -> Result {
+    let spec = CacheMountSpec {
+        id,
+        seed: "",
+        sharing: CacheSharing::Shared,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        place: None,
+    };
+    let mount = store.cache_mount(&spec, &|| false)?;
+    fs::write(mount.path().join("file"), vec![0; bytes])?;
+    Ok(())
+}
+
+pub fn at_most(bytes: u64) -> Limits {
+    Limits {
+        max_used: Some(bytes),
+        ..Limits::default()
+    }
+}
+
+/// A store whose clock a test turns; whatever it was opened for before is done.
+pub struct Later {
+    pub room: Room,
+    pub hands: Hands,
+}
+
+impl Later {
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            room: room()?,
+            hands: Hands::new(),
+        })
+    }
+
+    pub fn store(&self) -> Result<Store> {
+        self.hands.advance(Duration::from_millis(5));
+        Ok(Store::open_with_clock(
+            self.room.root(),
+            self.hands.clock(),
+        )?)
+    }
+}
+
+/// A base that a build pulled, with one layer.
+pub fn base(store: &Store, number: u8, bytes: usize) -> Result<LayerId> {
+    let diff_id = DiffId(Digest::sha256_of(&[number]));
+    let id = pulled_layer(store, diff_id, bytes)?;
+    let config = over(diff_id);
+    let descriptor = manifest(store, &config, &[])?;
+    store.set_resolution(&base_name(number), &Platform::host(), &descriptor)?;
+    Ok(id)
+}
+
+pub fn base_name(number: u8) -> Reference {
+    name(&format!("base-{number}"))
+}
+
+pub fn pulled_layer(store: &Store, diff_id: DiffId, bytes: usize) -> Result<LayerId> {
+    let draft = store.draft(&RootAttributes::default())?;
+    fs::write(draft.diff_path().join("file"), vec![0; bytes])?;
+    let index = index_upper(draft.open_diff()?.as_fd(), OverlayFlavor::current())?;
+    let id = LayerId::Pulled(diff_id);
+    Ok(store.commit_layer(draft, index, id)?.id())
+}
+
+/// Whether the documents of the base are here, as a build whose registry is gone needs them.
+pub fn is_known(store: &Store, number: u8) -> Result<bool> {
+    let Some(known) = store.resolution(&base_name(number), &Platform::host())? else {
+        return Ok(false);
+    };
+    let manifest = store.read_blob(&Digest::try_from(known.descriptor.digest())?)?;
+    let Some(manifest) = manifest else {
+        return Ok(false);
+    };
+    let manifest: ImageManifest = serde_json::from_slice(&manifest)?;
+    let config = Digest::try_from(manifest.config().digest())?;
+    Ok(store.read_blob(&config)?.is_some())
+}
+
+/// The config of an image of one layer.
+pub fn over(diff_id: DiffId) -> ImageConfig {
+    let mut config = ImageConfig::default();
+    config.rootfs.diff_ids.push(diff_id);
+    config
 }
