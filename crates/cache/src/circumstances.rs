@@ -1,7 +1,11 @@
 //! What a step ran on: no part of its key, but what is needed to say in words why a later one missed.
 
+use std::time::{Duration, SystemTime};
+
 use rbuild_image::LayerId;
 use serde::{Deserialize, Serialize};
+
+use crate::{Earlier, EarlierPlace, Explanation, Reason};
 
 /// The version of the encoding. Records of a version that is not known are explained without it.
 const VERSION: u32 = 2;
@@ -23,6 +27,50 @@ pub struct Circumstances {
     /// Which of its variables are ARGs.
     #[serde(default)]
     pub arguments: Vec<String>,
+    /// Why it ran, where only a remote cache knew what it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+}
+
+/// An explanation that was given, to be given again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The earlier step's key, in hexadecimal.
+    key: String,
+    /// When that ran, in milliseconds since 1970.
+    created: u64,
+    reasons: Vec<Reason>,
+}
+
+impl Told {
+    /// To be kept of `explanation`: only what cannot be found out again.
+    pub fn of(explanation: &Explanation) -> Option<Self> {
+        let earlier = explanation.earlier.as_ref()?;
+        if earlier.place == EarlierPlace::Here {
+            return None;
+        }
+        let created = earlier
+            .created
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .ok()?;
+        Some(Self {
+            key: earlier.key.to_string(),
+            created: created.as_millis() as u64,
+            reasons: explanation.reasons.clone(),
+        })
+    }
+
+    pub(crate) fn explanation(&self) -> Option<Explanation> {
+        let key = self.key.parse().ok()?;
+        Some(Explanation {
+            earlier: Some(Earlier {
+                key,
+                created: SystemTime::UNIX_EPOCH + Duration::from_millis(self.created),
+                place: EarlierPlace::Elsewhere,
+            }),
+            reasons: self.reasons.clone(),
+        })
+    }
 }
 
 /// Whether a step was to look for an earlier result.
@@ -62,6 +110,7 @@ impl Circumstances {
             copies,
             lookup,
             arguments: Vec::new(),
+            told: None,
         }
     }
 

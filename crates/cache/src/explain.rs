@@ -2,13 +2,18 @@
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rbuild_image::LayerId;
-use rbuild_store::{Record, StepKey, Store, StoreError};
+use rbuild_layer::ContentIndex;
+use rbuild_store::{Record, Store, StoreError};
 
 use crate::reason::reasons;
-use crate::{Circumstances, Files, Lookup, Preimage, Reason};
+use crate::{
+    Circumstances, Earlier, EarlierPlace, Elsewhere, ElsewhereRun, Explanation, Files, Preimage,
+    Reason, Told,
+};
 
 /// Among so many of the newest records of a project the nearest is looked for, when the step itself has none.
 const RECORDS_TO_COMPARE: usize = 50;
@@ -23,7 +28,7 @@ const RECORDS_TO_LIST: usize = 500;
 const RECORDS_OF_ONE_NAME: usize = 8;
 
 /// A step that missed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Missed<'a> {
     /// Its Dockerfile; see [`Record::scope`].
     pub scope: &'a str,
@@ -37,64 +42,8 @@ pub struct Missed<'a> {
     pub layers: Option<&'a [LayerId]>,
     /// When its build began: other steps of the same build are not what it was before.
     pub begun: SystemTime,
-}
-
-/// Why a step missed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
-    /// What it was compared with.
-    pub earlier: Option<Earlier>,
-    /// Why, the likeliest cause first; never empty.
-    pub reasons: Vec<Reason>,
-}
-
-/// An earlier step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Earlier {
-    /// Its key.
-    pub key: StepKey,
-    /// When it ran.
-    pub created: SystemTime,
-}
-
-impl Explanation {
-    fn with(reason: Reason) -> Self {
-        Self {
-            earlier: None,
-            reasons: vec![reason],
-        }
-    }
-
-    /// For a step that was not to look into the cache.
-    pub fn not_asked() -> Self {
-        Self::with(Reason::NotAsked)
-    }
-
-    /// What needs no comparison.
-    fn known(circumstances: &Circumstances) -> Option<Self> {
-        match &circumstances.lookup {
-            Lookup::Asked => None,
-            Lookup::NotAsked => Some(Self::not_asked()),
-            Lookup::Expired(ttl) => Some(Self::with(Reason::Expired { ttl: ttl.clone() })),
-        }
-    }
-
-    /// Whether there was nothing to compare with.
-    pub fn is_first(&self) -> bool {
-        self.reasons == [Reason::First]
-    }
-}
-
-impl std::fmt::Display for Explanation {
-    /// The first reason; how many others there are.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.reasons.as_slice() {
-            [] => Ok(()),
-            [only] => write!(f, "{only}"),
-            [first, second] => write!(f, "{first}; {second}"),
-            [first, rest @ ..] => write!(f, "{first}; and {} more differences", rest.len()),
-        }
-    }
+    /// Asked where this store has not seen the step before.
+    pub elsewhere: Option<&'a dyn Elsewhere>,
 }
 
 /// Why `missed` had to run: compared with the last run of the same step, else with the step of the same Dockerfile
@@ -109,12 +58,29 @@ pub fn explain(store: &Store, missed: Missed<'_>) -> Result<Explanation, StoreEr
     let own = store.records_named(missed.scope, missed.name, RECORDS_OF_ONE_NAME)?;
     let own: Vec<Known> = own.into_iter().map(Known::new).collect();
     if let Some((earlier, before)) = last_run(store, missed.preimage, &own)? {
-        return compare(store, earlier, before, missed);
+        return compare(store, Before::here(earlier, before), missed);
+    }
+    let elsewhere = missed
+        .elsewhere
+        .and_then(|known| known.last_run(missed.name))
+        .filter(|run| run.preimage.kind() == missed.preimage.kind());
+    if let Some(run) = elsewhere.as_ref().filter(|run| run.name == missed.name) {
+        return compare(store, Before::elsewhere(run), missed);
     }
     let mut records = store.records_in_scope(missed.scope, RECORDS_TO_COMPARE)?;
     records.retain(|record| record.created < missed.begun);
     let records: Vec<Known> = records.into_iter().map(Known::new).collect();
-    compare_with_nearest(store, &records, missed)
+    let explanation = compare_with_nearest(store, &records, missed)?;
+    match elsewhere {
+        Some(run) if explanation.is_first() => {
+            let differences = reasons(&run.preimage, missed.preimage, &[]);
+            if is_another_step(&differences) {
+                return Ok(explanation);
+            }
+            compare(store, Before::elsewhere(&run), missed)
+        }
+        _ => Ok(explanation),
+    }
 }
 
 /// A record and its preimage, which is read when it is first asked for.
@@ -164,7 +130,7 @@ fn compare_with_nearest(
     missed: Missed<'_>,
 ) -> Result<Explanation, StoreError> {
     match nearest(store, missed.preimage, records)? {
-        Some((earlier, before)) => compare(store, earlier, before, missed),
+        Some((earlier, before)) => compare(store, Before::here(earlier, before), missed),
         None => Ok(Explanation::with(Reason::First)),
     }
 }
@@ -204,10 +170,16 @@ pub fn last_runs(store: &Store, scope: &str) -> Result<Vec<Ran>, StoreError> {
             circumstances: &circumstances,
             layers: Some(&record.layers),
             begun: record.created,
+            elsewhere: None,
+        };
+        let told = circumstances.told.as_ref().and_then(Told::explanation);
+        let explanation = match told {
+            Some(told) => told,
+            None => explain_among(store, &known[position + 1..], missed)?,
         };
         runs.push(Ran {
             record: record.clone(),
-            explanation: explain_among(store, &known[position + 1..], missed)?,
+            explanation,
         });
     }
     Ok(runs)
@@ -224,7 +196,7 @@ fn explain_among(
     }
     let own = older.iter().filter(|old| old.record.name == missed.name);
     if let Some((earlier, before)) = last_run(store, missed.preimage, own)? {
-        return compare(store, earlier, before, missed);
+        return compare(store, Before::here(earlier, before), missed);
     }
     let newest = &older[..older.len().min(RECORDS_TO_COMPARE)];
     compare_with_nearest(store, newest, missed)
@@ -245,38 +217,77 @@ fn nearest<'k>(
             continue;
         }
         let differences = reasons(known, preimage, &[]);
-        // A step that was changed stands where it stood, and is much as it was; one that stands elsewhere is another.
-        let is_elsewhere = differences
-            .iter()
-            .any(|reason| matches!(reason, Reason::Above { .. }));
-        let is_another_step =
-            differences.len() > MOST_DIFFERENCES || (is_elsewhere && differences.len() > 1);
         let distance = differences.len();
-        if !is_another_step && best.as_ref().is_none_or(|(least, _)| distance < *least) {
+        if !is_another_step(&differences)
+            && best.as_ref().is_none_or(|(least, _)| distance < *least)
+        {
             best = Some((distance, (&candidate.record, known)));
         }
     }
     Ok(best.map(|(_, found)| found))
 }
 
-/// What differs from `earlier`.
+/// A step that was changed stands where it stood, and is much as it was; one that stands elsewhere is another.
+fn is_another_step(differences: &[Reason]) -> bool {
+    let is_elsewhere = differences
+        .iter()
+        .any(|reason| matches!(reason, Reason::Above { .. }));
+    differences.len() > MOST_DIFFERENCES || (is_elsewhere && differences.len() > 1)
+}
+
+/// The step that a missed one is compared with.
+struct Before<'a> {
+    earlier: Earlier,
+    preimage: &'a Preimage,
+    circumstances: Circumstances,
+    layers: &'a [LayerId],
+}
+
+impl<'a> Before<'a> {
+    fn here(record: &'a Record, preimage: &'a Preimage) -> Self {
+        Self {
+            earlier: Earlier {
+                key: record.key,
+                created: record.created,
+                place: EarlierPlace::Here,
+            },
+            preimage,
+            circumstances: Circumstances::decode(&record.outcome).unwrap_or_default(),
+            layers: &record.layers,
+        }
+    }
+
+    fn elsewhere(run: &'a ElsewhereRun) -> Self {
+        Self {
+            earlier: Earlier {
+                key: run.key,
+                created: run.created,
+                place: EarlierPlace::Elsewhere,
+            },
+            preimage: &run.preimage,
+            circumstances: run.circumstances.clone(),
+            layers: &run.layers,
+        }
+    }
+}
+
+/// What differs from `before`.
 fn compare(
     store: &Store,
-    earlier: &Record,
-    before: &Preimage,
+    before: Before<'_>,
     missed: Missed<'_>,
 ) -> Result<Explanation, StoreError> {
-    let known = Circumstances::decode(&earlier.outcome).unwrap_or_default();
+    let known = before.circumstances;
     let arguments = [
         known.arguments.as_slice(),
         missed.circumstances.arguments.as_slice(),
     ];
-    let mut reasons = reasons(before, missed.preimage, &arguments.concat());
+    let mut reasons = reasons(before.preimage, missed.preimage, &arguments.concat());
     for reason in &mut reasons {
         match reason {
-            Reason::Above { .. } => *reason = below(store, &known, missed.circumstances)?,
+            Reason::Above { .. } => *reason = below(store, &known, missed)?,
             Reason::Copied { files } => {
-                *files = differing(store, &earlier.layers, missed.layers, |path| {
+                *files = differing(store, before.layers, missed.layers, missed, |path| {
                     missed.circumstances.name_at_source(path)
                 })?;
             }
@@ -287,16 +298,14 @@ fn compare(
         reasons.push(Reason::Removed);
     }
     Ok(Explanation {
-        earlier: Some(Earlier {
-            key: earlier.key,
-            created: earlier.created,
-        }),
+        earlier: Some(before.earlier),
         reasons,
     })
 }
 
 /// What is different below a step: its base image, or what a step before it made.
-fn below(store: &Store, before: &Circumstances, now: &Circumstances) -> Result<Reason, StoreError> {
+fn below(store: &Store, before: &Circumstances, missed: Missed<'_>) -> Result<Reason, StoreError> {
+    let now = missed.circumstances;
     let first = before
         .base
         .iter()
@@ -304,7 +313,7 @@ fn below(store: &Store, before: &Circumstances, now: &Circumstances) -> Result<R
         .find(|(left, right)| left != right);
     let files = match first {
         Some((left @ LayerId::Made(_), right @ LayerId::Made(_))) => {
-            differing(store, &[*left], Some(&[*right]), |path| {
+            differing(store, &[*left], Some(&[*right]), missed, |path| {
                 format!("/{}", String::from_utf8_lossy(path))
             })?
         }
@@ -319,19 +328,26 @@ fn below(store: &Store, before: &Circumstances, now: &Circumstances) -> Result<R
     Ok(Reason::Above { files })
 }
 
-/// What differs between two layers, if both are there.
+/// What differs between two layers, if it is known what is in both.
 fn differing(
     store: &Store,
     before: &[LayerId],
     now: Option<&[LayerId]>,
+    missed: Missed<'_>,
     name: impl Fn(&[u8]) -> String,
 ) -> Result<Files, StoreError> {
     let ([before], Some([now])) = (before, now) else {
         return Ok(Files::default());
     };
-    let (Some(before), Some(now)) = (store.layer(before)?, store.layer(now)?) else {
-        return Ok(Files::default());
+    let index = |id: &LayerId| -> Result<Option<Arc<ContentIndex>>, StoreError> {
+        if let Some(layer) = store.layer(id)? {
+            return Ok(Some(layer.index()?));
+        }
+        let known = missed.elsewhere.and_then(|known| known.index(id));
+        Ok(known.map(Arc::new))
     };
-    let (before, now) = (before.index()?, now.index()?);
-    Ok(Files::between(&before, &now, name))
+    match (index(before)?, index(now)?) {
+        (Some(before), Some(now)) => Ok(Files::between(&before, &now, name)),
+        _ => Ok(Files::default()),
+    }
 }

@@ -19,19 +19,23 @@
 mod chain;
 mod circumstances;
 mod differences;
+mod elsewhere;
 mod error;
 mod exec;
 mod explain;
+mod explanation;
 mod file;
 mod preimage;
 mod reason;
 
 pub use chain::Chain;
-pub use circumstances::{Circumstances, Copied, Lookup};
+pub use circumstances::{Circumstances, Copied, Lookup, Told};
 pub use differences::{Difference, first_differences};
+pub use elsewhere::{Elsewhere, ElsewhereRun};
 pub use error::CacheError;
 pub use exec::{MountContent, exec_preimage};
-pub use explain::{Earlier, Explanation, Missed, Ran, explain, last_runs};
+pub use explain::{Missed, Ran, explain, last_runs};
+pub use explanation::{Earlier, EarlierPlace, Explanation};
 pub use file::{SourceContent, file_preimage};
 pub use preimage::{Element, Preimage};
 pub use reason::{FileChange, Files, Kind, Reason, Setting};

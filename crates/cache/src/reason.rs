@@ -5,7 +5,7 @@ use std::fmt;
 
 use rbuild_layer::{Change, ContentIndex};
 use rbuild_plan::is_secret_name;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Difference, Preimage, first_differences};
 
@@ -15,7 +15,7 @@ const SHOWN_CHARACTERS: usize = 40;
 const NAMED_FILES: usize = 20;
 
 /// One thing that made a step miss.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     /// Nothing like it ran before.
@@ -81,7 +81,7 @@ pub enum Reason {
 }
 
 /// What gives a variable its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Setting {
     /// A build argument.
@@ -91,7 +91,7 @@ pub enum Setting {
 }
 
 /// Files that became different.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
     /// The first of them.
     pub named: Vec<FileChange>,
@@ -100,7 +100,7 @@ pub struct Files {
 }
 
 /// A file that became different.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileChange {
     /// Its name.
     pub path: String,
@@ -109,7 +109,7 @@ pub struct FileChange {
 }
 
 /// What became of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// It is new.

@@ -38,6 +38,8 @@ pub struct BuiltLayer {
     pub id: LayerId,
     /// The digest of its tar.
     pub diff_id: DiffId,
+    /// The bytes of that tar; 0 for a base image's.
+    pub size: u64,
     /// The times that its files have in that tar.
     pub times: FileTimes,
     /// For a layer of a base image: that image, and the layer's blob there.
@@ -124,6 +126,12 @@ impl Dating {
         self.latest.map_or(now, from_epoch)
     }
 
+    /// The time that stands for all others, if there is one.
+    pub(crate) fn only(&self) -> Option<SystemTime> {
+        let date = self.created.into_iter().chain(self.latest).min();
+        date.map(from_epoch)
+    }
+
     /// When something was created that was made at `made`.
     fn date(&self, made: SystemTime) -> SystemTime {
         let created = self.created.map_or(made, from_epoch);
@@ -156,11 +164,11 @@ fn built_layer(
     files: FileTimes,
     bases: &HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>,
 ) -> Result<BuiltLayer, ExportError> {
-    let (id, diff_id, times, remote) = match id {
+    let (id, (diff_id, size), times, remote) = match id {
         // A layer of a base image that was built here is in the store under the name of its contents.
         LayerId::Pulled(diff_id) => {
             let (id, times) = store.layer_tar(diff_id)?.unwrap_or((*id, FileTimes::Own));
-            (id, *diff_id, times, None)
+            (id, (*diff_id, 0), times, None)
         }
         LayerId::Made(_) => {
             let remote = match store.layer(id)? {
@@ -170,12 +178,13 @@ fn built_layer(
             let told = || imports.layer(id)?.layer.tar(files);
             let known = store.diff_id(id, files)?.or_else(told);
             let known = known.ok_or(ExportError::Layer(*id))?;
-            (*id, known.0, files, remote)
+            (*id, known, files, remote)
         }
     };
     Ok(BuiltLayer {
         id,
         diff_id,
+        size,
         times,
         base: bases.get(&diff_id).cloned(),
         remote,

@@ -74,6 +74,9 @@ pub enum ExportError {
     /// A base image in an OCI layout.
     #[error(transparent)]
     Source(#[from] rbuild_source::SourceError),
+    /// What an image tells of its steps.
+    #[error(transparent)]
+    Remote(#[from] rbuild_remote::RemoteError),
     /// A mount.
     #[error(transparent)]
     Sys(#[from] rbuild_sys::SysError),

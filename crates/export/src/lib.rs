@@ -19,6 +19,7 @@ mod error;
 mod files;
 mod history;
 mod images;
+mod inline;
 mod layout;
 mod local_store;
 mod push;

@@ -26,6 +26,7 @@ fn image(store: &Store, fill: impl FnOnce(&Path) -> std::io::Result<()>) -> Resu
         layers: vec![BuiltLayer {
             id,
             diff_id: DiffId(Digest::sha256_of(b"")),
+            size: 0,
             times: FileTimes::Own,
             base: None,
             remote: None,

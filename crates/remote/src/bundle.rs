@@ -115,7 +115,7 @@ impl Bundle {
 
 #[cfg(test)]
 mod tests {
-    use rbuild_image::{ContentId, DiffId, Digest, LayerId};
+    use rbuild_image::{ContentId, LayerId};
     use rbuild_store::FastKey;
 
     use super::*;
@@ -128,10 +128,11 @@ mod tests {
             id: LayerId::Made(ContentId(key)),
             created: 0,
             begun: None,
-            diff_id: DiffId(Digest::sha256_of(b"")),
-            size: 1,
+            diff_id: None,
+            size: 0,
             blob: None,
             forms: Vec::new(),
+            index: None,
         };
         Entry::new(&StepKey(key), vec![layer])
     }

@@ -13,12 +13,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rbuild_cache::{Circumstances, Preimage};
-use rbuild_image::{Descriptor, DiffId, Digest, LayerId};
-use rbuild_layer::FileTimes;
 use rbuild_store::{FastKey, StepKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, RemoteError};
+use crate::entry_layer::is_zero;
+use crate::{Address, EntryLayer, RemoteError};
 
 /// The format's version. Entries of another one are passed over, so a change costs what was cached.
 pub(crate) const VERSION: u32 = 1;
@@ -28,7 +27,7 @@ pub(crate) const MAX_ENTRY_BYTES: usize = 8 << 20;
 const MAX_PREIMAGE_BYTES: usize = 64 << 20;
 /// More layers than a step makes.
 const MAX_LAYERS: usize = 16;
-/// More aliases than one entry needs, and more forms than a layer has.
+/// More aliases than one entry needs.
 const MAX_ALIASES: usize = 32;
 
 /// What a step gave.
@@ -58,45 +57,6 @@ pub struct Entry {
     /// What the key is the hash of: zstd, base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     preimage: Option<String>,
-}
-
-/// A layer of an [`Entry`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EntryLayer {
-    /// By content.
-    pub id: LayerId,
-    /// When it was made, in milliseconds since 1970: the history of an image shows it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub created: u64,
-    /// When its step began to write.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub begun: Option<u64>,
-    /// The digest of its tar.
-    pub diff_id: DiffId,
-    /// The bytes of its tar.
-    pub size: u64,
-    /// Its tar, compressed, in this cache; absent with `mode=min` for what no output holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blob: Option<Descriptor>,
-    /// In which other forms images have it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub forms: Vec<LayerForm>,
-}
-
-/// Another tar of a layer, or another compression of the same.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LayerForm {
-    /// How its files are dated: `own`, `fixed:SECONDS`, `bounded:SECONDS`.
-    times: String,
-    /// The digest of this tar.
-    pub diff_id: DiffId,
-    /// Its bytes.
-    pub size: u64,
-    /// Blobs of it that registries may have.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub blobs: Vec<Descriptor>,
 }
 
 impl Entry {
@@ -150,9 +110,13 @@ impl Entry {
         self.layers.iter().all(|layer| layer.blob.is_some())
     }
 
-    /// Keeps what the step ran on, as a record has it.
+    /// Keeps what the step ran on, as a record has it; not what was told to those who watched.
     pub fn set_circumstances(&mut self, outcome: &[u8]) {
-        self.circumstances = serde_json::from_slice(outcome).ok();
+        let mut value: Option<serde_json::Value> = serde_json::from_slice(outcome).ok();
+        if let Some(fields) = value.as_mut().and_then(serde_json::Value::as_object_mut) {
+            fields.remove("told");
+        }
+        self.circumstances = value;
     }
 
     /// What the step ran on.
@@ -180,6 +144,7 @@ impl Entry {
         Self {
             circumstances: None,
             preimage: None,
+            layers: self.layers.iter().map(EntryLayer::brief).collect(),
             ..self.clone()
         }
     }
@@ -220,76 +185,13 @@ impl Entry {
     }
 }
 
-impl EntryLayer {
-    /// The tar whose files are dated so: its digest and its bytes.
-    pub fn tar(&self, times: FileTimes) -> Option<(DiffId, u64)> {
-        if times == FileTimes::Own {
-            return Some((self.diff_id, self.size));
-        }
-        let form = self.form(times)?;
-        Some((form.diff_id, form.size))
-    }
-
-    /// Blobs of the tar whose files are dated so. Only [`Self::blob`] is in the cache itself.
-    pub fn blobs(&self, times: FileTimes) -> Vec<&Descriptor> {
-        let own = self.blob.iter().filter(|_| times == FileTimes::Own);
-        let others = self.form(times).into_iter().flat_map(|form| &form.blobs);
-        own.chain(others).collect()
-    }
-
-    fn form(&self, times: FileTimes) -> Option<&LayerForm> {
-        let wanted = times_text(times);
-        self.forms.iter().find(|form| form.times == wanted)
-    }
-
-    fn check(&self) -> Result<(), &'static str> {
-        if !matches!(self.id, LayerId::Made(_)) {
-            return Err("a layer of it is not named by its content");
-        }
-        if self.forms.len() > MAX_ALIASES {
-            return Err("a layer of it has too many forms");
-        }
-        let forms = self.forms.iter().flat_map(|form| &form.blobs);
-        let digests = self.blob.iter().chain(forms).map(Descriptor::digest);
-        for digest in digests {
-            if Digest::try_from(digest).is_err() {
-                return Err("a blob of it is not named by its sha256");
-            }
-        }
-        Ok(())
-    }
-}
-
-impl LayerForm {
-    /// The tar with its files dated so.
-    pub fn new(times: FileTimes, diff_id: DiffId, size: u64, blobs: Vec<Descriptor>) -> Self {
-        Self {
-            times: times_text(times),
-            diff_id,
-            size,
-            blobs,
-        }
-    }
-}
-
-fn times_text(times: FileTimes) -> String {
-    match times {
-        FileTimes::Own => "own".to_owned(),
-        FileTimes::Fixed(seconds) => format!("fixed:{seconds}"),
-        FileTimes::Bounded(seconds) => format!("bounded:{seconds}"),
-    }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
-fn is_zero(value: &u64) -> bool {
-    *value == 0
-}
-
 #[cfg(test)]
 mod tests {
-    use rbuild_image::{ContentId, descriptor, media_type};
+    use rbuild_image::{ContentId, DiffId, Digest, LayerId, descriptor, media_type};
+    use rbuild_layer::FileTimes;
 
     use super::*;
+    use crate::LayerForm;
 
     fn layer() -> EntryLayer {
         let tar = DiffId(Digest::sha256_of(b"tar"));
@@ -299,7 +201,7 @@ mod tests {
             id: LayerId::Made(ContentId([1; 32])),
             created: 1_766_000_005_210,
             begun: Some(1_766_000_000_000),
-            diff_id: tar,
+            diff_id: Some(tar),
             size: 10_240,
             blob: Some(blob),
             forms: vec![LayerForm::new(
@@ -308,6 +210,7 @@ mod tests {
                 10_240,
                 Vec::new(),
             )],
+            index: None,
         }
     }
 
@@ -330,7 +233,7 @@ mod tests {
             ..entry()
         };
         entry.preimage = Some("KLUv".to_owned());
-        entry.set_circumstances(br#"{"version":1}"#);
+        entry.set_circumstances(br#"{"version":1,"told":{}}"#);
         let text = String::from_utf8(entry.encode()).expect("JSON is text");
         let nines = "09".repeat(32);
         let twos = "02".repeat(32);
@@ -381,6 +284,7 @@ mod tests {
             ("\"key\":\"", "\"key\":\"x"),
             ("blake3-", "sha256-"),
             ("\"layers\":[", "\"layers\":[],\"more\":["),
+            ("\"size\":20", "\"size\":20,\"urls\":[\"http://10.0.0.1/\"]"),
         ] {
             assert!(
                 Entry::decode(text.replace(from, to).as_bytes()).is_err(),

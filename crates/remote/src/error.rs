@@ -42,6 +42,12 @@ pub enum RemoteError {
         /// Which.
         place: String,
     },
+    /// The name is an image's.
+    #[error("write to {place}: it is an image")]
+    Occupied {
+        /// Which.
+        place: String,
+    },
     /// A layer that was to be published is not in the store.
     #[error("find layer {0} to publish it: it is not in the store")]
     LostLayer(LayerId),
@@ -70,24 +76,29 @@ impl RemoteError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => error.hint(),
+            Self::Occupied { .. } => Some(
+                "give the cache a tag of its own, or put it into the image with --cache-to type=inline"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
 
-    /// Whether a registry says that it lacks what it has been given.
-    pub(crate) fn is_inconsistency(&self) -> bool {
+    /// Whether it may pass: a registry that is busy, or lacks what it has just been given, or stumbles over a tag that
+    /// somebody writes at this moment.
+    pub(crate) fn may_pass(&self) -> bool {
         let Self::Registry(error) = self else {
             return false;
         };
+        let is_busy = matches!(error, RegistryError::Status { .. }) && error.is_transient();
         let text = error.to_string();
-        [
+        let codes = [
             "BLOB_UNKNOWN",
             "BLOB_UPLOAD_INVALID",
             "DIGEST_INVALID",
             "MANIFEST_INVALID",
-        ]
-        .iter()
-        .any(|code| text.contains(code))
+        ];
+        is_busy || codes.iter().any(|code| text.contains(code))
     }
 
     pub(crate) fn document(what: &'static str, reason: impl Into<String>) -> Self {

@@ -4,10 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
+use rbuild_cache::{Elsewhere, ElsewhereRun, Preimage};
 use rbuild_image::LayerId;
+use rbuild_layer::ContentIndex;
 use rbuild_store::StepKey;
 
+use crate::alike;
 use crate::{Address, Bundle, Entry, EntryLayer, Place, RemoteError};
 
 /// What a lookup may cost.
@@ -73,6 +77,32 @@ struct State {
     /// Keys whose entries have a refused layer.
     refused_keys: HashSet<StepKey>,
     all_refused: bool,
+    /// Entries that were asked for whole.
+    whole: HashMap<StepKey, Option<Arc<Entry>>>,
+}
+
+impl Elsewhere for Imports {
+    fn last_run(&self, name: &str) -> Option<ElsewhereRun> {
+        let entry = self.earlier(name)?;
+        let layers = entry.layers.iter().map(|layer| layer.id);
+        Some(ElsewhereRun {
+            name: entry.name.clone(),
+            key: entry.key(),
+            created: UNIX_EPOCH + Duration::from_millis(entry.created),
+            preimage: Preimage::decode(&entry.preimage()?).ok()?,
+            circumstances: entry.circumstances().unwrap_or_default(),
+            layers: layers.collect(),
+        })
+    }
+
+    fn index(&self, id: &LayerId) -> Option<ContentIndex> {
+        let has_it = |entry: &&Entry| entry.layers.iter().any(|layer| layer.id == *id);
+        self.sources.iter().find_map(|source| {
+            let listed = source.bundle.wait().entries().iter().find(has_it)?;
+            let whole = self.whole(source, listed)?;
+            whole.layers.iter().find_map(|layer| layer.index_of(id))
+        })
+    }
 }
 
 impl Imports {
@@ -186,7 +216,7 @@ impl Imports {
             };
             let slot = state.layers.entry(layer.id).or_insert_with(known);
             // Of two that know it, the one that has it.
-            if slot.layer.blob.is_none() && slot.layer.diff_id == layer.diff_id {
+            if slot.layer.blob.is_none() && layer.blob.is_some() {
                 *slot = known();
             }
         }
@@ -225,19 +255,34 @@ impl Imports {
         state.all_refused = true;
     }
 
-    /// The newest listed entry of a step called `name`, whole, for explanations.
-    pub fn earlier(&self, name: &str) -> Option<Entry> {
-        let mut candidates = Vec::new();
-        for source in &self.sources {
-            let listed = source.bundle.wait().entries().iter();
-            let named = listed.filter(|entry| entry.name == name);
-            candidates.extend(named.map(|entry| (source, entry)));
+    /// The newest listed entry of a step called `name`, else the one called most like it, whole, for explanations. It is asked
+    /// for once.
+    pub fn earlier(&self, name: &str) -> Option<Arc<Entry>> {
+        let listed = self.sources.iter().flat_map(|source| {
+            let entries = source.bundle.wait().entries().iter();
+            entries.map(move |entry| (source, entry))
+        });
+        let likeness = |entry: &Entry| (alike::likeness(&entry.name, name), entry.created);
+        let (source, entry) = listed
+            .filter(|(_, entry)| alike::likeness(&entry.name, name).is_some())
+            .max_by_key(|(_, entry)| likeness(entry))?;
+        self.whole(source, entry)
+    }
+
+    /// A listed entry with what explanations need.
+    fn whole(&self, source: &Source, listed: &Entry) -> Option<Arc<Entry>> {
+        let key = listed.key();
+        if let Some(known) = self.state().whole.get(&key).cloned() {
+            return known;
         }
-        let (source, entry) = candidates
-            .into_iter()
-            .max_by_key(|(_, entry)| entry.created)?;
-        let found = source.place.full_entry(&Address::Key(entry.key()));
-        found.ok().flatten()
+        if source.down.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Without it there is less to tell, and that is all.
+        let found = source.place.full_entry(&Address::Key(key)).ok().flatten();
+        let found = found.map(Arc::new);
+        self.state().whole.insert(key, found.clone());
+        found
     }
 
     /// One warning, and the cache is not asked again.

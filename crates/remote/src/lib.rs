@@ -8,7 +8,8 @@
 //!
 //! An [`Entry`] says what one step key stands for: layers by content, with the digests of their tars and blobs. Each entry is
 //! an object (or an artifact) of its own, so that any number of writers lose nothing of each other's; a [`Bundle`] lists
-//! entries of recent builds, and is only a hint that saves round trips. `docs/cache-format.md` shows all of it.
+//! entries of recent builds, and is only a hint that saves round trips. Images can tell their own steps' entries
+//! ([`inline_cache`]). `docs/cache-format.md` shows all of it.
 //!
 //! What comes from a place is bounded in size and checked against its digests. That a key gives these contents is believed:
 //! this is the trust that one puts into a cache.
@@ -17,10 +18,13 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod alike;
 mod bundle;
 mod entry;
+mod entry_layer;
 mod error;
 mod imports;
+mod inline;
 mod object_place;
 mod pack;
 mod place;
@@ -31,11 +35,13 @@ mod verified;
 
 pub use address::Address;
 pub use bundle::{Bundle, MAX_LISTED};
-pub use entry::{Entry, EntryLayer, LayerForm};
+pub use entry::Entry;
+pub use entry_layer::{EntryLayer, LayerForm};
 pub use error::RemoteError;
 pub use imports::{Ask, Hit, Imports, KnownLayer};
+pub use inline::{INLINE_FIELD, ImageLayer, inline_cache};
 pub use object_place::ObjectPlace;
 pub use pack::BlobForm;
 pub use place::{Place, Upload};
 pub use publish::{Come, Finished, InOutput, Mode, Publisher, Target};
-pub use registry_place::RegistryPlace;
+pub use registry_place::{RegistryPlace, Way};

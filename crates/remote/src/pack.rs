@@ -6,8 +6,8 @@ use std::os::fd::AsFd as _;
 use rbuild_image::{
     Compression, Descriptor, DiffId, Digest, Digester, LayerId, descriptor, media_type,
 };
-use rbuild_layer::{CompressionLevel, FileTimes, compress, tar_digest, write_tar};
-use rbuild_store::{LayerTimes, Store};
+use rbuild_layer::{CompressionLevel, FileTimes, compress, write_tar};
+use rbuild_store::Store;
 
 use crate::{EntryLayer, LayerForm, RemoteError};
 
@@ -71,16 +71,12 @@ pub(crate) fn with_blob(
     described(store, id, diff_id, size, Some(blob))
 }
 
-/// What an entry says of the layer `id` without a blob.
+/// What an entry says of the layer `id` without a blob. No bytes are read for it.
 pub(crate) fn without_blob(store: &Store, id: &LayerId) -> Result<EntryLayer, RemoteError> {
-    if let Some((diff_id, size)) = store.diff_id(id, FileTimes::Own)? {
-        return described(store, id, diff_id, size, None);
+    match store.diff_id(id, FileTimes::Own)? {
+        Some((diff_id, size)) => described(store, id, diff_id, size, None),
+        None => EntryLayer::timed(store, id),
     }
-    let layer = store.layer(id)?.ok_or(RemoteError::LostLayer(*id))?;
-    let (directory, index) = (layer.open_diff()?, layer.index()?);
-    let (diff_id, size) = tar_digest(directory.as_fd(), &index)?;
-    store.set_diff_id(id, FileTimes::Own, &diff_id, size)?;
-    described(store, id, diff_id, size, None)
 }
 
 /// A blob that the store has and that will do.
@@ -116,7 +112,6 @@ fn described(
     size: u64,
     blob: Option<Descriptor>,
 ) -> Result<EntryLayer, RemoteError> {
-    let times = store.layer_times(id)?;
     let mut forms = Vec::new();
     let others: Vec<Descriptor> = store
         .layer_blobs(&diff_id)?
@@ -133,21 +128,12 @@ fn described(
         forms.push(LayerForm::new(times, diff_id, size, blobs));
     }
     Ok(EntryLayer {
-        id: *id,
-        created: times.map_or(0, |times| millis(&times).0),
-        begun: times.and_then(|times| millis(&times).1),
-        diff_id,
+        diff_id: Some(diff_id),
         size,
         blob,
         forms,
+        ..EntryLayer::timed(store, id)?
     })
-}
-
-fn millis(times: &LayerTimes) -> (u64, Option<u64>) {
-    (
-        crate::publish::millis(times.created),
-        times.begun.map(crate::publish::millis),
-    )
 }
 
 fn kind_of(compression: Compression) -> &'static str {

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -87,7 +87,7 @@ pub struct Publisher {
     shared: Arc<Shared>,
     queue: Mutex<Option<Sender<Job>>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
-    next: AtomicUsize,
+    steps: Mutex<Vec<Arc<Finished>>>,
 }
 
 struct Shared {
@@ -141,19 +141,26 @@ impl Publisher {
             workers: Mutex::new(workers.collect()),
             shared,
             queue: Mutex::new(Some(queue)),
-            next: AtomicUsize::new(0),
+            steps: Mutex::default(),
         }
     }
 
-    /// Whether there is anything to send to.
-    pub fn is_empty(&self) -> bool {
-        self.shared.targets.is_empty()
+    /// The steps that were added, each once: of one that came again, the later.
+    pub fn steps(&self) -> Vec<Arc<Finished>> {
+        let mut seen = HashSet::new();
+        let steps = lock(&self.steps);
+        let latest = steps.iter().rev().filter(|step| seen.insert(step.key));
+        latest.cloned().collect()
     }
 
     /// `step` is sent in the background.
     pub fn add(&self, step: Finished) {
         let step = Arc::new(step);
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let number = {
+            let mut steps = lock(&self.steps);
+            steps.push(Arc::clone(&step));
+            steps.len()
+        };
         for target in 0..self.shared.targets.len() {
             let step = Arc::clone(&step);
             if let Some(queue) = &*lock(&self.queue) {
@@ -266,7 +273,7 @@ impl State {
         let mut waits = RETRY_WAITS.iter();
         loop {
             match (self.target.place.put_bundle(&bundle), waits.next()) {
-                (Err(error), Some(wait)) if error.is_inconsistency() => std::thread::sleep(*wait),
+                (Err(error), Some(wait)) if error.may_pass() => std::thread::sleep(*wait),
                 (result, _) => return result,
             }
         }
@@ -298,7 +305,7 @@ impl Shared {
         let mut waits = RETRY_WAITS.iter();
         loop {
             match (self.send(state, step), waits.next()) {
-                (Err(error), Some(wait)) if error.is_inconsistency() => std::thread::sleep(*wait),
+                (Err(error), Some(wait)) if error.may_pass() => std::thread::sleep(*wait),
                 (result, _) => return result,
             }
         }

@@ -4,6 +4,7 @@
 //! user/app:cache              artifact …cache.bundle.v1    config: the bundle
 //! user/app:cache.k.<key>      artifact …cache.entry.v1     config: the entry; layers: its blobs; annotation: the entry, brief
 //! user/app:cache.f.<fast key> the same artifact
+//! user/app:main               an image, perhaps with a cache inside
 //! ```
 //!
 //! Nobody rewrites what another wrote, but for the bundle, which is a hint. That the artifact of an entry lists its blobs as
@@ -11,14 +12,17 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rbuild_image::{
-    Descriptor, Digest, ImageManifest, Manifest, Reference, canonical_json, descriptor, media_type,
+    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, MAX_DOCUMENT_BYTES, Manifest,
+    ManifestKind, Reference, canonical_json, descriptor, media_type,
 };
 use rbuild_registry::{BlobUpload, Client};
 use serde::Serialize;
 
 use crate::entry::MAX_ENTRY_BYTES;
+use crate::inline::read_inline;
 use crate::{Address, Bundle, Entry, Place, RemoteError, Upload, tags};
 
 /// What the artifacts are.
@@ -36,9 +40,27 @@ const MAX_ANNOTATION_BYTES: usize = 64 << 10;
 pub struct RegistryPlace {
     name: Reference,
     tag: String,
+    way: Way,
     reader: Arc<Client>,
     client: Arc<Client>,
+    /// Set once the name turned out to be an image's: what it has is in its config.
+    is_image: AtomicBool,
 }
+
+/// What a cache is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To look into it. An image's name stands for the cache inside it.
+    Read,
+    /// To write to it. An image is not written over.
+    Write,
+}
+
+/// Manifests of one index that are looked at: more platforms than anybody builds for.
+const MAX_IMAGES: usize = 16;
+
+/// What is said of an image that is no cache.
+const NOTHING_INSIDE: &str = "it is an image that was built without --cache-to type=inline";
 
 /// A manifest as we write it.
 #[derive(Serialize)]
@@ -62,12 +84,14 @@ struct Annotations {
 impl RegistryPlace {
     /// The cache `name`. Questions go through `reader`, which should not be patient; blobs and what is written, through
     /// `client`.
-    pub fn new(name: &Reference, reader: Arc<Client>, client: Arc<Client>) -> Self {
+    pub fn new(name: &Reference, way: Way, reader: Arc<Client>, client: Arc<Client>) -> Self {
         Self {
             name: name.without_digest(),
             tag: name.tag().unwrap_or("latest").to_owned(),
+            way,
             reader,
             client,
+            is_image: AtomicBool::new(false),
         }
     }
 
@@ -75,14 +99,17 @@ impl RegistryPlace {
         Ok(self.name.with_tag(&tags::of(&self.tag, address))?)
     }
 
-    fn manifest(&self, name: &Reference) -> Result<Option<ImageManifest>, RemoteError> {
+    fn resolve(&self, name: &Reference) -> Result<Option<Manifest>, RemoteError> {
         match self.reader.resolve(name) {
-            Ok(resolved) => match resolved.manifest {
-                Manifest::Image(manifest) => Ok(Some(manifest)),
-                Manifest::Index(_) => Ok(None),
-            },
+            Ok(resolved) => Ok(Some(resolved.manifest)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn occupied(&self) -> RemoteError {
+        RemoteError::Occupied {
+            place: self.title(),
         }
     }
 
@@ -127,8 +154,55 @@ impl RegistryPlace {
         Ok(())
     }
 
+    /// The list of the images of `index`.
+    fn inline_of_index(&self, index: &ImageIndex) -> Result<Bundle, RemoteError> {
+        let mut all = Bundle::default();
+        let images = index.manifests().iter().filter(|one| is_image(one));
+        for image in images.take(MAX_IMAGES) {
+            let digest = Digest::try_from(image.digest())?;
+            let Manifest::Image(manifest) = self.reader.manifest(&self.name, &digest)?.manifest
+            else {
+                continue;
+            };
+            match self.inline_of(&manifest) {
+                Ok(found) => all = all.merged(found.entries()),
+                // An attestation looks like an image, too.
+                Err(RemoteError::Document { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if all.entries().is_empty() {
+            return Err(RemoteError::document("bundle", NOTHING_INSIDE));
+        }
+        Ok(all)
+    }
+
+    /// The list inside an image.
+    fn inline_of(&self, manifest: &ImageManifest) -> Result<Bundle, RemoteError> {
+        if self.way == Way::Write {
+            return Err(self.occupied());
+        }
+        self.is_image.store(true, Ordering::Relaxed);
+        let config = manifest.config();
+        if config.size() > MAX_DOCUMENT_BYTES as u64 {
+            return Err(RemoteError::document(
+                "bundle",
+                "its image's config is too large",
+            ));
+        }
+        let bytes = self.reader.blob(&self.name, config)?.read_all()?;
+        let found = read_inline(&ImageConfig::from_json(&bytes)?, manifest.layers())?;
+        found.ok_or_else(|| RemoteError::document("bundle", NOTHING_INSIDE))
+    }
+
     fn find(&self, address: &Address) -> Result<Option<ImageManifest>, RemoteError> {
-        self.manifest(&self.tagged(address)?)
+        if self.is_image.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match self.resolve(&self.tagged(address)?)? {
+            Some(Manifest::Image(manifest)) => Ok(Some(manifest)),
+            Some(Manifest::Index(_)) | None => Ok(None),
+        }
     }
 
     fn read_entry(&self, manifest: &ImageManifest) -> Result<Entry, RemoteError> {
@@ -142,8 +216,22 @@ impl Place for RegistryPlace {
     }
 
     fn bundle(&self) -> Result<Option<Bundle>, RemoteError> {
-        let Some(manifest) = self.manifest(&self.name)? else {
-            return Ok(None);
+        let manifest = match self.resolve(&self.name)? {
+            None => return Ok(None),
+            Some(Manifest::Index(index)) if index.manifests().iter().any(is_image) => {
+                if self.way == Way::Write {
+                    return Err(self.occupied());
+                }
+                return self.inline_of_index(&index).map(Some);
+            }
+            Some(Manifest::Index(_)) => {
+                let what = "it is an index of something else";
+                return Err(RemoteError::document("bundle", what));
+            }
+            Some(Manifest::Image(manifest)) if is_image_config(manifest.config()) => {
+                return self.inline_of(&manifest).map(Some);
+            }
+            Some(Manifest::Image(manifest)) => manifest,
         };
         let bytes = self.config(&manifest, BUNDLE_JSON, "bundle")?;
         Bundle::decode(&bytes).map(Some)
@@ -222,6 +310,17 @@ impl Place for RegistryPlace {
     fn repository(&self) -> Option<&Reference> {
         Some(&self.name)
     }
+}
+
+/// Whether a part of an index is an image: what BuildKit's caches list are layers.
+fn is_image(part: &Descriptor) -> bool {
+    let kind = part.media_type().to_string();
+    ManifestKind::of_media_type(&kind) == Some(ManifestKind::Image)
+}
+
+fn is_image_config(config: &Descriptor) -> bool {
+    let kind = config.media_type().to_string();
+    [media_type::OCI_CONFIG, media_type::DOCKER_CONFIG].contains(&kind.as_str())
 }
 
 /// `entry`, if it is the one that was asked for: a tag can be moved.

@@ -121,7 +121,7 @@ impl Fetcher<'_> {
                 let place = known.hit.place.title();
                 self.build().reporter.send(EventKind::Warning {
                     message: format!(
-                        "the layer that {place} has for \"{name}\" is of no use: {reason}; the step runs here instead"
+                        "the layer that {place} has for {name:?} is of no use: {reason}; the step runs here instead"
                     ),
                     about: None,
                 });
@@ -141,8 +141,10 @@ impl Fetcher<'_> {
         draft.made_elsewhere(times_of(known));
         let writer = TreeWriter::new(draft.open_diff()?, OverlayFlavor::detect())?;
         let digest = Digest::try_from(blob.digest())?;
+        // A few bytes can be made to unpack to very many: it is not more than was said.
+        let tar_bytes = known.layer.size;
         let extracted = if let Some(here) = store.blob(&digest)? {
-            extract(decompress(here.file)?, writer)?
+            extract(decompress(here.file)?.take(tar_bytes), writer)?
         } else {
             let place = &known.hit.place;
             let source = place.open_blob(blob).map_err(io::Error::other);
@@ -154,14 +156,16 @@ impl Fetcher<'_> {
                 source,
                 copy: store.blob_writer()?,
             };
-            let extracted = extract(decompress(&mut tee)?, writer)?;
+            let extracted = extract(decompress(&mut tee)?.take(tar_bytes), writer)?;
             io::copy(&mut tee, &mut io::sink()).map_err(StepError::Download)?;
             tee.copy.commit(Some(&digest), Some(blob.size()))?;
             extracted
         };
-        if extracted.diff_id != known.layer.diff_id {
+        if let Some(expected) = known.layer.diff_id
+            && extracted.diff_id != expected
+        {
             return Err(StepError::DiffId {
-                expected: known.layer.diff_id,
+                expected,
                 found: extracted.diff_id,
             });
         }

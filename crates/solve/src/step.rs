@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use rbuild_cache::{Explanation, Preimage};
+use rbuild_cache::{Explanation, Preimage, Told};
 use rbuild_image::LayerId;
 use rbuild_layer::ContentIndex;
 use rbuild_plan::{CacheUse, Plan, Vertex, VertexId};
@@ -166,6 +166,7 @@ impl Step<'_> {
         if let Some(found) = self.find_remotely(&sought, base, Ask::Network)? {
             return Ok(found);
         }
+        self.ask_elsewhere()?;
         self.fetcher.fetch(base)?;
         let _one_at_a_time = self.lock(keys)?;
         let expired = match self.look(&keys.key, base)? {
@@ -177,13 +178,14 @@ impl Step<'_> {
             Looked::TooOld => self.ttl,
             Looked::Nothing => None,
         };
-        let circumstances = self.circumstances(base, expired);
+        let mut circumstances = self.circumstances(base, expired);
         let why = self.why(keys, &circumstances, None)?;
         self.tell_why(&why);
         let begun = Instant::now();
         let layer = make()?;
         let run_time = begun.elapsed();
         let why = self.why_in_full(why, keys, &circumstances, layer)?;
+        circumstances.told = Told::of(&why);
         store.put_record(&NewRecord {
             key: &keys.key,
             scope: &self.build.scope,

@@ -56,8 +56,27 @@ impl Step<'_> {
             circumstances,
             layers,
             begun: self.build.now,
+            elsewhere: Some(&*self.build.imports),
         };
         Ok(explain(&self.build.store, missed)?)
+    }
+
+    /// Asks remote caches what the step was before, where this store does not know.
+    pub(crate) fn ask_elsewhere(&self) -> Result<(), StepError> {
+        let imports = &self.build.imports;
+        if imports.is_empty() || self.cache_use() == CacheUse::Refused {
+            return Ok(());
+        }
+        let name = self.record_name();
+        let own = self
+            .build
+            .store
+            .records_named(&self.build.scope, &name, 1)?;
+        if own.is_empty() {
+            // The answer is kept, for when the reason is put together.
+            imports.earlier(&name);
+        }
+        Ok(())
     }
 
     /// [`Self::why`] with the files that only the new layer can tell, and told if it was not before.

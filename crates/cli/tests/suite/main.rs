@@ -38,6 +38,7 @@ mod readers;
 mod registries;
 mod remote_cache;
 mod remote_cache_faults;
+mod remote_cache_inside;
 mod running;
 mod semantics;
 mod sharing;

@@ -72,8 +72,8 @@ fn a_warm_build_takes_few_round_trips_and_fetches_no_layer_that_nobody_reads() {
     other.project.file("other", "changed");
     let (third, asked) = shared.asked_by(|| other.build(&from));
     assert_eq!(third.ran(), ["COPY other /app/other"], "{third}");
-    // The list, one entry that is not there; of layers, those below the step.
-    assert!(blobs(&asked) <= 1 + 3 + 3, "{asked:#?}");
+    // The list, one entry that is not there, the one that it was before; of layers, those below the step.
+    assert!(blobs(&asked) <= 1 + 1 + 3 + 3, "{asked:#?}");
 }
 
 #[test]
@@ -103,6 +103,41 @@ fn with_one_changed_file_only_what_depends_on_it_runs() {
         ]
     );
     assert_eq!(other.lab.tree(&other.project, &[]).text("app/copy"), "b");
+}
+
+#[test]
+fn why_a_step_ran_is_told_by_what_other_machines_did() {
+    let (Some(shared), Some(one), Some(other), Some(third)) = (
+        Shared::start(),
+        machine(Caller::Root),
+        machine(Caller::Root),
+        machine(Caller::Root),
+    ) else {
+        return;
+    };
+    let name = shared.name("user/app:cache");
+    one.build(&["--cache-to", &format!("type=registry,ref={name},mode=max")]);
+    let edited = STAGES.replace("echo unused >", "echo edited >");
+    third.project.dockerfile(&edited);
+    third
+        .build(&["--cache-from", &name])
+        .says("not cached: command: echo unused > /unused → echo edited > /unused");
+    other.project.file("src/a", "changed").file("src/b", "new");
+    let built = other.build(&["--cache-from", &name]);
+    for words in [
+        "not cached: src/a changed (and 1 more)",
+        "not cached: step above: /src/a changed (and 1 more)",
+        "not cached: what is mounted at /s changed",
+    ] {
+        assert!(built.stderr.contains(words), "{words}: {built}");
+    }
+    // Afterwards, without the cache.
+    let context = other.project.dir.to_string_lossy().into_owned();
+    let why = other
+        .lab
+        .rbuild(&["cache", "why", "COPY src", "--context", &context])
+        .success();
+    assert!(why.stdout.contains("because src/a changed"), "{why}");
 }
 
 #[test]

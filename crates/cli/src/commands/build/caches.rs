@@ -4,6 +4,7 @@
 //! user/app:cache                                    short for type=registry,ref=user/app:cache
 //! type=registry,ref=user/app:cache,mode=max         in a registry
 //! type=local,src=DIR    type=local,dest=DIR         in a directory
+//!                       type=inline                 in the image itself, whose name is read then
 //! ```
 
 mod spec;
@@ -11,35 +12,66 @@ mod spec;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use rbuild_objects::Directory;
 use rbuild_progress::{EventKind, Reporter};
-use rbuild_remote::{Imports, ObjectPlace, Place, Publisher, RegistryPlace, RemoteError, Target};
+use rbuild_remote::{
+    Imports, ObjectPlace, Place, Publisher, RegistryPlace, RemoteError, Target, Way,
+};
 
-use self::spec::{Spec, Way, Where};
-use super::args::Args;
+use self::spec::{Spec, Where};
+use super::args::{Args, boolean};
 use super::internal::InternalSteps;
 use super::request::Request;
 use crate::app::App;
 use crate::failure::chain;
 
+/// The build argument by which images get a cache inside, as with BuildKit.
+const INLINE_ARGUMENT: &str = "BUILDKIT_INLINE_CACHE";
+
 /// The caches that were asked for.
 pub(super) struct Caches {
     from: Vec<Spec>,
     to: Vec<Spec>,
+    /// Whether images tell what their steps made.
+    inline: Inline,
+}
+
+/// Whether there is a cache inside images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Inline {
+    /// There is.
+    Yes,
+    /// There is none.
+    No,
 }
 
 impl Caches {
-    pub(super) fn new(args: &Args) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &Args, build_args: &[(String, String)]) -> anyhow::Result<Self> {
         let all = |texts: &[String], way| {
             let texts = texts.iter().filter(|text| !text.is_empty());
             texts.map(|text| Spec::parse(text, way)).collect()
         };
-        let from: anyhow::Result<_> = all(&args.cache_from, Way::From);
-        let to: anyhow::Result<_> = all(&args.cache_to, Way::To);
+        let from: anyhow::Result<_> = all(&args.cache_from, spec::Way::From);
+        let to: anyhow::Result<Vec<Spec>> = all(&args.cache_to, spec::Way::To);
+        let (inside, to): (Vec<Spec>, Vec<Spec>) =
+            to?.into_iter().partition(|spec| spec.place == Where::Image);
+        let mut given = build_args.iter().rev();
+        let is_asked = match given.find(|(name, _)| name == INLINE_ARGUMENT) {
+            Some((_, value)) => boolean(value).map_err(|reason| {
+                anyhow!("invalid value {value:?} of {INLINE_ARGUMENT}: {reason}")
+            })?,
+            None => false,
+        };
+        let inline = if is_asked || !inside.is_empty() {
+            Inline::Yes
+        } else {
+            Inline::No
+        };
         Ok(Self {
             from: from?,
-            to: to?,
+            to,
+            inline,
         })
     }
 
@@ -47,7 +79,7 @@ impl Caches {
     pub(super) fn directories(&self) -> Vec<PathBuf> {
         let written = self.to.iter().filter_map(|spec| match &spec.place {
             Where::Directory { path, .. } => Some(path.clone()),
-            Where::Registry(_) => None,
+            Where::Registry(_) | Where::Image => None,
         });
         written.collect()
     }
@@ -55,6 +87,11 @@ impl Caches {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.from.is_empty() && self.to.is_empty()
+    }
+
+    /// Whether images get a cache inside.
+    pub(super) fn inline(&self) -> Inline {
+        self.inline
     }
 }
 
@@ -92,7 +129,7 @@ impl OpenedCaches {
         steps: &Arc<InternalSteps>,
     ) -> anyhow::Result<Self> {
         let caches = &request.caches;
-        let places = caches.from.iter().map(|spec| place(app, spec));
+        let places = caches.from.iter().map(|spec| place(app, spec, Way::Read));
         let places: Vec<Arc<dyn Place>> = places.collect::<anyhow::Result<_>>()?;
         let warnings = reporter.clone();
         let imports = Arc::new(Imports::new(places, move |message| {
@@ -114,7 +151,7 @@ impl OpenedCaches {
         }
         let targets = caches.to.iter().map(|spec| {
             Ok(Target {
-                place: place(app, spec)?,
+                place: place(app, spec, Way::Write)?,
                 mode: spec.mode,
                 form: spec.form,
             })
@@ -134,7 +171,7 @@ impl OpenedCaches {
                 },
             });
         let told = told.collect();
-        let publisher = if targets.is_empty() {
+        let publisher = if targets.is_empty() && caches.inline == Inline::No {
             None
         } else {
             Some(Arc::new(Publisher::new(app.store()?, targets)))
@@ -186,10 +223,11 @@ fn told(error: &RemoteError) -> String {
     format!("failed to {}{hint}", chain(error))
 }
 
-fn place(app: &App, spec: &Spec) -> anyhow::Result<Arc<dyn Place>> {
+fn place(app: &App, spec: &Spec, way: Way) -> anyhow::Result<Arc<dyn Place>> {
     Ok(match &spec.place {
         Where::Registry(name) => Arc::new(RegistryPlace::new(
             name,
+            way,
             app.impatient_registry().clone(),
             app.registry().clone(),
         )),
@@ -197,5 +235,7 @@ fn place(app: &App, spec: &Spec) -> anyhow::Result<Arc<dyn Place>> {
             let objects = Arc::new(Directory::new(path));
             Arc::new(ObjectPlace::new(objects, &[tag])?)
         }
+        // Set aside when the flags were read.
+        Where::Image => bail!("an image is no place of its own"),
     })
 }

@@ -34,12 +34,11 @@ use std::sync::{Arc, Mutex};
 use rbuild_export::{BuiltImages, Dating, ExportError, assemble};
 use rbuild_plan::{Plan, Planned, targets};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
-use rbuild_remote::Imports;
 use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
 
 use self::answers::{Answer, Verdict};
 pub(crate) use self::args::Args;
-use self::caches::OpenedCaches;
+use self::caches::{Inline, OpenedCaches};
 use self::call::{Call, Format, Function, Status};
 use self::contexts::Inputs;
 pub(crate) use self::contexts::project_scope;
@@ -229,7 +228,7 @@ fn build(
         if let Some(lock) = &inputs.lock {
             lock.finish(build.sources.found(), &steps)?;
         }
-        match export(app, request, &planned, &solution, &build.imports, &steps) {
+        match export(app, request, &planned, &solution, &build, &steps) {
             Ok(outcome) => break (solution, outcome),
             Err(error) => match error.downcast_ref() {
                 // It is made here, then.
@@ -324,18 +323,29 @@ fn export(
     request: &Request,
     planned: &Planned,
     solution: &Solution,
-    imports: &Imports,
+    build: &Build,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let store = app.store()?;
+    let told = match (&build.publisher, request.caches.inline()) {
+        (Some(publisher), Inline::Yes) => Some(publisher.steps()),
+        _ => None,
+    };
     let assembled = |dating: Dating| -> Result<BuiltImages, ExportError> {
         let images = planned
             .plan
             .outputs
             .iter()
             .zip(&solution.outputs)
-            .map(|(output, layers)| assemble(store, imports, &planned.plan, output, layers, dating))
-            .collect::<Result<_, _>>()?;
+            .map(|(output, layers)| {
+                let (imports, plan) = (&build.imports, &planned.plan);
+                let mut image = assemble(store, imports, plan, output, layers, dating)?;
+                if let Some(told) = &told {
+                    image.tell_steps(store, told, &dating)?;
+                }
+                Ok(image)
+            })
+            .collect::<Result<_, ExportError>>()?;
         Ok(BuiltImages::new(images, request.image_form))
     };
     outputs::write(app, request, planned.source_date_epoch, &assembled, steps)

@@ -72,6 +72,7 @@ fn built(store: &Store, image: &ImageDocument, name: &Reference) -> anyhow::Resu
             Ok(BuiltLayer {
                 id,
                 diff_id: *diff_id,
+                size: 0,
                 times,
                 remote: None,
                 base: if is_plain(blob) {

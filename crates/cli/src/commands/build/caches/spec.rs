@@ -48,6 +48,8 @@ pub(super) enum Where {
     Registry(Reference),
     /// `type=local`
     Directory { path: PathBuf, tag: String },
+    /// `type=inline`
+    Image,
 }
 
 /// The fields that all kinds have, and those that only some have.
@@ -81,9 +83,13 @@ impl Spec {
             spec.set(&mut known, &key, value, way)
                 .with_context(|| format!("invalid {flag} {text:?}"))?;
         }
-        spec.place = known
-            .into_place(way)
-            .with_context(|| format!("invalid {flag} {text:?}"))?;
+        let place = known.into_place(way).and_then(|place| {
+            if place == Where::Image && (spec.mode, spec.form) != <(Mode, BlobForm)>::default() {
+                bail!("an image's own layers are its inline cache: it is mode=min, and compressed as the image is");
+            }
+            Ok(place)
+        });
+        spec.place = place.with_context(|| format!("invalid {flag} {text:?}"))?;
         Ok(spec)
     }
 
@@ -115,9 +121,11 @@ impl Spec {
             }
             ("force-compression", Way::To) => self.form.force = boolean(key, &value)?,
             ("ignore-error", Way::To) => self.ignore_error = boolean(key, &value)?,
-            // Of BuildKit's format; ours has one form.
+            // So it is written; the other forms that BuildKit has are for registries of old.
             ("oci-mediatypes" | "image-manifest", Way::To) => {
-                boolean(key, &value)?;
+                if !boolean(key, &value)? {
+                    bail!("{key}=false is not supported: entries are OCI image manifests");
+                }
             }
             ("registry.insecure", _) => bail!(
                 "registry.insecure is not supported here: set `insecure = true` or `http = true` in [registry.\"HOST\"] of the configuration file"
@@ -125,6 +133,9 @@ impl Spec {
             ("digest", _) => bail!(
                 "digest is not supported: steps are found by their keys, whichever list of them is read (tag=)"
             ),
+            (name, _) if value.is_empty() && name.contains('/') => {
+                bail!("with fields, a name is one of them, too: type=registry,ref={name},…")
+            }
             (other, _) => bail!("there is no field {other:?}"),
         }
         Ok(())
@@ -162,7 +173,13 @@ impl Fields {
                 let tag = self.tag.unwrap_or_else(|| DEFAULT_TAG.to_owned());
                 Ok(Where::Directory { path, tag })
             }
-            other => bail!("cache type {other:?} is not known: it is registry or local"),
+            "inline" => match way {
+                Way::To => Ok(Where::Image),
+                Way::From => bail!(
+                    "a cache inside an image is read from where the image is: type=registry,ref=IMAGE"
+                ),
+            },
+            other => bail!("cache type {other:?} is not known: it is registry, local or inline"),
         }
     }
 }
@@ -198,7 +215,7 @@ mod tests {
 
     #[test]
     fn everything_that_buildkit_has_is_understood() {
-        let text = "type=registry,ref=r.example/app,mode=max,compression=zstd,compression-level=9,force-compression=true,oci-mediatypes=false,image-manifest=true,ignore-error=true";
+        let text = "type=registry,ref=r.example/app,mode=max,compression=zstd,compression-level=9,force-compression=true,oci-mediatypes=true,image-manifest=true,ignore-error=true";
         let spec = Spec::parse(text, Way::To).expect("valid");
         assert_eq!(spec.mode, Mode::Max);
         assert_eq!(spec.form.compression, Some(Compression::Zstd));
@@ -213,7 +230,16 @@ mod tests {
             ("type=registry", Way::From, "ref="),
             ("type=local,dest=d", Way::From, "src="),
             ("type=local,src=d", Way::To, "dest="),
-            ("type=tape", Way::From, "registry or local"),
+            ("type=tape", Way::From, "registry, local or inline"),
+            ("r.example/a,mode=max", Way::To, "ref=r.example/a"),
+            ("type=inline", Way::From, "type=registry"),
+            ("type=inline,mode=max", Way::To, "mode=min"),
+            ("type=inline,ref=a", Way::To, "type=registry"),
+            (
+                "type=registry,ref=a,image-manifest=false",
+                Way::To,
+                "OCI image manifests",
+            ),
             ("type=registry,ref=a,colour=red", Way::To, "\"colour\""),
             ("type=registry,ref=a,mode=all", Way::To, "min or max"),
             ("type=registry,ref=a,mode=max", Way::From, "\"mode\""),
