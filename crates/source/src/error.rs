@@ -110,12 +110,12 @@ pub enum SourceError {
         reason: String,
     },
     /// A server did not answer, or the connection broke.
-    #[error("download {url}")]
+    #[error("download {url}: {}", in_short(cause))]
     Http {
         /// The URL, without its password.
         url: String,
         /// What the client said.
-        source: Box<ureq::Error>,
+        cause: Box<ureq::Error>,
     },
     /// A server answered with an error.
     #[error("download {url}: invalid response status {status}")]
@@ -219,4 +219,12 @@ pub enum SourceError {
         /// What was looked for.
         what: String,
     },
+}
+
+/// What the kernel said, or else the client.
+fn in_short(cause: &ureq::Error) -> String {
+    match cause {
+        ureq::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
 }

@@ -10,21 +10,21 @@
 //! body that breaks off is continued where the server knows ranges.
 
 mod agents;
+mod file;
+mod kept;
 mod partial;
 
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rbuild_image::Digest;
-use rbuild_layer::{Attributes, FileContent, Mtime, TreeWriter};
-use serde::{Deserialize, Serialize};
 
 use agents::Agents;
 pub use agents::HttpOptions;
+pub use file::{HttpFile, http_file_name};
+use kept::{CACHE_VERSION, Facts, failed};
 use partial::{Broken, Partial};
 
 use crate::git::redact;
@@ -34,12 +34,6 @@ use crate::{Authorization, SourceError};
 const ATTEMPTS: u32 = 4;
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// A file that was changed so shortly before it was sent may be changed again without a new date, which counts seconds.
-const SETTLING: Duration = Duration::from_secs(2);
-/// What a file from the web has for a mode, as `BuildKit` has it.
-const FILE_MODE: u32 = 0o600;
-/// Changes with the layout of the cache's JSON: what is older is downloaded again.
-const CACHE_VERSION: u32 = 2;
 
 /// Downloads files and keeps them.
 #[derive(Debug, Clone)]
@@ -57,27 +51,6 @@ pub struct HttpRequest<'a> {
     pub checksum: Option<Digest>,
     /// For the host of the address; not sent on to another one.
     pub authorization: Authorization,
-}
-
-/// A downloaded file.
-#[derive(Debug)]
-pub struct HttpFile {
-    file: File,
-    facts: Facts,
-}
-
-/// What is known of a kept body.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Facts {
-    version: u32,
-    url: String,
-    sha256: Digest,
-    size: u64,
-    etag: Option<String>,
-    last_modified: Option<String>,
-    date: Option<String>,
-    content_type: Option<String>,
-    disposition: Option<String>,
 }
 
 enum Answer {
@@ -210,7 +183,7 @@ impl HttpClient {
         }
         let response = call.call().map_err(|error| SourceError::Http {
             url: redact(request.url),
-            source: Box::new(error),
+            cause: Box::new(error),
         })?;
         match response.status().as_u16() {
             304 => Ok(Answer::Unchanged),
@@ -276,157 +249,6 @@ impl HttpClient {
         facts.sha256 = body.digest();
         self.keep(body, &facts)
     }
-
-    /// Names the body after what it is, then writes what is known of it: readers find both or neither.
-    fn keep(&self, body: &mut Partial, facts: &Facts) -> Result<HttpFile, SourceError> {
-        let before = self.facts(&facts.url);
-        let path = self.body_path(&facts.url, &facts.sha256);
-        body.keep_as(&path)
-            .map_err(|source| failed("rename to", &path, source))?;
-        let file = File::open(&path).map_err(|source| failed("open", &path, source))?;
-        let json = serde_json::to_vec(facts).expect("plain fields are always JSON");
-        let json_path = self.json_path(&facts.url);
-        let (draft, mut json_file) = self.draft(&facts.url)?;
-        json_file
-            .write_all(&json)
-            .and_then(|()| fs::rename(&draft, &json_path))
-            .map_err(|source| failed("write", &json_path, source))?;
-        if let Some(before) = before
-            && before.sha256 != facts.sha256
-        {
-            // Whoever has it open keeps it; it is only a cache.
-            let _ = fs::remove_file(self.body_path(&facts.url, &before.sha256));
-        }
-        Ok(HttpFile {
-            file,
-            facts: facts.clone(),
-        })
-    }
-
-    fn draft(&self, url: &str) -> Result<(PathBuf, File), SourceError> {
-        fs::create_dir_all(&self.cache).map_err(|source| failed("create", &self.cache, source))?;
-        for attempt in 0.. {
-            let name = format!("{}.{}-{attempt}.part", name_of(url), std::process::id());
-            let path = self.cache.join(name);
-            match File::create_new(&path) {
-                Ok(file) => return Ok((path, file)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(failed("create", &path, source)),
-            }
-        }
-        unreachable!("some name is free")
-    }
-
-    fn kept(&self, url: &str) -> Option<HttpFile> {
-        let facts = self.facts(url)?;
-        let file = File::open(self.body_path(url, &facts.sha256)).ok()?;
-        (file.metadata().ok()?.len() == facts.size).then_some(HttpFile { file, facts })
-    }
-
-    fn facts(&self, url: &str) -> Option<Facts> {
-        let facts: Facts = serde_json::from_slice(&fs::read(self.json_path(url)).ok()?).ok()?;
-        (facts.version == CACHE_VERSION && facts.url == url).then_some(facts)
-    }
-
-    fn json_path(&self, url: &str) -> PathBuf {
-        self.cache.join(format!("{}.json", name_of(url)))
-    }
-
-    fn body_path(&self, url: &str, sha256: &Digest) -> PathBuf {
-        self.cache
-            .join(format!("{}-{}", name_of(url), sha256.hex()))
-    }
-}
-
-impl Facts {
-    /// What tells whether a later answer continues a body that broke off: only a strong `ETag` does, or a date that cannot
-    /// stand for two bodies.
-    fn range_validator(&self) -> Option<String> {
-        match &self.etag {
-            Some(etag) if !etag.starts_with("W/") => Some(etag.clone()),
-            _ => self.reliable_date().map(str::to_owned),
-        }
-    }
-
-    /// `Last-Modified`, if it lay back so far that another change would have got another one.
-    fn reliable_date(&self) -> Option<&str> {
-        let changed = self.last_modified.as_deref()?;
-        let at = httpdate::parse_http_date(changed).ok()?;
-        let sent = httpdate::parse_http_date(self.date.as_deref()?).ok()?;
-        (at + SETTLING <= sent).then_some(changed)
-    }
-}
-
-impl HttpFile {
-    /// The same file once more, from its start.
-    fn reopened(&self, client: &HttpClient) -> Result<Self, SourceError> {
-        let path = client.body_path(&self.facts.url, &self.facts.sha256);
-        // Its name may be gone by now, but what is open stays.
-        let file = File::open(&path)
-            .or_else(|_| self.file.try_clone())
-            .map_err(|source| failed("open", &path, source))?;
-        Ok(Self {
-            file,
-            facts: self.facts.clone(),
-        })
-    }
-
-    /// The body; whoever reads it by position shares it with nobody.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
-    /// sha256 of the body: what identifies the source in keys, together with name and date.
-    pub fn digest(&self) -> Digest {
-        self.facts.sha256
-    }
-
-    /// Bytes in the body.
-    pub fn size(&self) -> u64 {
-        self.facts.size
-    }
-
-    /// The `ETag`, if the server gave one.
-    pub fn etag(&self) -> Option<&str> {
-        self.facts.etag.as_deref()
-    }
-
-    /// `Last-Modified`, or 1970 where the server does not tell.
-    pub fn mtime(&self) -> Mtime {
-        mtime_of(self.last_modified().unwrap_or(UNIX_EPOCH))
-    }
-
-    /// `Last-Modified`, if the server tells.
-    pub fn last_modified(&self) -> Option<SystemTime> {
-        let text = self.facts.last_modified.as_deref()?;
-        httpdate::parse_http_date(text).ok()
-    }
-
-    /// The name that the server gives the file (`Content-Disposition`), or that the URL ends in.
-    pub fn name(&self) -> String {
-        self.facts
-            .disposition
-            .as_deref()
-            .and_then(disposition_name)
-            .unwrap_or_else(|| http_file_name(&self.facts.url))
-    }
-
-    /// Writes it into a layer as `path`: mode 0600, owned by root, with the server's date.
-    pub fn write_to(&self, writer: &TreeWriter, path: &[u8]) -> Result<(), SourceError> {
-        let mut attributes = Attributes::with_mode(FILE_MODE);
-        attributes.mtime = self.mtime();
-        let content = FileContent::Copy {
-            from: std::os::fd::AsFd::as_fd(&self.file),
-            size: self.facts.size,
-            digest: None,
-        };
-        writer
-            .file(path, &attributes, content)
-            .map_err(|source| SourceError::WriteLayer {
-                what: redact(&self.facts.url),
-                source,
-            })
-    }
 }
 
 fn header(response: &ureq::http::Response<ureq::Body>, name: &str) -> Option<String> {
@@ -450,55 +272,6 @@ fn stopped(url: &str) -> SourceError {
     SourceError::Stopped { what: redact(url) }
 }
 
-fn mtime_of(time: SystemTime) -> Mtime {
-    let seconds = match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => after.as_secs() as i64,
-        Err(before) => -(before.duration().as_secs() as i64),
-    };
-    Mtime {
-        seconds,
-        nanoseconds: 0,
-    }
-}
-
-/// The name that ADD gives to what is at `url`: the last part of its path, or `__unnamed__`.
-pub fn http_file_name(url: &str) -> String {
-    const UNNAMED: &str = "__unnamed__";
-    let Ok(url) = url::Url::parse(url) else {
-        return UNNAMED.to_owned();
-    };
-    let decoded = percent_encoding::percent_decode_str(url.path())
-        .decode_utf8_lossy()
-        .into_owned();
-    match decoded.trim_end_matches('/').rsplit('/').next() {
-        None | Some("" | "." | "..") => UNNAMED.to_owned(),
-        Some(name) => name.to_owned(),
-    }
-}
-
-/// `filename=` of a Content-Disposition, without any directories.
-fn disposition_name(header: &str) -> Option<String> {
-    let value = header
-        .split(';')
-        .filter_map(|part| part.trim().split_once('='))
-        .find(|(key, _)| key.trim().eq_ignore_ascii_case("filename"))
-        .map(|(_, value)| value.trim().trim_matches('"'))?;
-    let name = value.rsplit(['/', '\\']).next()?;
-    (!matches!(name, "" | "." | "..")).then(|| name.to_owned())
-}
-
-fn name_of(url: &str) -> String {
-    blake3::hash(url.as_bytes()).to_hex()[..32].to_owned()
-}
-
-fn failed(action: &'static str, path: &Path, source: io::Error) -> SourceError {
-    SourceError::File {
-        action,
-        path: path.to_owned(),
-        source,
-    }
-}
-
 /// Whether the same request may fare better in a moment.
 fn is_passing(error: &SourceError) -> bool {
     match error {
@@ -507,42 +280,13 @@ fn is_passing(error: &SourceError) -> bool {
             matches!(status, 206 | 408 | 416 | 425 | 429 | 500 | 502 | 503 | 504)
         }
         SourceError::Download { .. } => true,
-        SourceError::Http { source, .. } => matches!(
-            **source,
+        SourceError::Http { cause, .. } => matches!(
+            **cause,
             ureq::Error::Io(_)
                 | ureq::Error::Timeout(_)
                 | ureq::Error::ConnectionFailed
                 | ureq::Error::HostNotFound
         ),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_named_after_its_address() {
-        for (url, name) in [
-            ("https://h/a/b.tar.gz", "b.tar.gz"),
-            ("https://h/a/b%20c?x=/y", "b c"),
-            ("https://h/a/", "a"),
-            ("https://h/", "__unnamed__"),
-            ("https://h", "__unnamed__"),
-            ("no url", "__unnamed__"),
-        ] {
-            assert_eq!(http_file_name(url), name, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_disposition_names_no_directory() {
-        assert_eq!(
-            disposition_name("attachment; filename=\"../../x.txt\"").as_deref(),
-            Some("x.txt")
-        );
-        assert_eq!(disposition_name("inline"), None);
-        assert_eq!(disposition_name("attachment; filename=.."), None);
     }
 }
