@@ -251,19 +251,23 @@ fn context_tree(
 }
 
 /// A vertex that no stage owns and that is the same for all platforms.
-pub(crate) fn add_internal(
-    plan: &mut Plan,
-    build: &Build<'_>,
-    operation: Operation,
-    name: String,
-) -> VertexId {
-    let vertex = Vertex {
+pub(crate) fn internal(build: &Build<'_>, operation: Operation, name: String) -> Vertex {
+    Vertex {
         operation,
         platform: Arc::clone(&build.own_platform),
         name,
         origin: None,
         stage: Arc::default(),
         cache_use: CacheUse::Allowed,
-    };
-    plan.add(vertex, &[])
+    }
+}
+
+/// Adds such a vertex, which nothing in the Dockerfile names.
+pub(crate) fn add_internal(
+    plan: &mut Plan,
+    build: &Build<'_>,
+    operation: Operation,
+    name: String,
+) -> VertexId {
+    plan.add(internal(build, operation, name), &[])
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Caller, Kind, Lab, Project, WebServer, run};
+use crate::support::{Caller, Kind, Lab, Project, SshServer, WebServer, run};
 
 fn root_lab() -> Option<Lab> {
     Lab::new(Caller::Root)
@@ -319,6 +319,48 @@ fn an_archive_puts_files_in_the_place_of_directories() {
         ("file", "file")
     );
     assert!(!tree.has("opt/x/deep/old"));
+}
+
+#[test]
+fn a_private_repository_is_read_with_a_key_over_ssh_and_without_one_the_error_says_which_flag_gives_it()
+ {
+    let Some(lab) = root_lab() else { return };
+    let _repository = Repository::new(&lab);
+    let server = SshServer::start(&lab.path("ssh"));
+    let path = lab.path("repository/.git");
+    let address = format!("ssh://root@{}{}#v2", server.host, path.display());
+    let key = format!("default={}", server.key.display());
+    let project = lab.project(&format!("FROM scratch\nADD {address} /added/\n"));
+    let tree = lab.tree(&project, &["--ssh", &key]);
+    assert_eq!(tree.text("added/foo"), "second\n");
+    let refused = lab.project(&format!(
+        "FROM scratch\nADD ssh://root@{}/none.git /\n",
+        server.host
+    ));
+    lab.try_build(&refused, &[])
+        .failure()
+        .says("--ssh default=")
+        .says("Dockerfile:2");
+    lab.try_build(&refused, &["--ssh", &key])
+        .failure()
+        .says("none.git");
+}
+
+#[test]
+fn what_cannot_be_fetched_is_shown_where_it_is_asked_for() {
+    let Some(lab) = root_lab() else { return };
+    let server = WebServer::start(&lab.path("nothing"));
+    for source in [
+        format!("{}/missing", server.url),
+        format!("{}/missing.git", server.url),
+        "http://127.0.0.1:1/x".to_owned(),
+    ] {
+        let project = lab.project(&format!("FROM scratch\nADD {source} /x\n"));
+        lab.try_build(&project, &[])
+            .failure()
+            .says("Dockerfile:2")
+            .says(&format!("ADD {source} /x"));
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use owner::owner;
 use rbuild_dockerfile::{Diagnostic, InstructionKind, Span, Word};
 use rbuild_image::Platform;
 
-use crate::bases::{add_internal, step_prefix};
+use crate::bases::{add_internal, internal, step_prefix};
 use crate::build::{Build, Prefix};
 use crate::draft::{Layer, Line};
 use crate::go::quote;
@@ -258,15 +258,21 @@ impl Step<'_, '_, '_> {
         }
     }
 
-    /// What comes from elsewhere: the same whatever platform asks, if the source policies allow it.
+    /// What comes from elsewhere and is named at `span`: the same whatever platform asks, if the source policies allow it.
     fn fetched(&mut self, operation: Operation, name: String, span: Span) -> Outcome<VertexId> {
-        let build = self.stage.build;
-        let operation = build
-            .options
-            .policies
+        let operation = self.allowed(operation, span)?;
+        let vertex = Vertex {
+            origin: Some(span),
+            ..internal(self.stage.build, operation, name)
+        };
+        Ok(self.stage.plan.add(vertex, &[]))
+    }
+
+    fn allowed(&mut self, operation: Operation, span: Span) -> Outcome<Operation> {
+        let policies = &self.stage.build.options.policies;
+        policies
             .operation(operation)
-            .map_err(|refusal| self.mistake(POLICY_CODE, refusal.to_string(), span))?;
-        Ok(add_internal(self.stage.plan, build, operation, name))
+            .map_err(|refusal| self.mistake(POLICY_CODE, refusal.to_string(), span))
     }
 
     /// The stage's layers so far. A context's directory becomes a layer first.
@@ -328,7 +334,9 @@ impl Step<'_, '_, '_> {
                 format!("[internal] load remote build context {}", source.url),
             ),
         };
-        self.fetched(operation, name, span).map(Some)
+        let operation = self.allowed(operation, span)?;
+        let context = add_internal(self.stage.plan, self.stage.build, operation, name);
+        Ok(Some(context))
     }
 }
 

@@ -7,6 +7,7 @@ use rbuild_dockerfile::{Diagnostic, Severity, Source, Span};
 use rbuild_plan::{Plan, PlanError, Planned};
 use rbuild_progress::{EventKind, Reporter, Summary, WarningAbout};
 use rbuild_solve::{Solution, SolveError, StepError};
+use rbuild_source::SourceError;
 use serde_json::{Value, json};
 
 use super::answers;
@@ -96,10 +97,7 @@ pub(super) fn step(error: SolveError, plan: &Plan, source: &Source) -> anyhow::E
     };
     let origin: Option<Span> = plan.vertex(vertex).origin;
     let mut message = format!("failed to solve: {}", chain(&*error));
-    if let StepError::NotFound {
-        hint: Some(hint), ..
-    } = &*error
-    {
+    if let Some(hint) = hint(&error) {
         let _ = write!(message, " ({hint})");
     }
     let Some(span) = origin else {
@@ -118,6 +116,33 @@ pub(super) fn step(error: SolveError, plan: &Plan, source: &Source) -> anyhow::E
         findings: vec![finding],
     }
     .into()
+}
+
+/// What to do about a failed step, where that can be told.
+fn hint(error: &StepError) -> Option<&str> {
+    match error {
+        StepError::NotFound { hint, .. } => hint.as_deref(),
+        StepError::Source(SourceError::Git { message, .. }) => {
+            const REFUSALS: [(&str, &str); 3] = [
+                (
+                    "Permission denied (publickey",
+                    "give a key or an agent that may read it with --ssh default=PATH",
+                ),
+                (
+                    "could not read Username",
+                    "give a token with --secret id=GIT_AUTH_TOKEN,env=NAME",
+                ),
+                (
+                    "Authentication failed",
+                    "give a token that may read it with --secret id=GIT_AUTH_TOKEN,env=NAME",
+                ),
+            ];
+            let mut refusals = REFUSALS.iter();
+            let found = refusals.find(|(said, _)| message.contains(said));
+            found.map(|(_, advice)| *advice)
+        }
+        _ => None,
+    }
 }
 
 /// Puts the failed step's last lines in front of the excerpt, as BuildKit does.
