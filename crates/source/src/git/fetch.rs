@@ -226,7 +226,9 @@ impl GitClient {
         let lock_path = repository.with_extension("lock");
         let lock = File::create(&lock_path).map_err(fail("create", &lock_path))?;
         // Held until it is dropped, or the process is gone.
-        lock.lock().map_err(fail("lock", &lock_path))?;
+        self.processes
+            .lock(&lock)
+            .map_err(fail("lock", &lock_path))?;
 
         // Nobody else is at work here: what a git that was killed has locked, nobody holds.
         remove_locks(&repository).map_err(fail("remove old locks in", &repository))?;
