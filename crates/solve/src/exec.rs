@@ -8,7 +8,7 @@ use std::panic::resume_unwind;
 use rbuild_cache::{MountContent, Preimage, exec_preimage};
 use rbuild_image::{LayerId, Platform};
 use rbuild_layer::index_upper;
-use rbuild_plan::{CacheUse, Exec, MountKind, NetworkMode, SecurityMode};
+use rbuild_plan::{CacheUse, Exec, Input, NetworkMode, SecurityMode};
 use rbuild_progress::{EventKind, Stream};
 use rbuild_remote::{Address, Ask};
 use rbuild_sandbox::{
@@ -69,7 +69,7 @@ impl ExecStep<'_> {
     /// A hit without a look at contents.
     fn find_cheaply(&self, ask: Ask) -> Result<Option<Found>, StepError> {
         let base = self.base();
-        if !self.binds_trees() {
+        if !self.shows_trees() {
             let contents = vec![MountContent::Nothing; self.exec.mounts.len()];
             let preimage = self.preimage(&base, &contents);
             let key = preimage.key();
@@ -104,31 +104,29 @@ impl ExecStep<'_> {
             .unwrap_or_default()
     }
 
-    fn binds_trees(&self) -> bool {
+    fn shows_trees(&self) -> bool {
         self.exec
             .mounts
             .iter()
-            .any(|mount| matches!(mount.kind, MountKind::Bind { .. }))
+            .any(|mount| mounts::shown(&mount.kind).is_some())
     }
 
     /// The key by the identity of what is mounted: needs none of its contents.
     fn fast_key(&self, base: &Stack) -> Option<FastKey> {
-        if self.step.cache_use() == CacheUse::Refused || !self.binds_trees() {
+        if self.step.cache_use() == CacheUse::Refused || !self.shows_trees() {
             return None;
         }
         let contents: Option<Vec<MountContent>> = self
             .exec
             .mounts
             .iter()
-            .map(|mount| match &mount.kind {
-                MountKind::Bind { from, source, .. } => {
-                    let stack = self.inputs.get(from.0 as usize)?.stack()?;
-                    Some(MountContent::Digest(format!(
-                        "{} {source}",
-                        stack.chain().hex()
-                    )))
-                }
-                _ => Some(MountContent::Nothing),
+            .map(|mount| {
+                let Some((Input(slot), source)) = mounts::shown(&mount.kind) else {
+                    return Some(MountContent::Nothing);
+                };
+                let stack = self.inputs.get(slot as usize)?.stack()?;
+                let chain = stack.chain().hex();
+                Some(MountContent::Digest(format!("{chain} {source}")))
             })
             .collect();
         Some(FastKey(self.preimage(base, &contents?).key().0))

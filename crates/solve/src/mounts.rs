@@ -51,7 +51,21 @@ pub(crate) struct Mounted {
     scratch: Vec<LayerDraft>,
 }
 
-/// What each mount of `exec` brings in: the digest of the contents of a bind mount, nothing for the others.
+/// The tree that a mount shows, or that a new cache directory is filled from, and the path in it.
+pub(crate) fn shown(kind: &MountKind) -> Option<(Input, &str)> {
+    match kind {
+        MountKind::Bind { from, source, .. }
+        | MountKind::Cache {
+            from: Some(from),
+            source,
+            ..
+        } => Some((*from, source)),
+        _ => None,
+    }
+}
+
+/// What each mount of `exec` brings in: the digest of the contents of a bind mount and of what fills a cache, nothing for
+/// the others.
 pub(crate) fn contents(
     step: &Step<'_>,
     exec: &Exec,
@@ -59,18 +73,18 @@ pub(crate) fn contents(
 ) -> Result<Vec<MountContent>, StepError> {
     exec.mounts
         .iter()
-        .map(|mount| match &mount.kind {
-            MountKind::Bind { from, source, .. } => {
-                let action = carry(source);
-                match &inputs[from.0 as usize] {
-                    Tree::Context(_, tree) => digest(tree.index(), &action, mount, Own::Made),
-                    Tree::Layers(stack) => {
-                        let index = step.fetcher.merged_index(stack)?;
-                        digest(&index, &action, mount, Own::Mounted)
-                    }
+        .map(|mount| {
+            let Some((Input(slot), source)) = shown(&mount.kind) else {
+                return Ok(MountContent::Nothing);
+            };
+            let action = carry(source);
+            match &inputs[slot as usize] {
+                Tree::Context(_, tree) => digest(tree.index(), &action, mount, Own::Made),
+                Tree::Layers(stack) => {
+                    let index = step.fetcher.merged_index(stack)?;
+                    digest(&index, &action, mount, own(&mount.kind))
                 }
             }
-            _ => Ok(MountContent::Nothing),
         })
         .collect()
 }
@@ -82,6 +96,14 @@ enum Own {
     Made,
     /// It is the source's.
     Mounted,
+}
+
+/// A cache's directory is made; it is filled with what is in the source.
+const fn own(kind: &MountKind) -> Own {
+    match kind {
+        MountKind::Bind { .. } => Own::Mounted,
+        _ => Own::Made,
+    }
 }
 
 fn digest(

@@ -95,6 +95,10 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
             plan::GitTimes::Commit => "commit",
         },
     );
+    // A repository says where it came from; the files of a commit do not.
+    if source.git_directory == GitDirectory::Kept && source.subdirectory.is_none() {
+        preimage.push("remote", url.display_remote());
+    }
     let keys = Keys {
         key: preimage.key(),
         preimage,

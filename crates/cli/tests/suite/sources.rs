@@ -122,6 +122,27 @@ fn added_repositories_keep_git_only_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_commit_is_the_same_wherever_it_comes_from_but_for_a_repository_that_says_so() {
+    let Some(lab) = root_lab() else { return };
+    let repository = Repository::new(&lab);
+    let one = repository.url("#v2");
+    let other = format!("{}/plain#v2", repository.server.url);
+    let adding = |flag: &str, url: &str| {
+        lab.project(&format!(
+            "FROM scratch\nADD --keep-git-dir={flag} {url} /\n"
+        ))
+    };
+    lab.build(&adding("false", &one), &[]);
+    let again = lab.build(&adding("false", &other), &[]);
+    assert_eq!(again.ran(), [""; 0], "{again}");
+    for url in [&one, &other] {
+        let config = lab.tree(&adding("true", url), &[]).text(".git/config");
+        let remote = url.trim_end_matches("#v2");
+        assert!(config.contains(remote), "{url}: {config}");
+    }
+}
+
+#[test]
 fn a_pinned_commit_that_is_known_is_asked_for_nowhere() {
     let Some(lab) = root_lab() else { return };
     let repository = Repository::new(&lab);

@@ -1,7 +1,7 @@
 //! `RUN --mount=type=cache`: which directory it is, and what of it counts.
 
 use super::root_lab;
-use crate::support::Lab;
+use crate::support::{Lab, State};
 
 /// What a step with this mount finds in `/c`: the names in it, its mode and owner.
 fn look(lab: &Lab, options: &str) -> String {
@@ -71,6 +71,22 @@ fn a_given_id_and_sharing_do_not_count_for_a_step_but_target_and_mode_do() {
     assert_eq!(runs("target=/c,id=one,ro"), 1);
     assert_eq!(runs("target=/c,id=one,mode=0700"), 1);
     assert_eq!(runs("target=/c,id=one,uid=3"), 1);
+}
+
+#[test]
+fn a_step_runs_again_when_what_fills_its_cache_directory_changes_and_only_then() {
+    let Some(lab) = root_lab() else { return };
+    let project = lab.project(
+        "FROM busybox AS seed\nCOPY part /part\nCOPY other /other\nFROM busybox\n\
+         RUN --mount=type=cache,target=/c,from=seed,source=/part cp /c/file /out\n",
+    );
+    project.file("part/file", "one").file("other", "one");
+    assert_eq!(lab.tree(&project, &[]).text("out"), "one");
+    project.file("part/file", "two");
+    assert_eq!(lab.tree(&project, &[]).text("out"), "two");
+    project.file("other", "two");
+    let outcome = lab.build(&project, &[]);
+    assert_eq!(outcome.state("RUN --mount=type=cache"), State::Cached);
 }
 
 #[test]
