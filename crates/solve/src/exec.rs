@@ -138,16 +138,15 @@ impl ExecStep<'_> {
     }
 
     fn make(&self, base: &Stack) -> Result<LayerId, StepError> {
-        let draft = self
-            .step
-            .build
-            .store
-            .draft(&self.step.root_attributes(base)?)?;
+        let root = self.step.root_attributes(base)?;
+        let draft = self.step.build.store.draft(&root)?;
         let mounted = mounts::prepare(&self.step, self.exec, self.inputs)?;
         let exit = self
             .execute(base, &draft, &mounted)
             .map_err(|error| self.explained(error))?;
         self.check(exit)?;
+        // Contents do not tell whether the command changed it, so who takes the layer must not see it.
+        draft.set_root(&root)?;
         let upper = draft.open_diff()?;
         let index = index_upper(upper.as_fd(), OverlayFlavor::detect())?;
         self.step.commit(draft, index)

@@ -265,13 +265,15 @@ impl Step<'_> {
         }
     }
 
-    /// The attributes that `/` has in `stack`, which a layer on top of it must repeat. They are those of the lowest
-    /// layer: the root is in no layer's contents, so a layer above it may have been made over another base that gave the
-    /// same contents.
+    /// The attributes that `/` has in `stack`, which a layer on top of it must repeat. They are those of a pulled lowest
+    /// layer, and else what every new root has: the root is in no layer's contents, so a layer may have been made over
+    /// another base, or by a command that changed its root, and gave the same contents.
     pub(crate) fn root_attributes(&self, stack: &Stack) -> Result<RootAttributes, StepError> {
         match self.fetcher.fetch(stack)?.first() {
-            Some(lowest) => Ok(RootAttributes::of(lowest)?),
-            None => Ok(RootAttributes::default()),
+            Some(lowest) if matches!(lowest.id(), LayerId::Pulled(_)) => {
+                Ok(RootAttributes::of(lowest)?)
+            }
+            _ => Ok(RootAttributes::default()),
         }
     }
 }

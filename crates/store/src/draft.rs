@@ -83,6 +83,14 @@ pub struct LayerDraft {
 }
 
 impl LayerDraft {
+    /// Gives the layer's root directory these attributes again.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn set_root(&self, root: &RootAttributes) -> Result<()> {
+        set_root(&self.diff_path(), root)
+    }
+
     /// Where the files go.
     pub fn diff_path(&self) -> PathBuf {
         self.layer_path().join("diff")

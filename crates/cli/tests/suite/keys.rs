@@ -168,3 +168,21 @@ fn an_argument_and_a_variable_are_told_apart() {
         .success();
     assert!(why.stdout.contains("GIT_SHA: c3d4 → e5f6"), "{why}");
 }
+
+#[test]
+fn what_a_command_did_to_its_root_is_not_seen_where_another_step_gives_the_same_files() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let project = lab.project(
+        "FROM busybox AS changed\nRUN chmod 700 / && echo x > /x\nFROM scratch AS same\nCOPY x /x\nCOPY --from=busybox / /\n\
+         RUN stat -c %a / > /own\nFROM busybox\nRUN --mount=from=changed,target=/m stat -c %a /m > /mounted\nCOPY --from=same /own /own\n",
+    );
+    project.file("x", "x\n");
+    lab.build(&project, &["--target", "changed"]);
+    let tree = lab.tree(&project, &[]);
+    assert_eq!(
+        (tree.text("own").trim(), tree.text("mounted").trim()),
+        ("755", "755")
+    );
+}
