@@ -1,4 +1,4 @@
-//! Killed at any instant, the next build is as good as the first.
+//! Killed at any instant, the next build is as good as the first. `RBUILD_CRASH_KILLS=300` kills that often.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,19 @@ use rstest::rstest;
 
 use crate::support::{Caller, Lab, Project, mark, processes_with};
 
-/// How often a build is killed.
-const KILLS: u32 = 50;
+/// How often a build is killed where nobody asks for more.
+const KILLS: u32 = 24;
+
+/// How often a build of `caller` is killed.
+fn kills(caller: Caller) -> u32 {
+    let wanted = std::env::var("RBUILD_CRASH_KILLS").ok();
+    let kills = wanted.map_or(KILLS, |text| text.parse().expect("a number"));
+    if caller == Caller::Root {
+        kills
+    } else {
+        kills / 2
+    }
+}
 
 fn project(lab: &Lab, mark: &str) -> Project {
     let project = lab.project(&format!(
@@ -63,11 +74,7 @@ fn killed_at_any_instant_the_next_build_succeeds(
     let mut random = Seeded(u64::from(caller == Caller::Root) + 41);
     let mut interrupted = 0;
     let mut begin_anew = false;
-    let kills = if caller == Caller::Root {
-        KILLS
-    } else {
-        KILLS / 2
-    };
+    let kills = kills(caller);
     for round in 0..kills {
         if begin_anew {
             lab.rbuild(&["prune", "--all", "--force"]).success();
