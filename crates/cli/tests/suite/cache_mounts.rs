@@ -45,9 +45,9 @@ fn cache_mounts_are_listed_and_removed_by_id_but_not_while_a_build_uses_them() {
     let text = lab.rbuild(&["cache", "mounts", "ls"]).success();
     assert!(text.stdout.starts_with("ID "), "{text}");
 
-    let busy = lab.project("FROM busybox\nRUN --mount=type=cache,id=go,target=/c echo here && until test -e /c/stop; do sleep 0.05; done\n");
+    let busy = lab.project("FROM busybox\nRUN --mount=type=cache,id=go,target=/c echo be'gun' && until test -e /c/stop; do sleep 0.05; done\n");
     let mut running = lab.start_build(&busy, &[]);
-    running.until_stderr_has(" here");
+    running.until_stderr_has("begun");
     assert_eq!(listed(&lab)[0]["InUse"], true);
     for command in [
         &["rm", "npm", "go"][..],
