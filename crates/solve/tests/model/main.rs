@@ -41,14 +41,11 @@ use harness::{Case, Result};
 
 /// Made-up worlds for each of the tests below, each edited several times, where nobody asks for more.
 const CASES: u64 = 8;
-/// Seeds whose cases failed once.
-const REGRESSIONS: &[u64] = &[];
 /// Tests that share the cases, so that they run beside each other.
 const SHARES: u64 = 4;
 
 fn main() -> ExitCode {
     let all: &[Case] = &[
-        ("what_failed_once", || cases(REGRESSIONS.iter().copied())),
         ("a_cached_build_is_a_clean_one::1", || share(0)),
         ("a_cached_build_is_a_clean_one::2", || share(1)),
         ("a_cached_build_is_a_clean_one::3", || share(2)),
