@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::OptionalExtension;
 
 use crate::Store;
-use crate::collect::Collected;
+use crate::collect::{Collected, Suspects};
 use crate::container::ContainerState;
 use crate::disk::Limits;
 use crate::error::Result;
@@ -224,16 +224,26 @@ impl Store {
                 continue;
             }
             // Asked again where it counts: it may have been started meanwhile.
-            if run.action == Action::Remove && !self.remove_idle_container(&one.id)? {
-                continue;
+            let collected = match run.action {
+                Action::Remove => self.remove_idle_container(&one.id)?,
+                Action::Rehearse => Some(Collected::default()),
+            };
+            if let Some(collected) = collected {
+                run.dropped_container(&one.id, one.bytes, collected);
             }
-            run.dropped_container(&one.id, one.bytes);
         }
         Ok(())
     }
 
-    fn remove_idle_container(&self, id: &str) -> Result<bool> {
+    /// Removes a container that does not run, and what only it needed; gives that if it did.
+    fn remove_idle_container(&self, id: &str) -> Result<Option<Collected>> {
         let directory = self.container_path(id);
+        let needed = Suspects {
+            layers: self
+                .container(id)?
+                .map_or_else(Vec::new, |container| container.layers),
+            blobs: Vec::new(),
+        };
         let removed = self.db().write("remove an idle container", |db| {
             let state: Option<String> = db
                 .prepare_cached("SELECT state FROM containers WHERE id = ?1")?
@@ -251,10 +261,11 @@ impl Store {
             }
             Ok(idle)
         })?;
-        if removed {
-            self.throw_away(&directory)?;
+        if !removed {
+            return Ok(None);
         }
-        Ok(removed)
+        self.throw_away(&directory)?;
+        self.collect_of(&needed).map(Some)
     }
 
     fn prune_images(&self, options: &PruneOptions<'_>, run: &mut Run<'_>) -> Result<()> {
@@ -278,14 +289,23 @@ impl Store {
         if containers.iter().any(|one| !run.has_dropped(&one.id)) {
             return Ok(());
         }
-        if run.action == Action::Remove && !self.remove_unused_image(&image, which)? {
-            return Ok(());
+        let collected = match run.action {
+            Action::Remove => self.remove_unused_image(&image, which)?,
+            Action::Rehearse => Some(Collected::default()),
+        };
+        if let Some(collected) = collected {
+            run.dropped_image(image, collected);
         }
-        run.dropped_image(image);
         Ok(())
     }
 
-    fn remove_unused_image(&self, image: &StoredImage, which: ImagePrune) -> Result<bool> {
+    /// Removes an image, and what only it needed; gives that if it did.
+    fn remove_unused_image(
+        &self,
+        image: &StoredImage,
+        which: ImagePrune,
+    ) -> Result<Option<Collected>> {
+        let needed = self.needs(&image.digest)?;
         let named = match which {
             ImagePrune::Unused => "TRUE",
             _ => "NOT EXISTS (SELECT 1 FROM image_names WHERE image = ?1)",
@@ -298,9 +318,10 @@ impl Store {
                 ))?
                 .execute([image.digest.as_bytes()])?)
         })?;
-        if removed > 0 {
-            crate::oci_layout::write(self)?;
+        if removed == 0 {
+            return Ok(None);
         }
-        Ok(removed > 0)
+        crate::oci_layout::write(self)?;
+        self.collect_of(&needed).map(Some)
     }
 }

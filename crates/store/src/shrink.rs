@@ -89,7 +89,8 @@ impl<'a> Run<'a> {
     }
 
     /// A container went, with what it had written.
-    pub(crate) fn dropped_container(&mut self, id: &str, bytes: u64) {
+    pub(crate) fn dropped_container(&mut self, id: &str, bytes: u64, collected: Collected) {
+        self.add(collected);
         let freed = self.ledger.drop_container(id);
         self.pruned.bytes += bytes;
         self.count_if_rehearsed(freed);
@@ -101,7 +102,8 @@ impl<'a> Run<'a> {
     }
 
     /// An image went.
-    pub(crate) fn dropped_image(&mut self, image: StoredImage) {
+    pub(crate) fn dropped_image(&mut self, image: StoredImage, collected: Collected) {
+        self.add(collected);
         let freed = self.ledger.drop_image(&image.digest);
         self.count_if_rehearsed(freed);
         self.pruned.images.push(ImageRemoval {
@@ -109,6 +111,13 @@ impl<'a> Run<'a> {
             deleted: vec![image.id],
             collected: Collected::default(),
         });
+    }
+
+    fn add(&mut self, more: Collected) {
+        let collected = &mut self.pruned.collected;
+        collected.layers.extend(more.layers);
+        collected.blobs.extend(more.blobs);
+        collected.bytes += more.bytes;
     }
 
     /// What is really removed is counted where that happens.
@@ -327,10 +336,7 @@ impl<'a> Run<'a> {
         let rest = self
             .store
             .collect(time::to_millis(self.garbage.unused_since))?;
-        let collected = &mut self.pruned.collected;
-        collected.layers.extend(rest.layers);
-        collected.blobs.extend(rest.blobs);
-        collected.bytes += rest.bytes;
+        self.add(rest);
         self.pruned.bytes += self.pruned.collected.bytes;
         self.store.sweep_measurements()?;
         self.store.empty_trash()?;

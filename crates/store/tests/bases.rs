@@ -2,10 +2,11 @@
 mod common;
 
 use common::{
-    DAY, Later, Result, at_most, base, is_known, key, manifest, name, over, pulled_layer, step,
+    DAY, Later, Result, at_most, base, container, is_known, key, manifest, name, over,
+    pulled_layer, step,
 };
 use rbuild_image::{DiffId, Digest, ImageConfig, LayerId};
-use rbuild_store::{Action, CachePrune, Prune, PruneOptions, UsageKind};
+use rbuild_store::{Action, CachePrune, ImagePrune, Prune, PruneOptions, UsageKind};
 
 #[test]
 fn what_builds_start_from_stays_though_no_image_has_it() -> Result {
@@ -81,6 +82,33 @@ fn a_prune_forgets_bases_unless_an_image_is_built_on_them() -> Result {
     assert_eq!(rehearsed.bytes, pruned.bytes);
     assert!(!is_known(&store, 1)?);
     assert!(is_known(&store, 2)?);
+    Ok(())
+}
+
+#[test]
+fn a_pulled_layer_goes_with_the_last_image_and_container_that_needs_it() -> Result {
+    let later = Later::new()?;
+    {
+        let store = later.store()?;
+        let diff_id = DiffId(Digest::sha256_of(b"of the image"));
+        let own = pulled_layer(&store, diff_id, 1_000)?;
+        let other = pulled_layer(&store, DiffId(Digest::sha256_of(b"other")), 1_000)?;
+        store.set_tag(&name("app"), &manifest(&store, &over(diff_id), &[])?)?;
+        container(&store, "aa11", "busy_bee", &[own, other])?;
+    }
+    let all = PruneOptions {
+        images: ImagePrune::Unused,
+        containers: Prune::Unused,
+        ..PruneOptions::default()
+    };
+    let rehearsed = later.store()?.prune(&PruneOptions {
+        action: Action::Rehearse,
+        ..all
+    })?;
+    let pruned = later.store()?.prune(&all)?;
+    assert_eq!(pruned.collected.layers.len(), 2);
+    assert_eq!(pruned.bytes, rehearsed.bytes);
+    assert_eq!(later.room.entries("layers")?, 0);
     Ok(())
 }
 
