@@ -11,6 +11,8 @@
 //! entries of recent builds, and is only a hint that saves round trips. Images can tell their own steps' entries
 //! ([`inline_cache`]). `docs/cache-format.md` shows all of it.
 //!
+//! Cache mounts can travel along: a [`MountSnapshot`] lists the chunks of one.
+//!
 //! What comes from a place is bounded in size and checked against its digests. That a key gives these contents is believed:
 //! this is the trust that one puts into a cache.
 //!
@@ -25,6 +27,7 @@ mod entry_layer;
 mod error;
 mod imports;
 mod inline;
+mod mount;
 mod object_place;
 mod pack;
 mod place;
@@ -40,6 +43,7 @@ pub use entry_layer::{EntryLayer, LayerForm};
 pub use error::RemoteError;
 pub use imports::{Ask, Hit, Imports, KnownLayer};
 pub use inline::{INLINE_FIELD, ImageLayer, inline_cache};
+pub use mount::{Chunk, MountExchange, MountSnapshot, Sent, UsedMount, fetch_mount, send_mount};
 pub use object_place::ObjectPlace;
 pub use pack::BlobForm;
 pub use place::{Place, Upload};

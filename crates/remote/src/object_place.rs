@@ -3,7 +3,8 @@
 //! ```text
 //! entries/<key>.json        an entry
 //! aliases/<fast key>.json   {"version": 1, "key": "…"}
-//! blobs/sha256/<hex>        a layer's tar, compressed
+//! mounts/<key>.json         a cache mount
+//! blobs/sha256/<hex>        a layer's tar, compressed, or a chunk of a cache mount
 //! latest/<name>.json        the bundle called <name>
 //! ```
 
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::entry::VERSION;
 use crate::registry_place::answering;
 use crate::verified::Verified;
-use crate::{Address, Bundle, Entry, Place, RemoteError, Upload};
+use crate::{Address, Bundle, Entry, MountSnapshot, Place, RemoteError, Upload};
 
 /// A cache of several names in one store; names share entries and blobs.
 #[derive(Debug)]
@@ -123,6 +124,18 @@ impl Place for ObjectPlace {
             self.objects.replace(&name, &bytes)?;
         }
         Ok(())
+    }
+
+    fn mount(&self, key: &str) -> Result<Option<MountSnapshot>, RemoteError> {
+        match self.objects.read(&named(&format!("mounts/{key}.json"))?)? {
+            Some(bytes) => MountSnapshot::decode(&bytes),
+            None => Ok(None),
+        }
+    }
+
+    fn put_mount(&self, key: &str, snapshot: &MountSnapshot) -> Result<(), RemoteError> {
+        let name = named(&format!("mounts/{key}.json"))?;
+        Ok(self.objects.replace(&name, &snapshot.encode()?)?)
     }
 
     fn open_blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, RemoteError> {

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use rbuild_image::{Descriptor, Reference};
 
-use crate::{Address, Bundle, Entry, RemoteError};
+use crate::{Address, Bundle, Entry, MountSnapshot, RemoteError};
 
 /// A blob that a place is to have.
 pub struct Upload<'a> {
@@ -35,6 +35,12 @@ pub trait Place: Send + Sync {
 
     /// Writes an entry under its key and its aliases. Its blobs are there.
     fn put_entry(&self, entry: &Entry) -> Result<(), RemoteError>;
+
+    /// What the cache mount `key` held when it was last sent; `None` if it never was.
+    fn mount(&self, key: &str) -> Result<Option<MountSnapshot>, RemoteError>;
+
+    /// Replaces what the cache mount `key` held. Its blobs are there.
+    fn put_mount(&self, key: &str, snapshot: &MountSnapshot) -> Result<(), RemoteError>;
 
     /// A blob's bytes. Reading fails at the end unless they are those of the digest.
     fn open_blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, RemoteError>;

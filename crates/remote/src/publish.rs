@@ -24,7 +24,7 @@ use crate::{Address, Bundle, Entry, EntryLayer, Hit, Place, RemoteError, Upload}
 const WORKERS: usize = 4;
 
 /// How long a registry has to find what it was given.
-const RETRY_WAITS: [Duration; 4] = [
+pub(crate) const RETRY_WAITS: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_millis(1_500),

@@ -4,12 +4,14 @@
 //! user/app:cache              artifact …cache.bundle.v1    config: the bundle
 //! user/app:cache.k.<key>      artifact …cache.entry.v1     config: the entry; layers: its blobs; annotation: the entry, brief
 //! user/app:cache.f.<fast key> the same artifact
+//! user/app:cache.m.<key>      artifact …cache.mount.v1     config: the list of a cache mount's chunks; layers: the chunks
 //! user/app:main               an image, perhaps with a cache inside
 //! ```
 //!
 //! Nobody rewrites what another wrote, but for the bundle, which is a hint. That the artifact of an entry lists its blobs as
 //! layers keeps them from the registry's own collection.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,13 +25,15 @@ use serde::Serialize;
 
 use crate::entry::MAX_ENTRY_BYTES;
 use crate::inline::read_inline;
-use crate::{Address, Bundle, Entry, Place, RemoteError, Upload, tags};
+use crate::{Address, Bundle, Chunk, Entry, MountSnapshot, Place, RemoteError, Upload, tags};
 
 /// What the artifacts are.
 const ENTRY: &str = "application/vnd.rbuild.cache.entry.v1";
 const ENTRY_JSON: &str = "application/vnd.rbuild.cache.entry.v1+json";
 const BUNDLE: &str = "application/vnd.rbuild.cache.bundle.v1";
 const BUNDLE_JSON: &str = "application/vnd.rbuild.cache.bundle.v1+json";
+const MOUNT: &str = "application/vnd.rbuild.cache.mount.v1";
+const MOUNT_JSON: &str = "application/vnd.rbuild.cache.mount.v1+json";
 /// The annotation with the entry itself, so that one request suffices.
 const ANNOTATION: &str = "vnd.rbuild.cache.entry";
 /// The largest entry that goes into an annotation, in bytes; registries limit manifests to 4 MiB, some to less.
@@ -290,6 +294,34 @@ impl Place for RegistryPlace {
             self.put_artifact(&self.tagged(&Address::Fast(fast))?, &bytes)?;
         }
         Ok(())
+    }
+
+    fn mount(&self, key: &str) -> Result<Option<MountSnapshot>, RemoteError> {
+        let name = self.name.with_tag(&tags::of_mount(&self.tag, key))?;
+        match self.resolve(&name)? {
+            Some(Manifest::Image(manifest)) => {
+                MountSnapshot::decode(&self.config(&manifest, MOUNT_JSON, "mount")?)
+            }
+            Some(Manifest::Index(_)) | None => Ok(None),
+        }
+    }
+
+    fn put_mount(&self, key: &str, snapshot: &MountSnapshot) -> Result<(), RemoteError> {
+        let blobs: Vec<Descriptor> = snapshot.chunks().map(Chunk::descriptor).collect();
+        let mut seen = HashSet::new();
+        let artifact = Document {
+            schema_version: 2,
+            media_type: media_type::OCI_MANIFEST,
+            artifact_type: MOUNT,
+            config: self.put_document(MOUNT_JSON, &snapshot.encode()?)?,
+            layers: blobs
+                .iter()
+                .filter(|blob| seen.insert(blob.digest()))
+                .collect(),
+            annotations: None,
+        };
+        let name = self.name.with_tag(&tags::of_mount(&self.tag, key))?;
+        self.put_artifact(&name, &canonical_json(&artifact)?)
     }
 
     fn open_blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, RemoteError> {

@@ -4,6 +4,7 @@
 //! cache              the bundle
 //! cache.k.<64 hex>   the entry of a key
 //! cache.f.<64 hex>   the entry of a fast key
+//! cache.m.<64 hex>   a cache mount
 //! ```
 
 use crate::Address;
@@ -22,6 +23,11 @@ pub(crate) fn of(tag: &str, address: &Address) -> String {
         Address::Fast(_) => 'f',
     };
     format!("{}.{kind}.{}", shortened(tag), address.hex())
+}
+
+/// The tag of the cache mount `key`, which has 64 digits, in the cache `tag`.
+pub(crate) fn of_mount(tag: &str, key: &str) -> String {
+    format!("{}.m.{key}", shortened(tag))
 }
 
 /// `tag`, or where that is too long to be extended, its beginning and a hash.

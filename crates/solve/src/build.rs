@@ -11,7 +11,7 @@ use rbuild_layer::FileTimes;
 use rbuild_plan::ContextSource;
 use rbuild_progress::Reporter;
 use rbuild_registry::Client;
-use rbuild_remote::{Imports, Publisher};
+use rbuild_remote::{Imports, MountExchange, Publisher};
 use rbuild_source::{Context, GitClient, HttpClient};
 use rbuild_store::{Layer, Store};
 
@@ -56,6 +56,8 @@ pub struct Build {
     pub file_times: Vec<FileTimes>,
     /// What the user says of results that are there already.
     pub reuse: Reuse,
+    /// Where new cache mounts come from, and which were used.
+    pub mounts: Arc<MountExchange>,
     /// What sources elsewhere are pinned to, and what they are.
     pub sources: RemoteSources,
     /// Where events go.

@@ -1,38 +1,33 @@
 //! `RUN --mount`: what each mount brings in, as a key sees it and as the sandbox gets it.
 
-use std::collections::BTreeMap;
+mod caches;
+
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_cache::MountContent;
-use rbuild_layer::{ContentIndex, TreeWriter};
+use rbuild_layer::ContentIndex;
 use rbuild_plan::{
     Access, CopyAction, Exec, ExecMount, FileAction, FileOperation, Input, Mode, MountKind, Owner,
-    Parents, Presence, SecretFile, Sharing, Unpack, Wildcard,
+    Parents, Presence, SecretFile, Unpack, Wildcard,
 };
 use rbuild_sandbox::{Mount, Source};
-use rbuild_store::{
-    CacheFill, CacheMountGuard, CacheMountSpec, CacheSharing, LayerDraft, RootAttributes,
-};
+use rbuild_store::{LayerDraft, RootAttributes};
 use rbuild_sys::{OverlayFlavor, Recursion, UpperWork, clone_tree, mount_overlay};
 use rustix::fs::{OFlags, ResolveFlags};
 
+use self::caches::Caches;
 use crate::agent::{AgentSocket, SocketAttributes};
-use crate::canvas::Canvas;
-use crate::copy::{Copy, DirectoryRule, SourceTree as _};
 use crate::error::StepError;
-use crate::file::{FileStep, mtime};
+use crate::file::FileStep;
 use crate::path;
 use crate::select::{self, MatchKind, Placed, Role};
 use crate::step::Step;
-use crate::tree::{MountedStack, Stack, Tree, lower_directories, mount};
+use crate::tree::{Stack, Tree, lower_directories, mount};
 
 /// Where a context's part is put in the layer that carries it into a step.
 const CARRIED: &str = "/mnt";
-/// Owner and mode of a cache directory that nobody asked to be other.
-const DEFAULT_CACHE_ATTRIBUTES: ((u32, u32), u32) = ((0, 0), 0o755);
 /// Anyone may write to a tmpfs, as to /tmp: what Docker's tmpfs mounts have.
 const TMPFS_MODE: u32 = 0o1777;
 
@@ -82,7 +77,7 @@ pub(crate) fn contents(
                 Tree::Context(_, tree) => digest(tree.index(), &action, mount, Own::Made),
                 Tree::Layers(stack) => {
                     let index = step.fetcher.merged_index(stack)?;
-                    digest(&index, &action, mount, own(&mount.kind))
+                    digest(&index, &action, mount, Own::Mounted)
                 }
             }
         })
@@ -96,14 +91,6 @@ enum Own {
     Made,
     /// It is the source's.
     Mounted,
-}
-
-/// A cache's directory is made; it is filled with what is in the source.
-const fn own(kind: &MountKind) -> Own {
-    match kind {
-        MountKind::Bind { .. } => Own::Mounted,
-        _ => Own::Made,
-    }
 }
 
 fn digest(
@@ -384,158 +371,4 @@ fn writable(step: &Step<'_>, stack: &Stack, mounted: &mut Mounted) -> Result<Own
     let root = mount_overlay(&lowers, Some(sides), OverlayFlavor::detect())?;
     mounted.scratch.push(scratch);
     Ok(root)
-}
-
-/// The cache mounts of a step, each once however often it is mounted, so that a step does not wait for itself. They are
-/// taken in the order of their names: two steps that want the same ones cannot wait for each other.
-struct Caches(BTreeMap<CacheName, CacheMountGuard>);
-
-/// A cache mount's id, and what a new directory of it is: its seed, owner and mode.
-type CacheName = (String, String);
-
-impl Caches {
-    fn open(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<Self, StepError> {
-        let mut wanted: BTreeMap<CacheName, Vec<&MountKind>> = BTreeMap::new();
-        for mount in &exec.mounts {
-            if let MountKind::Cache { .. } = mount.kind {
-                let name = cache_name(step, &mount.kind, inputs);
-                wanted.entry(name).or_default().push(&mount.kind);
-            }
-        }
-        let mut caches = BTreeMap::new();
-        for (name, kinds) in wanted {
-            let cache = cache(step, &name, &kinds, inputs)?;
-            caches.insert(name, cache);
-        }
-        Ok(Self(caches))
-    }
-
-    fn of(&self, step: &Step<'_>, kind: &MountKind, inputs: &[Tree]) -> &CacheMountGuard {
-        self.0
-            .get(&cache_name(step, kind, inputs))
-            .expect("every cache mount of the step was opened")
-    }
-}
-
-/// In a directory of the user's, an id is one mount whatever it begins with.
-fn cache_name(step: &Step<'_>, kind: &MountKind, inputs: &[Tree]) -> CacheName {
-    match kind {
-        MountKind::Cache { id, .. } if step.build.reuse.place(id).is_some() => {
-            (id.clone(), String::new())
-        }
-        MountKind::Cache { id, .. } => (id.clone(), seed(kind, inputs)),
-        _ => unreachable!("called for cache mounts alone"),
-    }
-}
-
-/// What a new directory of a cache mount is, by content.
-fn seed(kind: &MountKind, inputs: &[Tree]) -> String {
-    let MountKind::Cache {
-        from,
-        source,
-        owner,
-        mode,
-        ..
-    } = kind
-    else {
-        unreachable!("called for cache mounts alone");
-    };
-    let seed = from.and_then(|Input(slot)| inputs[slot as usize].stack());
-    let seed = seed.map(|stack| format!("{} {source}", stack.chain().hex()));
-    let mut seed = seed.unwrap_or_default();
-    // Owner and mode are the directory's own where the whole of it is mounted.
-    if (*owner, *mode) != DEFAULT_CACHE_ATTRIBUTES && path::clean(source.as_bytes()).is_empty() {
-        let (uid, gid) = owner;
-        let _ = write!(seed, " {uid}:{gid} {mode:o}");
-    }
-    seed
-}
-
-/// The directory of the cache mount that `kinds` mount, seeded when it is new. Of different kinds of sharing the
-/// strictest counts.
-fn cache(
-    step: &Step<'_>,
-    (id, _): &CacheName,
-    kinds: &[&MountKind],
-    inputs: &[Tree],
-) -> Result<CacheMountGuard, StepError> {
-    let strictness = |kind: &&&MountKind| match kind {
-        MountKind::Cache { sharing, .. } => match sharing {
-            Sharing::Shared => 0,
-            Sharing::Private => 1,
-            Sharing::Locked => 2,
-        },
-        _ => 0,
-    };
-    let strictest = kinds.iter().max_by_key(strictness).copied();
-    let Some(MountKind::Cache {
-        sharing,
-        from,
-        source,
-        owner,
-        mode,
-        ..
-    }) = strictest
-    else {
-        unreachable!("called for cache mounts alone");
-    };
-    let seed = strictest.map(|kind| seed(kind, inputs)).unwrap_or_default();
-    let spec = CacheMountSpec {
-        id,
-        seed: &seed,
-        place: step.build.reuse.place(id),
-        sharing: match sharing {
-            Sharing::Shared => CacheSharing::Shared,
-            Sharing::Private => CacheSharing::Private,
-            Sharing::Locked => CacheSharing::Locked,
-        },
-        mode: *mode,
-        uid: owner.0,
-        gid: owner.1,
-    };
-    let mut cache = step
-        .build
-        .store
-        .cache_mount(&spec, &|| step.build.cancel.is_cancelled())?;
-    if cache.fill() == CacheFill::Unseeded {
-        if let Some(stack) = from.and_then(|Input(slot)| inputs[slot as usize].stack()) {
-            fill(step, stack, source, &cache)?;
-        }
-        cache.seeded()?;
-    }
-    Ok(cache)
-}
-
-/// Copies what the seed holds at `source` to the same place in a new cache directory.
-fn fill(
-    step: &Step<'_>,
-    stack: &Stack,
-    source: &str,
-    cache: &CacheMountGuard,
-) -> Result<(), StepError> {
-    let action = CopyAction {
-        destination: format!("/{source}"),
-        ..carry(source)
-    };
-    let tree = MountedStack::new(step.fetcher, stack)?;
-    let matches = select::select(tree.index(), &action).map_err(|_| StepError::NotFound {
-        tree: "files",
-        path: source.to_owned(),
-        hint: None,
-    })?;
-    let directory = std::fs::File::open(cache.path()).map_err(StepError::Seed)?;
-    let writer = TreeWriter::new(directory.into(), OverlayFlavor::detect())?;
-    let canvas = Canvas::new(None, writer, mtime(step.build.now));
-    let directories = DirectoryRule::Merge;
-    let cancel = &step.build.cancel;
-    Copy {
-        action: &action,
-        tree: &tree,
-        canvas: &canvas,
-        cancel,
-        directories,
-    }
-    .run(&matches)?;
-    canvas.finish()?;
-    Ok(())
 }

@@ -87,6 +87,15 @@ pub enum CacheFill {
     Unseeded,
 }
 
+/// Who fills a new mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filler {
+    /// The caller, if there is a seed.
+    OfSeed,
+    /// The caller.
+    Caller,
+}
+
 /// Keeps a cache mount in use until it is dropped or the process ends.
 #[derive(Debug)]
 #[must_use = "the mount is free as soon as the guard is dropped"]
@@ -161,16 +170,35 @@ impl Store {
         spec: &CacheMountSpec<'_>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<CacheMountGuard> {
+        self.take_cache_mount(spec, Filler::OfSeed, cancelled)
+    }
+
+    /// As [`Self::cache_mount`], but a new mount is [`CacheFill::Unseeded`] whatever its seed: the caller may know what it is to
+    /// begin with.
+    pub fn cache_mount_to_fill(
+        &self,
+        spec: &CacheMountSpec<'_>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<CacheMountGuard> {
+        self.take_cache_mount(spec, Filler::Caller, cancelled)
+    }
+
+    fn take_cache_mount(
+        &self,
+        spec: &CacheMountSpec<'_>,
+        filler: Filler,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<CacheMountGuard> {
         let top = self.paths().mounts().join(cache_mount_key(spec));
         let what = format!("cache mount {}", spec.id);
         flock::wait_for(&what, cancelled, || {
             self.note_mount(&top, spec)?;
             if spec.sharing != CacheSharing::Private || spec.place.is_some() {
-                return self.claim(&top.join("0"), spec);
+                return self.claim(&top.join("0"), spec, filler);
             }
             // Removed as a whole in between, it is made anew by the next attempt.
             for number in (0..).take_while(|_| top.exists()) {
-                if let Some(guard) = self.claim(&top.join(number.to_string()), spec)? {
+                if let Some(guard) = self.claim(&top.join(number.to_string()), spec, filler)? {
                     return Ok(Some(guard));
                 }
             }
@@ -183,6 +211,7 @@ impl Store {
         &self,
         directory: &Path,
         spec: &CacheMountSpec<'_>,
+        filler: Filler,
     ) -> Result<Option<CacheMountGuard>> {
         match fs::DirBuilder::new().mode(0o700).create(directory) {
             Err(error) if !expected(&error) => {
@@ -218,7 +247,8 @@ impl Store {
                 None => begin_data(&guard.data, spec).map(|()| place::Begun::Empty)?,
             };
             guard.seeding = Some(seeding);
-            if spec.seed.is_empty() || begun == place::Begun::Full {
+            let is_empty = spec.seed.is_empty() && filler == Filler::OfSeed;
+            if is_empty || begun == place::Begun::Full {
                 guard.seeded()?;
             }
         }

@@ -244,6 +244,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         network: NetworkFiles::default(),
         base_layers: BaseLayers::Always,
         imports: Arc::default(),
+        mounts: Arc::default(),
         publisher: None,
         remote_layers: RemoteLayers::Always,
         jobs: JOBS,

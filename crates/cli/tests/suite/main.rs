@@ -6,6 +6,7 @@
 mod support;
 
 mod annotations;
+mod cache_mount_sharing;
 mod cache_mounts;
 mod caching;
 mod calls;
@@ -43,4 +44,5 @@ mod running;
 mod semantics;
 mod sharing;
 mod sources;
+mod travelling_mounts;
 mod watching;

@@ -225,6 +225,7 @@ impl Machine {
             reuse: Reuse::default(),
             sources: RemoteSources::default(),
             imports: Arc::default(),
+            mounts: Arc::default(),
             publisher: None,
             remote_layers: RemoteLayers::Always,
             reporter: Reporter::silent(),

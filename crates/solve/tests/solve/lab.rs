@@ -133,6 +133,7 @@ impl Lab {
             network: NetworkFiles::default(),
             base_layers: BaseLayers::WhenNeeded,
             imports: Arc::default(),
+            mounts: Arc::default(),
             publisher: None,
             remote_layers: RemoteLayers::Always,
             jobs: NonZeroUsize::new(4).ok_or("not zero")?,

@@ -13,7 +13,7 @@ use rbuild_layer::{
     write_tar,
 };
 
-use super::{CacheMount, CacheMountSpec, CacheSharing, cache_mount_key};
+use super::{CacheMount, CacheMountGuard, CacheMountSpec, CacheSharing, cache_mount_key};
 use crate::Store;
 use crate::draft::RootAttributes;
 use crate::error::{Result, StoreError};
@@ -79,6 +79,18 @@ impl Store {
         let marker = top.join("0/seeded");
         fs::File::create(&marker).map_err(StoreError::io("create", marker))?;
         self.note_mount(&top, spec)
+    }
+}
+
+impl CacheMountGuard {
+    /// Lets a mount that is [`CacheFill::Unseeded`](crate::CacheFill) hold what `tar`, which is not compressed, has. After a failure
+    /// the guard is to be dropped: who takes the mount next begins anew.
+    pub fn unpack(&self, id: &str, tar: impl Read + Send) -> Result<()> {
+        let failed = in_mount(id);
+        let directory = crate::store::open_directory(&self.path())?;
+        let writer = TreeWriter::new(directory, OverlayFlavor::detect()).map_err(&failed)?;
+        let extracted = extract(tar, writer).map_err(&failed)?;
+        check(&extracted.index).map_err(&failed)
     }
 }
 

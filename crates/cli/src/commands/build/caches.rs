@@ -16,15 +16,18 @@ use anyhow::{anyhow, bail};
 use rbuild_objects::Directory;
 use rbuild_progress::{EventKind, Reporter};
 use rbuild_remote::{
-    Imports, ObjectPlace, Place, Publisher, RegistryPlace, RemoteError, Target, Way,
+    Imports, MountExchange, ObjectPlace, Place, Publisher, RegistryPlace, RemoteError, Target, Way,
+    send_mount,
 };
+use rbuild_store::{Store, StoreError};
 
-use self::spec::{Spec, Where};
+use self::spec::{Mounts, Spec, Where};
 use super::args::{Args, boolean};
 use super::internal::InternalSteps;
 use super::request::Request;
 use crate::app::App;
 use crate::failure::chain;
+use crate::render::bytes_decimal;
 
 /// The build argument by which images get a cache inside, as with BuildKit.
 const INLINE_ARGUMENT: &str = "BUILDKIT_INLINE_CACHE";
@@ -99,6 +102,8 @@ impl Caches {
 pub(super) struct OpenedCaches {
     pub(super) imports: Arc<Imports>,
     pub(super) publisher: Option<Arc<Publisher>>,
+    /// Where new cache mounts come from, and which the build used.
+    pub(super) mounts: Arc<MountExchange>,
     /// What is written to, as it was typed, and whether a failure matters.
     targets: Vec<WrittenTo>,
 }
@@ -109,6 +114,8 @@ struct WrittenTo {
     text: String,
     title: String,
     failure: Failure,
+    /// Where cache mounts are sent to, if they are.
+    mounts: Option<Arc<dyn Place>>,
 }
 
 /// What a failure to write to a cache means.
@@ -136,6 +143,16 @@ impl OpenedCaches {
             let about = None;
             warnings.send(EventKind::Warning { message, about });
         }));
+        let with_mounts = caches.from.iter().zip(imports.places());
+        let with_mounts = with_mounts.filter(|(spec, _)| spec.mounts == Mounts::Travel);
+        let warnings = reporter.clone();
+        let mounts = MountExchange::new(
+            with_mounts.map(|(_, place)| Arc::clone(place)).collect(),
+            move |message| {
+                let about = None;
+                warnings.send(EventKind::Warning { message, about });
+            },
+        );
         for (position, place) in imports.places().enumerate() {
             let title = format!("importing cache manifest from {}", place.title());
             let (imports, steps) = (Arc::clone(&imports), Arc::clone(steps));
@@ -169,6 +186,7 @@ impl OpenedCaches {
                 } else {
                     Failure::Counts
                 },
+                mounts: (spec.mounts == Mounts::Travel).then(|| Arc::clone(&target.place)),
             });
         let told = told.collect();
         let publisher = if targets.is_empty() && caches.inline == Inline::No {
@@ -179,12 +197,18 @@ impl OpenedCaches {
         Ok(Self {
             imports,
             publisher,
+            mounts: Arc::new(mounts),
             targets: told,
         })
     }
 
     /// Waits until all is sent. The first failure that counts is the build's.
-    pub(super) fn finish(&self, reporter: &Reporter, steps: &InternalSteps) -> anyhow::Result<()> {
+    pub(super) fn finish(
+        &self,
+        store: &Store,
+        reporter: &Reporter,
+        steps: &InternalSteps,
+    ) -> anyhow::Result<()> {
         let Some(publisher) = &self.publisher else {
             return Ok(());
         };
@@ -196,6 +220,10 @@ impl OpenedCaches {
                 let count = publisher.finish(position).map_err(|error| told(&error))?;
                 step.done(&format!("{count} steps are in it"));
                 Ok::<_, String>(())
+            });
+            let exported = exported.and_then(|()| match &target.mounts {
+                Some(place) => self.send_mounts(store, place.as_ref(), reporter, steps),
+                None => Ok(()),
             });
             let Err(reason) = exported else { continue };
             match target.failure {
@@ -214,6 +242,48 @@ impl OpenedCaches {
             ),
             None => Ok(()),
         }
+    }
+}
+
+impl OpenedCaches {
+    /// Sends the cache mounts that the build used, but for those that another build uses now.
+    fn send_mounts(
+        &self,
+        store: &Store,
+        place: &dyn Place,
+        reporter: &Reporter,
+        steps: &InternalSteps,
+    ) -> Result<(), String> {
+        let used = self.mounts.all_used();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let here = store.cache_mounts().map_err(|error| chain(&error))?;
+        let title = format!("exporting cache mounts to {}", place.title());
+        steps.run(&title, |step| {
+            for mount in here
+                .iter()
+                .filter(|mount| used.iter().any(|used| used.key == mount.key))
+            {
+                match send_mount(store, mount, place) {
+                    Ok(sent) => step.done(&format!(
+                        "{}: {} of {} chunks were new, {}",
+                        mount.id,
+                        sent.new,
+                        sent.chunks,
+                        bytes_decimal(sent.bytes)
+                    )),
+                    Err(RemoteError::Store(error @ StoreError::CacheMountInUse { .. })) => {
+                        reporter.send(EventKind::Warning {
+                            message: format!("cache mount {} is not sent: {error}", mount.id),
+                            about: None,
+                        });
+                    }
+                    Err(error) => return Err(told(&error)),
+                }
+            }
+            Ok(())
+        })
     }
 }
 

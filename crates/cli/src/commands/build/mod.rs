@@ -218,6 +218,7 @@ fn build(
     let build = Build {
         imports: Arc::clone(&caches.imports),
         publisher: caches.publisher.clone(),
+        mounts: Arc::clone(&caches.mounts),
         ..surroundings(app, request, &inputs, &planned, cancel, reporter)?
     };
     let reads = reads(app, request, &planned.plan, &build, seen)?;
@@ -237,7 +238,7 @@ fn build(
             },
         }
     };
-    caches.finish(reporter, &steps)?;
+    caches.finish(app.store()?, reporter, &steps)?;
     outcome.reads = reads;
     outcome.warnings = planned
         .warnings
@@ -301,6 +302,7 @@ fn surroundings(
         },
         base_layers: request.outputs.base_layers(),
         imports: Arc::default(),
+        mounts: Arc::default(),
         publisher: None,
         remote_layers: request.outputs.remote_layers(),
         jobs: request.jobs,

@@ -39,6 +39,17 @@ pub(super) struct Spec {
     pub(super) mode: Mode,
     pub(super) form: BlobForm,
     pub(super) ignore_error: bool,
+    /// Whether cache mounts travel along.
+    pub(super) mounts: Mounts,
+}
+
+/// Whether a cache has cache mounts, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mounts {
+    /// `mounts=true`
+    Travel,
+    /// As usual.
+    Stay,
 }
 
 /// Where a cache is.
@@ -73,6 +84,7 @@ impl Spec {
             mode: Mode::default(),
             form: BlobForm::default(),
             ignore_error: false,
+            mounts: Mounts::Stay,
         };
         if !text.contains('=') {
             spec.place = Where::Registry(reference(text, flag)?);
@@ -121,6 +133,13 @@ impl Spec {
             }
             ("force-compression", Way::To) => self.form.force = boolean(key, &value)?,
             ("ignore-error", Way::To) => self.ignore_error = boolean(key, &value)?,
+            ("mounts", _) => {
+                self.mounts = if boolean(key, &value)? {
+                    Mounts::Travel
+                } else {
+                    Mounts::Stay
+                };
+            }
             // So it is written; the other forms that BuildKit has are for registries of old.
             ("oci-mediatypes" | "image-manifest", Way::To) => {
                 if !boolean(key, &value)? {
