@@ -85,6 +85,8 @@ fn an_image_is_not_written_over_and_one_without_a_cache_says_so() {
     let failed = one.lab.try_build(&one.project, &["--cache-to", &to]);
     let failed = failed.failure();
     assert!(failed.last_words().contains("it is an image"), "{failed}");
+    // A step that misses waits for what the cache says.
+    one.project.file("other", "changed");
     let built = one.build(&["--cache-from", &name]);
     let warning = "it is an image that was built without --cache-to type=inline";
     assert!(built.stderr.contains(warning), "{built}");
