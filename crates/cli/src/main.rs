@@ -12,6 +12,7 @@ mod commands;
 mod failure;
 mod interrupt;
 mod maintenance;
+mod no_room;
 mod render;
 
 use std::process::ExitCode;
@@ -39,26 +40,30 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     let app = App::new(&cli.global)?;
-    match cli.command {
-        Command::Build(args) => build::run(&app, &args),
-        Command::Images(args) => images::run(&app, &args),
-        Command::History(args) => history::run(&app, &args),
-        Command::Inspect(args) => inspect::run(&app, &args),
-        Command::Tag(args) => tag::run(&app, &args),
-        Command::Rmi(args) => rmi::run(&app, &args),
-        Command::Pull(args) => pull::run(&app, &args),
-        Command::Push(args) => push::run(&app, &args),
-        Command::Imagetools(args) => imagetools::run(&app, &args),
-        Command::Login(args) => login::run(&app, &args),
-        Command::Logout(args) => logout::run(&app, &args),
-        Command::Run(args) => run::run(&app, &args),
-        Command::Ps(args) => ps::run(&app, &args),
-        Command::Rm(args) => rm::run(&app, &args),
-        Command::Prune(args) => prune::run(&app, &args),
-        Command::Cache(args) => cache::run(&app, &args),
-        Command::Fsck(args) => fsck::run(&app, &args),
-        Command::Du(args) => du::run(&app, &args),
-        Command::Maintain(args) => maintenance::run(&app, &args).map(|()| ExitCode::SUCCESS),
+    run_command(&app, cli.command).map_err(|error| no_room::advised(&app, error))
+}
+
+fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Build(args) => build::run(app, &args),
+        Command::Images(args) => images::run(app, &args),
+        Command::History(args) => history::run(app, &args),
+        Command::Inspect(args) => inspect::run(app, &args),
+        Command::Tag(args) => tag::run(app, &args),
+        Command::Rmi(args) => rmi::run(app, &args),
+        Command::Pull(args) => pull::run(app, &args),
+        Command::Push(args) => push::run(app, &args),
+        Command::Imagetools(args) => imagetools::run(app, &args),
+        Command::Login(args) => login::run(app, &args),
+        Command::Logout(args) => logout::run(app, &args),
+        Command::Run(args) => run::run(app, &args),
+        Command::Ps(args) => ps::run(app, &args),
+        Command::Rm(args) => rm::run(app, &args),
+        Command::Prune(args) => prune::run(app, &args),
+        Command::Cache(args) => cache::run(app, &args),
+        Command::Fsck(args) => fsck::run(app, &args),
+        Command::Du(args) => du::run(app, &args),
+        Command::Maintain(args) => maintenance::run(app, &args).map(|()| ExitCode::SUCCESS),
         Command::Version(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -64,6 +64,8 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<()> {
     let _only_one = store.lock(LOCK, &|| false)?;
     drop(next);
     wait_for_end(args.after);
+    // First, since on a full disk nothing else succeeds.
+    store.empty_trash()?;
     store.sync()?;
     store.flush_uses()?;
     store.sweep()?;

@@ -9,7 +9,7 @@ use rbuild_progress::Outcome;
 use rbuild_registry::RegistryError;
 use rbuild_sandbox::SandboxError;
 use rbuild_source::SourceError;
-use rbuild_store::StoreError;
+use rbuild_store::{NO_ROOM, StoreError};
 use rbuild_sys::SysError;
 
 use crate::agent::AgentError;
@@ -32,12 +32,28 @@ pub enum SolveError {
     Cancelled,
 }
 
+/// Whether a command had room to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskState {
+    /// It had.
+    Room,
+    /// The store's disk was full when it ended.
+    Full,
+}
+
+fn no_room(disk: DiskState) -> String {
+    match disk {
+        DiskState::Room => String::new(),
+        DiskState::Full => format!(", and {NO_ROOM}"),
+    }
+}
+
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
     /// The command ran and did not succeed.
-    #[error("process \"{command}\" did not complete successfully: {ending}")]
+    #[error("process \"{command}\" did not complete successfully: {ending}{}", no_room(*disk))]
     Exit {
         /// The command line.
         command: String,
@@ -45,6 +61,8 @@ pub enum StepError {
         ending: String,
         /// The exit status as a shell gives it.
         code: i32,
+        /// Whether there was room left when it ended.
+        disk: DiskState,
     },
     /// A COPY source is not there.
     #[error("failed to calculate checksum of ref {tree}: \"{path}\": not found")]

@@ -18,7 +18,7 @@ use rbuild_store::{FastKey, LayerDraft};
 use rbuild_sys::OverlayFlavor;
 
 use crate::adopt::Sought;
-use crate::error::StepError;
+use crate::error::{DiskState, StepError};
 use crate::mounts::{self, Mounted};
 use crate::report::{event_vertex, now_started};
 use crate::step::{Found, Keys, Step};
@@ -230,6 +230,10 @@ impl ExecStep<'_> {
             command: self.exec.args.join(" "),
             ending,
             code: exit.code(),
+            disk: match self.step.build.store.disk() {
+                Ok(disk) if disk.is_full() => DiskState::Full,
+                _ => DiskState::Room,
+            },
         })
     }
 

@@ -49,7 +49,7 @@ pub use canvas::CanvasError;
 pub use cdi::{CdiDevices, CdiError};
 pub use copy::CopyError;
 pub use epoch::{git_time, http_time};
-pub use error::{SolveError, StepError, with_causes};
+pub use error::{DiskState, SolveError, StepError, with_causes};
 pub use owner::OwnerError;
 pub use pull::pull;
 pub use reads::{ContextPath, ContextReads};

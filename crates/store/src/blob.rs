@@ -291,7 +291,7 @@ impl Store {
         }
         let now = self.now_millis().max(started);
         let path = self.paths().blob(digest);
-        self.db().write("note a blob's use", |db| {
+        let noted = self.db().write("note a blob's use", |db| {
             if !path.exists() {
                 return Ok(false);
             }
@@ -299,7 +299,12 @@ impl Store {
                 .prepare_cached("UPDATE blobs SET last_used = ?2 WHERE digest = ?1")?
                 .execute(params![digest.as_bytes(), now])?;
             Ok(changed > 0)
-        })
+        });
+        match noted {
+            // What is there can be used on a full disk, too. Whoever enters an image of it now fails at that.
+            Err(error) if error.is_out_of_space() => Ok(path.exists()),
+            other => other,
+        }
     }
 
     fn blob_row(&self, digest: &Digest) -> Result<Option<(bool, String)>> {

@@ -20,7 +20,7 @@ use std::fs::{self, File, FileTimes};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rbuild_image::Digest;
 use serde::{Deserialize, Serialize};
@@ -196,6 +196,9 @@ impl Store {
             if spec.sharing != CacheSharing::Private || spec.place.is_some() {
                 return self.claim(&top.join("0"), spec, filler);
             }
+            if let Some(guard) = self.claim_known(&top, spec, filler)? {
+                return Ok(Some(guard));
+            }
             // Removed as a whole in between, it is made anew by the next attempt.
             for number in (0..).take_while(|_| top.exists()) {
                 if let Some(guard) = self.claim(&top.join(number.to_string()), spec, filler)? {
@@ -204,6 +207,28 @@ impl Store {
             }
             Ok(None)
         })
+    }
+
+    /// Takes one of the directories that there are. Who only looks whether they are in use holds them for a moment: that is
+    /// no reason to begin with an empty one.
+    fn claim_known(
+        &self,
+        top: &Path,
+        spec: &CacheMountSpec<'_>,
+        filler: Filler,
+    ) -> Result<Option<CacheMountGuard>> {
+        const MOMENT: Duration = Duration::from_millis(2);
+        for attempt in 0..3 {
+            for directory in instances(top)? {
+                if let Some(guard) = self.claim(&directory, spec, filler)? {
+                    return Ok(Some(guard));
+                }
+            }
+            if attempt < 2 {
+                std::thread::sleep(MOMENT);
+            }
+        }
+        Ok(None)
     }
 
     /// Takes `directory` for a step, made if it is not there; `None` if others use it.

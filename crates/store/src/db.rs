@@ -212,10 +212,15 @@ pub(crate) fn immediate(
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
+/// Whether others were in the way. The last is what `SQLite` says when it lost the race for a place among the readers too often.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+        )
     )
 }
 

@@ -46,6 +46,17 @@ impl Limits {
     }
 }
 
+/// What is said of a command that failed when nothing was left.
+pub const NO_ROOM: &str = "no space was left on the disk";
+
+impl Disk {
+    /// Whether so little is left that what failed just now failed for that.
+    pub fn is_full(&self) -> bool {
+        const NOTHING_BYTES: u64 = 64 << 10;
+        self.free < NOTHING_BYTES || self.free_files == Some(0)
+    }
+}
+
 impl Store {
     /// How full the disk is that the store lies on.
     pub fn disk(&self) -> Result<Disk> {

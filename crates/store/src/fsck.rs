@@ -5,18 +5,21 @@
 //! blob      its bytes have its digest               else dropped: it is fetched or made again
 //! record    its layers are there                    else dropped
 //! image     its documents and layers are to be had  else its names are taken away
+//! mount     its description can be read             else dropped, unless a step uses it
+//! container its directory and layers are there      told: what it wrote is not ours to drop
 //! ```
 //!
 //! Checking takes no lock that keeps builds from working; what is collected meanwhile is no damage. Neither is what a process
 //! that was killed did not come to, and what the next sweep does: a blob whose file went before its row, an `index.json` that
 //! lists the images of before.
 
+mod damage;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::File;
 use std::io;
 
-use rbuild_image::{DiffId, Digest, Digester, LayerId, Reference};
+use rbuild_image::{DiffId, Digest, Digester, LayerId};
 use rusqlite::params;
 
 use crate::Store;
@@ -27,6 +30,8 @@ use crate::image::{ImageOrigin, StoredImage};
 use crate::layer::{digest_column, is_whole};
 use crate::oci_layout;
 use crate::record::StepKey;
+
+pub use damage::{Damage, Needed};
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,80 +44,25 @@ pub struct Check {
     pub images: usize,
     /// Records that were looked at.
     pub records: usize,
+    /// Cache mounts that were looked at.
+    pub mounts: usize,
+    /// Containers that were looked at.
+    pub containers: usize,
+    /// What killed commands left, which harms nothing and is swept after the next build.
+    pub leftovers: usize,
     /// What is not as it should be.
     pub damages: Vec<Damage>,
 }
 
-/// Something that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Damage {
-    /// The database itself, in its own words. Nothing here can mend that.
-    Database(String),
-    /// A layer whose files are not what its index says, or are gone.
-    Layer(LayerId),
-    /// A blob whose bytes do not have its digest, or are gone.
-    Blob(Digest),
-    /// A record of a layer that is not there.
-    Record(StepKey),
-    /// An image that needs something that is not to be had.
-    Image {
-        /// Its digest.
-        digest: Digest,
-        /// Its names.
-        names: Vec<Reference>,
-        /// What it needs.
-        needs: Needed,
-    },
-    /// `index.json` is not there, or is no list of images.
-    Index,
-}
-
-/// What an image needs.
+/// What is looked at next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needed {
-    /// A manifest or a config.
-    Document(Digest),
-    /// A layer's files.
-    Layer(DiffId),
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Database(words) => write!(f, "database: {words}"),
-            Self::Layer(id) => write!(f, "layer {id}: its files are not what its index says"),
-            Self::Blob(digest) => write!(f, "blob {digest}: its bytes do not have this digest"),
-            Self::Record(key) => write!(f, "cache record {key}: a layer of it is missing"),
-            Self::Image {
-                digest,
-                names,
-                needs,
-            } => {
-                let names: Vec<String> = names.iter().map(Reference::familiar).collect();
-                let names = if names.is_empty() {
-                    "<none>".to_owned()
-                } else {
-                    names.join(", ")
-                };
-                match needs {
-                    Needed::Document(missing) => {
-                        write!(
-                            f,
-                            "image {names} ({digest}): its document {missing} is missing"
-                        )
-                    }
-                    Needed::Layer(missing) => {
-                        write!(
-                            f,
-                            "image {names} ({digest}): its layer {} is missing",
-                            missing.0
-                        )
-                    }
-                }
-            }
-            Self::Index => f.write_str("index.json: it is no list of images"),
-        }
-    }
+pub struct Checking {
+    /// `layers`, `blobs`, …
+    pub what: &'static str,
+    /// How many of them were looked at before.
+    pub done: usize,
+    /// How many there are.
+    pub of: usize,
 }
 
 impl Store {
@@ -121,16 +71,27 @@ impl Store {
     ///
     /// # Errors
     /// Where the store cannot be read at all; what is damaged is in the answer.
-    pub fn check(&self, told: &dyn Fn(&str)) -> Result<Check> {
+    pub fn check(&self, told: &dyn Fn(Checking)) -> Result<Check> {
         let mut check = Check::default();
-        told("database");
+        let whole = |what| {
+            told(Checking {
+                what,
+                done: 0,
+                of: 1,
+            });
+        };
+        whole("the database");
         self.check_database(&mut check)?;
         self.check_layers(&mut check, told)?;
         self.check_blobs(&mut check, told)?;
-        told("records");
+        whole("cache records");
         self.check_records(&mut check)?;
-        told("images");
+        whole("images");
         self.check_images(&mut check)?;
+        whole("cache mounts and containers");
+        self.check_mounts(&mut check)?;
+        self.check_containers(&mut check)?;
+        check.leftovers = self.leftovers()?;
         if !oci_layout::is_whole(self)? {
             check.damages.push(Damage::Index);
         }
@@ -143,14 +104,18 @@ impl Store {
     /// # Errors
     /// Where the store cannot be changed.
     pub fn repair(&self, check: &Check) -> Result<Vec<Damage>> {
+        self.make_way()?;
         let mut left = Vec::new();
         for damage in &check.damages {
             let repaired = match damage {
-                Damage::Database(_) => false,
+                Damage::Database(_) | Damage::Container { .. } => false,
                 Damage::Layer(id) => self.drop_layer(id)?,
                 Damage::Blob(digest) => self.drop_blob(digest).map(|()| true)?,
                 Damage::Record(key) => self.remove_record(key).map(|_| true)?,
                 Damage::Image { digest, .. } => self.drop_image(digest).map(|()| true)?,
+                Damage::CacheMount(key) => {
+                    self.remove_cache_mount(key).map(|removed| removed > 0)?
+                }
                 Damage::Index => true,
             };
             if !repaired {
@@ -184,9 +149,14 @@ impl Store {
         Ok(())
     }
 
-    fn check_layers(&self, check: &mut Check, told: &dyn Fn(&str)) -> Result<()> {
-        for id in self.layer_ids()? {
-            told(&format!("layer {id}"));
+    fn check_layers(&self, check: &mut Check, told: &dyn Fn(Checking)) -> Result<()> {
+        let ids = self.layer_ids()?;
+        for (done, id) in ids.iter().copied().enumerate() {
+            told(Checking {
+                what: "layers",
+                done,
+                of: ids.len(),
+            });
             check.layers += 1;
             if !is_whole(id, &self.paths().layer(&id)) && self.has_layer_row(&id)? {
                 check.damages.push(Damage::Layer(id));
@@ -195,9 +165,14 @@ impl Store {
         Ok(())
     }
 
-    fn check_blobs(&self, check: &mut Check, told: &dyn Fn(&str)) -> Result<()> {
-        for digest in self.blob_digests()? {
-            told(&format!("blob {digest}"));
+    fn check_blobs(&self, check: &mut Check, told: &dyn Fn(Checking)) -> Result<()> {
+        let digests = self.blob_digests()?;
+        for (done, digest) in digests.iter().copied().enumerate() {
+            told(Checking {
+                what: "blobs",
+                done,
+                of: digests.len(),
+            });
             check.blobs += 1;
             if !self.is_blob_whole(&digest)? && self.blob_digests()?.contains(&digest) {
                 check.damages.push(Damage::Blob(digest));
@@ -206,7 +181,7 @@ impl Store {
         Ok(())
     }
 
-    fn blob_digests(&self) -> Result<BTreeSet<Digest>> {
+    pub(crate) fn blob_digests(&self) -> Result<BTreeSet<Digest>> {
         self.db().read("list blobs", |db| {
             Ok(db
                 .prepare_cached("SELECT digest FROM blobs")?
@@ -253,6 +228,43 @@ impl Store {
                     digest: image.digest,
                     names: image.names,
                     needs,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_mounts(&self, check: &mut Check) -> Result<()> {
+        let known = self.cache_mounts()?;
+        check.mounts += known.len();
+        for top in crate::lease::list(&self.paths().mounts())? {
+            let key = top.file_name().unwrap_or_default().to_string_lossy();
+            // An empty one is being made or removed.
+            let is_empty = crate::lease::list(&top)?.is_empty();
+            if !is_empty && !known.iter().any(|mount| mount.key == key) {
+                check.damages.push(Damage::CacheMount(key.into_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_containers(&self, check: &mut Check) -> Result<()> {
+        for container in self.containers()? {
+            check.containers += 1;
+            let mut missing = None;
+            for id in &container.layers {
+                if !self.has_layer_row(id)? {
+                    missing = Some(Some(*id));
+                }
+            }
+            if !self.container_path(&container.id).exists() {
+                missing = Some(None);
+            }
+            if let Some(layer) = missing {
+                check.damages.push(Damage::Container {
+                    id: container.id,
+                    name: container.name,
+                    layer,
                 });
             }
         }

@@ -194,6 +194,7 @@ impl Store {
     /// Takes a name away. An image that has no name left and that no container uses is removed with it, and what only
     /// it needed. `None`: nothing has that name.
     pub fn untag(&self, name: &Reference) -> Result<Option<ImageRemoval>> {
+        self.make_way()?;
         let text = name.to_string();
         let needed = match self.image(name)? {
             Some(image) => self.needs(&image.digest)?,
@@ -238,6 +239,7 @@ impl Store {
             return Ok(None);
         };
         let needed = self.needs(digest)?;
+        self.make_way()?;
         self.db().write("remove an image", |db| {
             db.prepare_cached("DELETE FROM images WHERE digest = ?1")?
                 .execute([digest.as_bytes()])?;

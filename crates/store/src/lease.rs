@@ -101,6 +101,7 @@ impl Store {
         oci_layout::write(self)?;
         swept.removed_trees = self.empty_trash()?;
         self.db().checkpoint()?;
+        self.keep_reserve()?;
         Ok(swept)
     }
 
@@ -114,7 +115,7 @@ impl Store {
     }
 
     /// Removes all that is in the trash, together with whoever else does so.
-    pub(crate) fn empty_trash(&self) -> Result<usize> {
+    pub fn empty_trash(&self) -> Result<usize> {
         let trash = self.paths().trash();
         let directory = crate::store::open_directory(&trash)?;
         let mut removed = 0;

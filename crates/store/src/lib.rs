@@ -11,6 +11,7 @@
 //!   containers/<id>/               what containers write
 //!   contexts/<hash>                stat caches of build contexts
 //!   locks/<hash>                   locks by name, there while somebody wants them
+//!   reserve                        room that a prune needs on a full disk
 //!   tmp/<lease>/                   work in flight of one process
 //!   tmp/trash/                     what is to be removed, whenever there is time
 //! ```
@@ -67,6 +68,7 @@ mod image;
 mod layer;
 mod lease;
 mod ledger;
+mod leftovers;
 mod lock;
 mod measure;
 mod oci_layout;
@@ -74,6 +76,7 @@ mod paths;
 mod prune;
 mod record;
 mod remove;
+mod reserve;
 mod resolution;
 mod schema;
 mod shrink;
@@ -89,10 +92,10 @@ pub use cache_mount::{
 };
 pub use collect::Collected;
 pub use container::{Container, ContainerState, NewContainer};
-pub use disk::{Disk, Limits};
+pub use disk::{Disk, Limits, NO_ROOM};
 pub use draft::{LayerDraft, RootAttributes};
 pub use error::StoreError;
-pub use fsck::{Check, Damage, Needed};
+pub use fsck::{Check, Checking, Damage, Needed};
 pub use image::{ImageOrigin, ImageRemoval, StoredImage};
 pub use layer::{Layer, LayerTimes};
 pub use lease::Swept;

@@ -15,7 +15,6 @@ use crate::disk::Limits;
 use crate::error::Result;
 use crate::image::{ImageRemoval, StoredImage};
 use crate::measure::Measure;
-use crate::record::StepKey;
 use crate::shrink::{Garbage, Run};
 use crate::time;
 use crate::usage::UsageItem;
@@ -117,14 +116,16 @@ pub struct Pruned {
     pub containers: Vec<String>,
     /// Images and names of images.
     pub images: Vec<ImageRemoval>,
-    /// Keys of cache records.
-    pub records: Vec<StepKey>,
-    /// Bases of builds.
+    /// Cache records, each with the bytes that were free with it.
+    pub records: Vec<UsageItem>,
+    /// Bases of builds and layers of them, each with the bytes that were free with it.
     pub bases: Vec<UsageItem>,
     /// Cache mounts.
     pub mounts: Vec<UsageItem>,
     /// Clones, downloads, and what was known of contexts.
     pub fetched: Vec<UsageItem>,
+    /// Blobs that nothing named, and compressed forms of layers that are still here.
+    pub blobs: Vec<UsageItem>,
     /// Layers and blobs.
     pub collected: Collected,
     /// Bytes freed altogether, what cache mounts and containers took included.
@@ -146,6 +147,9 @@ const EMERGENCY_SHARE: u64 = 4;
 impl Store {
     /// Removes what `options` say, and then what nothing needs any more, and empties the trash.
     pub fn prune(&self, options: &PruneOptions<'_>) -> Result<Pruned> {
+        if options.action == Action::Remove {
+            self.make_way()?;
+        }
         self.flush_uses()?;
         let how = match options.action {
             Action::Remove => Measure::Now,
@@ -175,6 +179,9 @@ impl Store {
     ///
     /// Never goes what an image, a container or a living process needs, nor what the name of a base stands for.
     pub fn collect_garbage(&self, limits: Limits, action: Action) -> Result<Pruned> {
+        if action == Action::Remove {
+            self.make_way()?;
+        }
         self.flush_uses()?;
         let before = |age| self.now().checked_sub(age);
         let garbage = Garbage {

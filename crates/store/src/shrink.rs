@@ -22,7 +22,7 @@ use crate::measure::Measure;
 use crate::prune::{Action, PruneOptions, Pruned};
 use crate::record::StepKey;
 use crate::time;
-use crate::usage::{UsageItem, base_item, fetched_item};
+use crate::usage::{UsageItem, base_item, blob_item, fetched_item, layer_item, record_item};
 
 use candidates::Candidate;
 
@@ -34,6 +34,8 @@ pub(crate) struct Run<'a> {
     mounts: Vec<Option<UsageItem>>,
     fetched: Vec<Option<Fetched>>,
     disk: Disk,
+    /// Whether what is thrown away must be gone before more is.
+    tight: bool,
     now: SystemTime,
     /// What was used since then may be in use.
     protected: SystemTime,
@@ -62,6 +64,7 @@ impl<'a> Run<'a> {
             mounts: store.mount_usage(how)?.into_iter().map(Some).collect(),
             fetched: store.fetched(how)?.into_iter().map(Some).collect(),
             disk: store.disk()?,
+            tight: store.is_tight()?,
             now: store.now(),
             protected: time::from_millis(protected),
             pruned: Pruned::default(),
@@ -200,8 +203,11 @@ impl<'a> Run<'a> {
             && self.ledger.layers[layer].is_of_bases()
             && self.remove_layer(layer, Removal::FromBases)?
         {
+            let mut item = layer_item(&self.ledger, layer);
             let from_bases = self.ledger.drop_layer_from_bases(layer);
             self.count_if_rehearsed(from_bases);
+            item.bytes = from_bases;
+            self.pruned.bases.push(item);
             freed += from_bases;
         }
         Ok(Some(freed))
@@ -221,6 +227,9 @@ impl<'a> Run<'a> {
         let Some(bytes) = self.store.remove_layer(&id, when)? else {
             return Ok(false);
         };
+        if self.tight {
+            self.store.empty_trash()?;
+        }
         let collected = &mut self.pruned.collected;
         collected.layers.push(id);
         collected.bytes += bytes;
@@ -251,11 +260,11 @@ impl<'a> Run<'a> {
         for layer in layers {
             self.remove_layer(layer, Removal::IfUnneeded)?;
         }
-        self.pruned
-            .bases
-            .push(base_item(&self.ledger, &self.ledger.bases[base]));
+        let mut item = base_item(&self.ledger, &self.ledger.bases[base]);
         let freed = self.ledger.drop_base(base);
         self.count_if_rehearsed(freed);
+        item.bytes = freed;
+        self.pruned.bases.push(item);
         Ok(())
     }
 
@@ -274,9 +283,11 @@ impl<'a> Run<'a> {
                 self.remove_layer(layer, Removal::IfUnneeded)?;
             }
         }
+        let mut item = record_item(&self.ledger, &self.ledger.records[record]);
         let freed = self.ledger.drop_record(record);
         self.count_if_rehearsed(freed);
-        self.pruned.records.push(key);
+        item.bytes = freed;
+        self.pruned.records.push(item);
         Ok(Some(freed))
     }
 
@@ -294,6 +305,9 @@ impl<'a> Run<'a> {
             self.pruned.collected.blobs.push(digest);
             self.pruned.collected.bytes += bytes;
         }
+        self.pruned
+            .blobs
+            .extend(blob_item(&self.ledger.blobs[blob]));
         let freed = self.ledger.drop_blob(blob);
         self.count_if_rehearsed(freed);
         Ok(Some(freed))
@@ -340,6 +354,7 @@ impl<'a> Run<'a> {
         self.pruned.bytes += self.pruned.collected.bytes;
         self.store.sweep_measurements()?;
         self.store.empty_trash()?;
+        self.store.keep_reserve()?;
         Ok(self.pruned)
     }
 }

@@ -14,7 +14,7 @@ use crate::ledger::{LayerNode, Ledger};
 use crate::measure::{Measure, tree_bytes};
 
 use items::blob_usage;
-pub(crate) use items::{base_item, blob_item, fetched_item, record_item};
+pub(crate) use items::{base_item, blob_item, fetched_item, layer_item, record_item};
 
 /// What kind of thing takes room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,8 +4,8 @@ mod common;
 use std::fs;
 use std::io::Write as _;
 
-use common::{Result, Room, image, key, layer, name, record, room};
-use rbuild_store::{Check, Damage, Needed};
+use common::{Result, Room, container, image, key, layer, name, record, room};
+use rbuild_store::{CacheMountSpec, CacheSharing, Check, Damage, Needed};
 
 fn check(room: &Room) -> Result<Check> {
     Ok(room.store.check(&|_| {})?)
@@ -124,5 +124,50 @@ fn a_record_of_a_layer_that_is_gone_is_found() -> Result {
     assert!(damages.contains(&Damage::Record(key(1))), "{damages:?}");
     room.store.repair(&check(&room)?)?;
     assert_eq!(check(&room)?.damages, []);
+    Ok(())
+}
+
+#[test]
+fn mounts_without_a_description_and_containers_without_files_are_told() -> Result {
+    let (room, id) = filled()?;
+    let spec = CacheMountSpec {
+        id: "cargo",
+        seed: "",
+        sharing: CacheSharing::Shared,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        place: None,
+    };
+    drop(room.store.cache_mount(&spec, &|| false)?);
+    container(&room.store, "aa11", "busy_bee", &[id])?;
+    assert_eq!(check(&room)?.damages, []);
+    // As a loss of power leaves a file whose bytes were never written.
+    let key = rbuild_store::cache_mount_key(&spec);
+    fs::write(room.root().join(format!("mounts/{key}/meta.json")), "")?;
+    fs::remove_dir_all(room.root().join("containers/aa11"))?;
+    let found = check(&room)?;
+    let lost = Damage::Container {
+        id: "aa11".to_owned(),
+        name: "busy_bee".to_owned(),
+        layer: None,
+    };
+    assert_eq!(found.damages, [Damage::CacheMount(key), lost.clone()]);
+    // What a container wrote is nothing that could be made again.
+    let lost = [lost];
+    assert_eq!(room.store.repair(&found)?, lost);
+    assert_eq!(check(&room)?.damages, lost);
+    Ok(())
+}
+
+#[test]
+fn what_killed_commands_left_is_counted_and_no_damage() -> Result {
+    let (room, _) = filled()?;
+    fs::create_dir(room.root().join("tmp/1-2-3"))?;
+    fs::write(room.root().join("blobs/sha256").join("0".repeat(64)), "x")?;
+    let found = check(&room)?;
+    assert_eq!((found.leftovers, found.damages.len()), (2, 0));
+    assert_eq!(room.store.repair(&found)?, []);
+    assert_eq!(check(&room)?.leftovers, 0);
     Ok(())
 }

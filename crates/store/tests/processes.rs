@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Result, image, key, layer, name, record, role, room, spawn};
 use rbuild_image::LayerId;
-use rbuild_store::{PruneOptions, RootAttributes, Store};
+use rbuild_store::{Action, CachePrune, ImagePrune, Limits, PruneOptions, RootAttributes, Store};
 
 /// Steps that every builder shares.
 const STEPS: u64 = 12;
@@ -99,6 +99,59 @@ fn twenty_processes_build_on_a_new_root_and_run_each_step_once() -> Result {
     assert_eq!(fs::read_dir(room.path().join("tmp/trash"))?.count(), 0);
     assert_eq!(fs::read_dir(room.path().join("tmp"))?.count(), 1);
     assert_eq!(fs::read_dir(room.path().join("locks"))?.count(), 0);
+    Ok(())
+}
+
+#[test]
+#[ignore = "run by other tests, as a process of its own"]
+fn does_all_there_is_at_once() -> Result {
+    let Some((root, own)) = role() else {
+        return Ok(());
+    };
+    let number: u64 = own.parse()?;
+    for round in 0..6 {
+        let store = Store::open(&root)?;
+        match (number + round) % 6 {
+            0 | 1 => build(&store, &own)?,
+            2 => drop(store.prune(&PruneOptions {
+                cache: CachePrune::All,
+                images: ImagePrune::Unused,
+                ..PruneOptions::default()
+            })?),
+            3 => drop(store.usage()?),
+            4 => drop(store.check(&|_| {})?),
+            _ => {
+                store.sync()?;
+                store.sweep()?;
+                let limits = Limits {
+                    max_used: Some(20_000),
+                    ..Limits::default()
+                };
+                store.collect_garbage(limits, Action::Remove)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn builds_prunes_checks_and_collections_at_once_never_fail() -> Result {
+    let room = tempfile::tempdir()?;
+    let processes: Vec<Child> = (0..50)
+        .map(|number| {
+            spawn(
+                "does_all_there_is_at_once",
+                room.path(),
+                &number.to_string(),
+            )
+        })
+        .collect::<Result<_>>()?;
+    for mut process in processes {
+        assert!(process.wait()?.success(), "a process failed");
+    }
+    let store = Store::open(room.path())?;
+    store.sweep()?;
+    assert_eq!(store.check(&|_| {})?.damages, []);
     Ok(())
 }
 

@@ -25,7 +25,7 @@ use crate::app::App;
 use crate::render::{self, Table, ago, bytes_decimal};
 
 /// Letters of a name that are shown.
-const NAME_LETTERS: usize = 60;
+pub(super) const NAME_LETTERS: usize = 60;
 /// Digits of an ID that are shown.
 const ID_DIGITS: usize = 12;
 
@@ -242,12 +242,17 @@ fn details(usage: &Usage, now: SystemTime) -> String {
     text
 }
 
+/// An ID as tables show it.
+pub(super) fn short_id(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    id.get(..ID_DIGITS).unwrap_or(id)
+}
+
 fn cells(item: &UsageItem, now: SystemTime) -> [String; 6] {
-    let id = item.id.strip_prefix("sha256:").unwrap_or(&item.id);
     let used = item.last_used.map(|used| ago(documents::age(now, used)));
     let name = item.name.replace(['\n', '\t'], " ");
     [
-        id.get(..ID_DIGITS).unwrap_or(id).to_owned(),
+        short_id(&item.id).to_owned(),
         (!item.in_use).to_string(),
         bytes_decimal(item.bytes),
         bytes_decimal(item.shared_bytes),

@@ -18,10 +18,12 @@ use anyhow::bail;
 use rbuild_container::live_process;
 use rbuild_store::{
     Action, CachePrune, Choice, ContainerState, Disk, ImagePrune, Limits, Prune, PruneOptions,
-    Pruned, Store, UsageItem, UsageKind,
+    Pruned, Store, UsageItem,
 };
 
-use super::filter::Filters;
+use super::du::{NAME_LETTERS, short_id};
+use super::filter::{Filters, type_name};
+use super::history::shortened;
 use crate::app::App;
 use crate::cache_config::Space;
 use crate::render::{self, bytes_decimal};
@@ -215,24 +217,21 @@ fn report(pruned: &Pruned, action: Action) -> String {
         untagged.chain(removal.deleted.iter().map(|id| format!("deleted: {id}")))
     });
     section("Images", images.collect());
-    let keys = pruned.records.iter().map(ToString::to_string);
-    section("build cache objects", keys.collect());
-    let sized = |items: &[UsageItem], kinds: &[UsageKind]| -> Vec<String> {
-        let of_kind = items.iter().filter(|item| kinds.contains(&item.kind));
-        of_kind
-            .map(|item| {
-                let name = if item.name.is_empty() { "" } else { " " };
-                let size = bytes_decimal(item.bytes);
-                format!("{}:{name}{} ({size})", item.id, item.name)
-            })
-            .collect()
-    };
-    section("base images", sized(&pruned.bases, &[UsageKind::Base]));
-    section(
-        "cache mounts",
-        sized(&pruned.mounts, &[UsageKind::CacheMount]),
-    );
-    let sources = [UsageKind::Git, UsageKind::Http, UsageKind::Context];
-    section("sources", sized(&pruned.fetched, &sources));
+    let lines = |items: &[UsageItem]| items.iter().map(line).collect();
+    section("build cache objects", lines(&pruned.records));
+    section("base images", lines(&pruned.bases));
+    section("cache mounts", lines(&pruned.mounts));
+    section("sources", lines(&pruned.fetched));
+    section("blobs", lines(&pruned.blobs));
     text
+}
+
+/// `533c3a5cb197: RUN make (8.39MB)`
+fn line(item: &UsageItem) -> String {
+    let (id, size) = (short_id(&item.id), bytes_decimal(item.bytes));
+    let name = match item.name.replace(['\n', '\t'], " ") {
+        name if name.is_empty() => type_name(item.kind).to_owned(),
+        name => shortened(&name, NAME_LETTERS),
+    };
+    format!("{id}: {name} ({size})")
 }

@@ -23,6 +23,7 @@ mod epochs;
 mod explaining;
 mod failures;
 mod flags;
+mod full_disk;
 mod imagetools;
 mod inputs;
 mod keys;

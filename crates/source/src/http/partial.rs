@@ -81,8 +81,10 @@ impl Partial {
         self.path.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// Gives it its final name.
+    /// Gives it its final name. Its bytes are on the disk before it has one: what is served from the cache is not hashed again,
+    /// and a loss of power must not leave other bytes under the digest that a key is made of.
     pub(crate) fn keep_as(&mut self, path: &Path) -> io::Result<()> {
+        File::open(self.path())?.sync_data()?;
         fs::rename(self.path(), path)?;
         self.path = None;
         Ok(())

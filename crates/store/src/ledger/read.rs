@@ -226,7 +226,7 @@ impl Ledger {
             }
             self.bases.push(BaseNode {
                 name: None,
-                id: layer.id.to_string(),
+                id: layer.id.to_string().replacen('-', ":", 1),
                 created: layer.created,
                 last_used: layer.created,
                 layers: Vec::new(),

@@ -4,7 +4,7 @@ use rbuild_image::Reference;
 
 use super::{UsageItem, UsageKind};
 use crate::fetched::Fetched;
-use crate::ledger::{BaseNode, BlobNode, Ledger, RecordNode};
+use crate::ledger::{BaseNode, BlobNode, Index, Ledger, RecordNode};
 
 /// A record as a thing that takes room; whether a process uses it is another question.
 pub(crate) fn record_item(ledger: &Ledger, record: &RecordNode) -> UsageItem {
@@ -25,15 +25,10 @@ pub(crate) fn record_item(ledger: &Ledger, record: &RecordNode) -> UsageItem {
 /// A base of builds as a thing that takes room.
 pub(crate) fn base_item(ledger: &Ledger, base: &BaseNode) -> UsageItem {
     let (bytes, shared_bytes) = ledger.bytes_of(&base.layers);
-    let name = base.name.as_ref().map(|name| {
-        let reference: Option<Reference> = name.reference.parse().ok();
-        let familiar = reference.map_or_else(|| name.reference.clone(), |one| one.familiar());
-        format!("{familiar} ({})", name.platform)
-    });
     UsageItem {
         kind: UsageKind::Base,
         id: base.id.clone(),
-        name: name.unwrap_or_else(|| "pulled layer".to_owned()),
+        name: base_name(base),
         scope: String::new(),
         bytes,
         shared_bytes,
@@ -41,6 +36,42 @@ pub(crate) fn base_item(ledger: &Ledger, base: &BaseNode) -> UsageItem {
         created: Some(base.created),
         last_used: Some(base.last_used),
     }
+}
+
+/// A layer of the bases that have it as a thing that takes room.
+pub(crate) fn layer_item(ledger: &Ledger, layer: Index) -> UsageItem {
+    let node = &ledger.layers[layer];
+    let bases = || node.bases.iter().map(|&base| &ledger.bases[base]);
+    let names: Vec<String> = bases()
+        .filter(|base| base.name.is_some())
+        .map(|base| format!("layer of {}", base_name(base)))
+        .collect();
+    UsageItem {
+        kind: UsageKind::Base,
+        id: node.id.to_string().replacen('-', ":", 1),
+        name: match names.as_slice() {
+            [] => NAMELESS.to_owned(),
+            names => names.join(", "),
+        },
+        scope: String::new(),
+        bytes: node.bytes,
+        shared_bytes: 0,
+        in_use: node.holders > 0,
+        created: None,
+        last_used: bases().map(|base| base.last_used).max(),
+    }
+}
+
+/// What is said of a layer of which is not known whose it was.
+const NAMELESS: &str = "pulled layer";
+
+fn base_name(base: &BaseNode) -> String {
+    let name = base.name.as_ref().map(|name| {
+        let reference: Option<Reference> = name.reference.parse().ok();
+        let familiar = reference.map_or_else(|| name.reference.clone(), |one| one.familiar());
+        format!("{familiar} ({})", name.platform)
+    });
+    name.unwrap_or_else(|| NAMELESS.to_owned())
 }
 
 /// Something fetched as a thing that takes room.

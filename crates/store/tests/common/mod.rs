@@ -16,8 +16,8 @@ use rbuild_image::{
 };
 use rbuild_layer::{FileTimes, OverlayFlavor, index_upper};
 use rbuild_store::{
-    CacheMountSpec, CacheSharing, Clock, Layer, Limits, NewContainer, NewRecord, RootAttributes,
-    StepKey, Store,
+    CacheMountSpec, CacheSharing, Clock, Layer, Limits, NewContainer, NewRecord, Pruned,
+    RootAttributes, StepKey, Store,
 };
 
 pub type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
@@ -313,4 +313,10 @@ pub fn over(diff_id: DiffId) -> ImageConfig {
     let mut config = ImageConfig::default();
     config.rootfs.diff_ids.push(diff_id);
     config
+}
+
+/// The keys of the records that went.
+pub fn keys(pruned: &Pruned) -> Vec<StepKey> {
+    let ids = pruned.records.iter().map(|record| &record.id);
+    ids.map(|id| id.parse().expect("a key")).collect()
 }

@@ -224,8 +224,11 @@ fn build(
     let reads = reads(app, request, &planned.plan, &build, seen)?;
     cache_mounts::prepare(&build, &planned.plan, request.kept_mounts, &steps)?;
     let (solution, mut outcome) = loop {
-        let solution = solve(&planned.plan, &build)
-            .map_err(|error| explain::step(error, &planned.plan, &inputs.source))?;
+        let solution = solve(&planned.plan, &build).map_err(|error| {
+            // What the failed steps wrote is in the trash.
+            app.maintain_store();
+            explain::step(error, &planned.plan, &inputs.source)
+        })?;
         if let Some(lock) = &inputs.lock {
             lock.finish(build.sources.found(), &steps)?;
         }
