@@ -23,6 +23,12 @@ pub enum ObjectsError {
         /// What is wrong.
         reason: String,
     },
+    /// The way there was described in a way that makes no sense.
+    #[error("reach stores of objects: {reason}")]
+    Web {
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// The store says no: credentials are missing, wrong, or allow too little.
     #[error("{action} {object}: access denied")]
     Denied {

@@ -25,12 +25,26 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod azure;
+mod bucket;
 mod directory;
 mod error;
+mod gha;
 mod name;
 mod objects;
+mod reason;
+mod runtime;
+mod s3;
+mod source;
+mod transport;
+mod web;
 
+pub use azure::{AzureCredentials, AzureOptions};
+pub use bucket::Bucket;
 pub use directory::Directory;
 pub use error::ObjectsError;
+pub use gha::{Gha, GhaOptions};
 pub use name::ObjectName;
 pub use objects::{MAX_READ_BYTES, Object, Objects};
+pub use s3::{BucketStyle, S3Credentials, S3Options};
+pub use web::WebOptions;

@@ -17,20 +17,24 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod actions_cache;
 mod fault;
 mod http;
 mod image_maker;
 mod proxy;
 mod registry;
 mod require;
+mod s3;
 mod tls;
 mod token;
 
+pub use actions_cache::ActionsCache;
 pub use fault::{Fault, Rule};
 pub use http::Recorded;
 pub use image_maker::{ImageLayout, ImageMaker, LayerCompression};
 pub use proxy::FaultProxy;
 pub use registry::{PASSWORD, Registry, RegistrySetup, USERNAME};
 pub use require::require;
+pub use s3::S3Server;
 pub use tls::TestCertificates;
 pub use token::TokenRules;

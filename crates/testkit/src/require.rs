@@ -15,7 +15,7 @@ pub fn require(program: &str, test: &str) -> bool {
 }
 
 #[allow(clippy::print_stderr)] // the reader of a test run must see it
-fn skip(test: &str, reason: &str) {
+pub(crate) fn skip(test: &str, reason: &str) {
     assert!(std::env::var_os("CI").is_none(), "{test}: {reason}");
     eprintln!("skipped: {test}: {reason}");
 }
