@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::bucket::{Bucket, Layout};
+use crate::container::{Container, Who};
 use crate::runtime::Runtime;
 use crate::s3::retries;
 use crate::transport::Connector;
@@ -97,7 +100,7 @@ impl fmt::Debug for AzureCredentials {
 }
 
 impl Bucket {
-    /// The container that `options` describe. No request is sent yet.
+    /// The container that `options` describe. No request is sent yet; the container is made before the first object.
     pub fn azure(options: &AzureOptions, web: WebOptions) -> Result<Self, ObjectsError> {
         let address = format!(
             "{}/{}",
@@ -118,20 +121,37 @@ impl Bucket {
             manifests: directory(&[&options.prefix, &options.manifests_prefix]),
         };
         layout.check().map_err(wrong)?;
+        let web = Arc::new(Web::new(web)?);
         let builder = MicrosoftAzureBuilder::new()
-            .with_account(account)
+            .with_account(&account)
             .with_endpoint(options.account_url.trim_end_matches('/').to_owned())
             .with_container_name(&options.container)
             .with_retry(retries(options.attempts))
-            .with_http_connector(Connector(Arc::new(Web::new(web)?)));
+            .with_http_connector(Connector(Arc::clone(&web)));
         let built = sign_as(builder, &options.credentials).build();
         let store = built.map_err(|error| wrong(error.to_string()))?;
+        let who = match &options.credentials {
+            AzureCredentials::Key(key) => Who::Key(
+                BASE64_STANDARD
+                    .decode(key)
+                    .map_err(|_| wrong("the key is not base64".to_owned()))?,
+            ),
+            _ => Who::Token(Arc::clone(store.credentials())),
+        };
+        let container = Container {
+            url: address.parse().map_err(|_| wrong("not a URL".to_owned()))?,
+            web,
+            account,
+            who,
+            is_there: OnceLock::new(),
+        };
         Ok(Self {
             store: Arc::new(store),
             runtime: Arc::new(Runtime::new().map_err(|error| wrong(error.to_string()))?),
             layout,
             parts: Arc::new(Semaphore::new(options.upload_parallelism.max(1))),
             refresh: None,
+            container: Some(container),
             address,
         })
     }

@@ -20,6 +20,7 @@ use object_store::{MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::container::Container;
 use crate::objects::MAX_READ_BYTES;
 use crate::reason::failed;
 use crate::runtime::Runtime;
@@ -39,6 +40,8 @@ pub struct Bucket {
     pub(crate) address: String,
     pub(crate) parts: Arc<Semaphore>,
     pub(crate) refresh: Option<Refresh>,
+    /// What has to be there before the first object.
+    pub(crate) container: Option<Container>,
 }
 
 /// Where in the bucket objects are.
@@ -99,7 +102,12 @@ impl Bucket {
     ) -> Result<Option<T>, ObjectsError> {
         match self.runtime.block_on(future) {
             Ok(found) => Ok(Some(found)),
-            Err(object_store::Error::NotFound { source, .. }) if !no_bucket(&*source) => Ok(None),
+            // A container is made when it is needed; a bucket must be there.
+            Err(object_store::Error::NotFound { source, .. })
+                if self.container.is_some() || !no_bucket(&*source) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(failed(action, self.object(name), &error)),
         }
     }
@@ -125,6 +133,9 @@ impl Bucket {
     }
 
     fn put(&self, name: &ObjectName, size: u64, source: Source<'_>) -> Result<(), ObjectsError> {
+        if let Some(container) = &self.container {
+            container.make(&self.runtime)?;
+        }
         if size <= PART_BYTES {
             self.put_whole(name, source)
         } else {
@@ -278,7 +289,9 @@ impl Objects for Bucket {
     }
 
     fn address(&self) -> String {
-        self.address.clone()
+        // Two prefixes of one bucket are two places.
+        let address = format!("{}/{}", self.address, self.layout.manifests);
+        address.trim_end_matches('/').to_owned()
     }
 }
 
@@ -293,10 +306,7 @@ impl fmt::Debug for Bucket {
 
 /// Whether it is not the object that is missing, but all that it should be in.
 fn no_bucket(error: &(dyn std::error::Error + 'static)) -> bool {
-    let text = error.to_string();
-    ["NoSuchBucket", "ContainerNotFound", "ResourceNotFound"]
-        .iter()
-        .any(|code| text.contains(code))
+    error.to_string().contains("NoSuchBucket")
 }
 
 type BoxReader = Box<dyn Read + Send>;

@@ -27,6 +27,7 @@
 
 mod azure;
 mod bucket;
+mod container;
 mod directory;
 mod error;
 mod gha;

@@ -163,6 +163,7 @@ impl Bucket {
             layout,
             parts: Arc::new(Semaphore::new(options.upload_parallelism.max(1))),
             refresh,
+            container: None,
             address,
         })
     }

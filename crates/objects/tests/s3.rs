@@ -71,7 +71,7 @@ fn a_bucket_keeps_objects() {
 
 fn small_and_large_objects_come_back(server: &S3Server) {
     let store = bucket(&options(server, &server.host));
-    assert_eq!(store.address(), "s3://cache");
+    assert_eq!(store.address(), "s3://cache/manifests");
     for (text, count) in [
         ("blobs/empty", 0),
         ("blobs/small", 5),
