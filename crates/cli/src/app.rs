@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rbuild_image::Platform;
+use rbuild_objects::WebOptions;
 use rbuild_registry::{
     Client, ClientOptions, Credentials, DockerConfig, ProxySettings, RegistryConfig,
 };
@@ -92,6 +93,18 @@ impl App {
             options.stall_timeout = Duration::from_secs(10);
             self.own_registry(options)
         })
+    }
+
+    /// How stores of objects are reached.
+    pub(crate) fn web(&self) -> WebOptions {
+        let proxies = self.environment.proxies();
+        WebOptions {
+            user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
+            http_proxy: proxies.http,
+            https_proxy: proxies.https,
+            no_proxy: proxies.no_proxy,
+            root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
+        }
     }
 
     /// A client that shows the user's credentials.

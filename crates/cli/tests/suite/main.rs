@@ -41,6 +41,7 @@ mod registries;
 mod remote_cache;
 mod remote_cache_faults;
 mod remote_cache_inside;
+mod remote_cache_stores;
 mod running;
 mod semantics;
 mod sharing;

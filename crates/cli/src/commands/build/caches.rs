@@ -4,15 +4,17 @@
 //! user/app:cache                                    short for type=registry,ref=user/app:cache
 //! type=registry,ref=user/app:cache,mode=max         in a registry
 //! type=local,src=DIR    type=local,dest=DIR         in a directory
+//! type=s3,bucket=NAME    type=azblob,…    type=gha   in a store of objects
 //!                       type=inline                 in the image itself, whose name is read then
 //! ```
 
 mod spec;
+mod stores;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use rbuild_objects::Directory;
 use rbuild_progress::{EventKind, Reporter};
 use rbuild_remote::{
@@ -21,11 +23,11 @@ use rbuild_remote::{
 };
 use rbuild_store::{Store, StoreError};
 
-use self::spec::{Mounts, Spec, Where};
+use self::spec::{Mounts, Spec, Surroundings, Where};
 use super::args::{Args, boolean};
 use super::internal::InternalSteps;
 use super::request::Request;
-use crate::app::App;
+use crate::app::{App, Environment};
 use crate::failure::chain;
 use crate::render::bytes_decimal;
 
@@ -50,15 +52,26 @@ pub(super) enum Inline {
 }
 
 impl Caches {
-    pub(super) fn new(args: &Args, build_args: &[(String, String)]) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        args: &Args,
+        build_args: &[(String, String)],
+        environment: Environment,
+    ) -> anyhow::Result<Self> {
+        let surroundings = Surroundings {
+            variable: &|name| environment.text(name),
+            now: environment.now(),
+        };
         let all = |texts: &[String], way| {
             let texts = texts.iter().filter(|text| !text.is_empty());
-            texts.map(|text| Spec::parse(text, way)).collect()
+            texts
+                .map(|text| Spec::parse(text, way, &surroundings))
+                .collect()
         };
         let from: anyhow::Result<_> = all(&args.cache_from, spec::Way::From);
         let to: anyhow::Result<Vec<Spec>> = all(&args.cache_to, spec::Way::To);
-        let (inside, to): (Vec<Spec>, Vec<Spec>) =
-            to?.into_iter().partition(|spec| spec.place == Where::Image);
+        let (inside, to): (Vec<Spec>, Vec<Spec>) = to?
+            .into_iter()
+            .partition(|spec| matches!(spec.place, Where::Image));
         let mut given = build_args.iter().rev();
         let is_asked = match given.find(|(name, _)| name == INLINE_ARGUMENT) {
             Some((_, value)) => boolean(value).map_err(|reason| {
@@ -82,7 +95,7 @@ impl Caches {
     pub(super) fn directories(&self) -> Vec<PathBuf> {
         let written = self.to.iter().filter_map(|spec| match &spec.place {
             Where::Directory { path, .. } => Some(path.clone()),
-            Where::Registry(_) | Where::Image => None,
+            Where::Registry(_) | Where::Objects(_) | Where::Image => None,
         });
         written.collect()
     }
@@ -136,23 +149,27 @@ impl OpenedCaches {
         steps: &Arc<InternalSteps>,
     ) -> anyhow::Result<Self> {
         let caches = &request.caches;
-        let places = caches.from.iter().map(|spec| place(app, spec, Way::Read));
-        let places: Vec<Arc<dyn Place>> = places.collect::<anyhow::Result<_>>()?;
+        let (mut places, mut with_mounts) = (Vec::new(), Vec::new());
+        for spec in &caches.from {
+            let Some(place) = place(app, spec, Way::Read)? else {
+                leave_out(reporter, "--cache-from", spec);
+                continue;
+            };
+            if spec.mounts == Mounts::Travel {
+                with_mounts.push(Arc::clone(&place));
+            }
+            places.push(place);
+        }
         let warnings = reporter.clone();
         let imports = Arc::new(Imports::new(places, move |message| {
             let about = None;
             warnings.send(EventKind::Warning { message, about });
         }));
-        let with_mounts = caches.from.iter().zip(imports.places());
-        let with_mounts = with_mounts.filter(|(spec, _)| spec.mounts == Mounts::Travel);
         let warnings = reporter.clone();
-        let mounts = MountExchange::new(
-            with_mounts.map(|(_, place)| Arc::clone(place)).collect(),
-            move |message| {
-                let about = None;
-                warnings.send(EventKind::Warning { message, about });
-            },
-        );
+        let mounts = MountExchange::new(with_mounts, move |message| {
+            let about = None;
+            warnings.send(EventKind::Warning { message, about });
+        });
         for (position, place) in imports.places().enumerate() {
             let title = format!("importing cache manifest from {}", place.title());
             let (imports, steps) = (Arc::clone(&imports), Arc::clone(steps));
@@ -166,29 +183,28 @@ impl OpenedCaches {
                 })
             });
         }
-        let targets = caches.to.iter().map(|spec| {
-            Ok(Target {
-                place: place(app, spec, Way::Write)?,
-                mode: spec.mode,
-                form: spec.form,
-            })
-        });
-        let targets: Vec<Target> = targets.collect::<anyhow::Result<_>>()?;
-        let told = caches
-            .to
-            .iter()
-            .zip(&targets)
-            .map(|(spec, target)| WrittenTo {
+        let (mut targets, mut told) = (Vec::new(), Vec::new());
+        for spec in &caches.to {
+            let Some(place) = place(app, spec, Way::Write)? else {
+                leave_out(reporter, "--cache-to", spec);
+                continue;
+            };
+            told.push(WrittenTo {
                 text: spec.text.clone(),
-                title: target.place.title(),
+                title: place.title(),
                 failure: if spec.ignore_error {
                     Failure::IsTold
                 } else {
                     Failure::Counts
                 },
-                mounts: (spec.mounts == Mounts::Travel).then(|| Arc::clone(&target.place)),
+                mounts: (spec.mounts == Mounts::Travel).then(|| Arc::clone(&place)),
             });
-        let told = told.collect();
+            targets.push(Target {
+                place,
+                mode: spec.mode,
+                form: spec.form,
+            });
+        }
         let publisher = if targets.is_empty() && caches.inline == Inline::No {
             None
         } else {
@@ -293,8 +309,9 @@ fn told(error: &RemoteError) -> String {
     format!("failed to {}{hint}", chain(error))
 }
 
-fn place(app: &App, spec: &Spec, way: Way) -> anyhow::Result<Arc<dyn Place>> {
-    Ok(match &spec.place {
+/// The place of a cache; `None` where there is none.
+fn place(app: &App, spec: &Spec, way: Way) -> anyhow::Result<Option<Arc<dyn Place>>> {
+    Ok(Some(match &spec.place {
         Where::Registry(name) => Arc::new(RegistryPlace::new(
             name,
             way,
@@ -305,7 +322,25 @@ fn place(app: &App, spec: &Spec, way: Way) -> anyhow::Result<Arc<dyn Place>> {
             let objects = Arc::new(Directory::new(path));
             Arc::new(ObjectPlace::new(objects, &[tag])?)
         }
+        Where::Objects(store) => {
+            let Some(objects) = store.open(app.web()).with_context(|| spec.text.clone())? else {
+                return Ok(None);
+            };
+            let names: Vec<&str> = store.names.iter().map(String::as_str).collect();
+            Arc::new(ObjectPlace::new(objects, &names)?)
+        }
         // Set aside when the flags were read.
         Where::Image => bail!("an image is no place of its own"),
-    })
+    }))
+}
+
+/// As buildx does, so that what a workflow runs can be run anywhere.
+fn leave_out(reporter: &Reporter, flag: &str, spec: &Spec) {
+    reporter.send(EventKind::Warning {
+        message: format!(
+            "{flag} {}: this is no GitHub workflow (ACTIONS_RESULTS_URL and ACTIONS_RUNTIME_TOKEN are not set); the build goes on without it",
+            spec.text
+        ),
+        about: None,
+    });
 }

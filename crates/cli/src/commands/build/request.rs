@@ -169,7 +169,7 @@ impl Request {
                 KeptMounts::Kept
             },
             cache_ttl: args.cache_ttl.as_deref().map(cache_ttl).transpose()?,
-            caches: Caches::new(args, &build_args)?,
+            caches: Caches::new(args, &build_args, environment)?,
             pull: args.pull,
             lock: lock(args)?,
             network,

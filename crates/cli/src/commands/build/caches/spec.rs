@@ -1,16 +1,30 @@
 //! One `--cache-from` or `--cache-to` as it was typed.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use rbuild_image::Reference;
 use rbuild_remote::{BlobForm, Mode};
 
+use super::stores::{Given, Store, shown};
 use crate::commands::build::outputs::{boolean, compression};
 use crate::commands::build::request::fields;
 
 /// The list of a directory's entries that is read and written if nothing else is said.
 const DEFAULT_TAG: &str = "latest";
+
+/// Fields that all types have.
+const COMMON_FIELDS: [&str; 7] = [
+    "type",
+    "mounts",
+    "mode",
+    "compression",
+    "compression-level",
+    "force-compression",
+    "ignore-error",
+];
 
 /// Whether a cache is read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +47,7 @@ impl Way {
 /// A cache.
 #[derive(Debug)]
 pub(super) struct Spec {
-    /// As it was typed.
+    /// As it was typed, without secrets.
     pub(super) text: String,
     pub(super) place: Where,
     pub(super) mode: Mode,
@@ -53,14 +67,23 @@ pub(super) enum Mounts {
 }
 
 /// Where a cache is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Where {
     /// `type=registry`
     Registry(Reference),
     /// `type=local`
     Directory { path: PathBuf, tag: String },
+    /// `type=s3`, `type=azblob`, `type=gha`
+    Objects(Store),
     /// `type=inline`
     Image,
+}
+
+/// What is taken from around.
+pub(super) struct Surroundings<'a> {
+    /// A variable of the environment.
+    pub(super) variable: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) now: SystemTime,
 }
 
 /// The fields that all kinds have, and those that only some have.
@@ -70,13 +93,20 @@ struct Fields {
     reference: Option<String>,
     directory: Option<String>,
     tag: Option<String>,
+    /// Those of stores.
+    own: BTreeMap<String, String>,
 }
 
 impl Spec {
-    pub(super) fn parse(text: &str, way: Way) -> anyhow::Result<Self> {
+    pub(super) fn parse(
+        text: &str,
+        way: Way,
+        surroundings: &Surroundings<'_>,
+    ) -> anyhow::Result<Self> {
         let flag = way.flag();
+        let said = shown(text);
         let mut spec = Self {
-            text: text.to_owned(),
+            text: said.clone(),
             place: Where::Directory {
                 path: PathBuf::new(),
                 tag: String::new(),
@@ -91,17 +121,24 @@ impl Spec {
             return Ok(spec);
         }
         let mut known = Fields::default();
-        for (key, value) in fields(text) {
+        let fields = fields(text);
+        let mut kinds = fields.iter().filter(|(key, _)| key == "type");
+        let is_store = kinds.any(|(_, kind)| Store::has_kind(kind));
+        for (key, value) in fields {
+            if is_store && !COMMON_FIELDS.contains(&key.as_str()) {
+                known.own.insert(key, value);
+                continue;
+            }
             spec.set(&mut known, &key, value, way)
-                .with_context(|| format!("invalid {flag} {text:?}"))?;
+                .with_context(|| format!("invalid {flag} {said:?}"))?;
         }
-        let place = known.into_place(way).and_then(|place| {
-            if place == Where::Image && (spec.mode, spec.form) != <(Mode, BlobForm)>::default() {
+        let place = known.into_place(way, surroundings).and_then(|place| {
+            if matches!(place, Where::Image) && (spec.mode, spec.form) != <(Mode, BlobForm)>::default() {
                 bail!("an image's own layers are its inline cache: it is mode=min, and compressed as the image is");
             }
             Ok(place)
         });
-        spec.place = place.with_context(|| format!("invalid {flag} {text:?}"))?;
+        spec.place = place.with_context(|| format!("invalid {flag} {said:?}"))?;
         Ok(spec)
     }
 
@@ -162,7 +199,7 @@ impl Spec {
 }
 
 impl Fields {
-    fn into_place(self, way: Way) -> anyhow::Result<Where> {
+    fn into_place(self, way: Way, surroundings: &Surroundings<'_>) -> anyhow::Result<Where> {
         let flag = way.flag();
         let kind = self.kind.as_deref().context("it needs a type=")?;
         let given = [
@@ -198,7 +235,17 @@ impl Fields {
                     "a cache inside an image is read from where the image is: type=registry,ref=IMAGE"
                 ),
             },
-            other => bail!("cache type {other:?} is not known: it is registry, local or inline"),
+            kind if Store::has_kind(kind) => {
+                let given = Given {
+                    fields: self.own,
+                    variable: surroundings.variable,
+                    now: surroundings.now,
+                };
+                Store::parse(kind, given, way).map(Where::Objects)
+            }
+            other => bail!(
+                "cache type {other:?} is not known: it is registry, local, inline, s3, azblob or gha"
+            ),
         }
     }
 }
@@ -217,14 +264,22 @@ mod tests {
 
     use super::*;
 
+    fn parse(text: &str, way: Way) -> anyhow::Result<Spec> {
+        let surroundings = Surroundings {
+            variable: &|_| None,
+            now: SystemTime::UNIX_EPOCH,
+        };
+        Spec::parse(text, way, &surroundings)
+    }
+
     fn refusal(text: &str, way: Way) -> String {
-        format!("{:#}", Spec::parse(text, way).expect_err(text))
+        format!("{:#}", parse(text, way).expect_err(text))
     }
 
     #[test]
     fn a_name_alone_is_a_cache_in_a_registry() {
         for text in ["user/app:cache", "type=registry,ref=user/app:cache"] {
-            let spec = Spec::parse(text, Way::From).expect(text);
+            let spec = parse(text, Way::From).expect(text);
             let Where::Registry(name) = &spec.place else {
                 panic!("{text}: {:?}", spec.place);
             };
@@ -235,7 +290,7 @@ mod tests {
     #[test]
     fn everything_that_buildkit_has_is_understood() {
         let text = "type=registry,ref=r.example/app,mode=max,compression=zstd,compression-level=9,force-compression=true,oci-mediatypes=true,image-manifest=true,ignore-error=true";
-        let spec = Spec::parse(text, Way::To).expect("valid");
+        let spec = parse(text, Way::To).expect("valid");
         assert_eq!(spec.mode, Mode::Max);
         assert_eq!(spec.form.compression, Some(Compression::Zstd));
         assert_eq!((spec.form.level, spec.form.force), (Some(9), true));
@@ -249,7 +304,7 @@ mod tests {
             ("type=registry", Way::From, "ref="),
             ("type=local,dest=d", Way::From, "src="),
             ("type=local,src=d", Way::To, "dest="),
-            ("type=tape", Way::From, "registry, local or inline"),
+            ("type=tape", Way::From, "registry, local, inline"),
             ("r.example/a,mode=max", Way::To, "ref=r.example/a"),
             ("type=inline", Way::From, "type=registry"),
             ("type=inline,mode=max", Way::To, "mode=min"),
