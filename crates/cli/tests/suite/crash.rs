@@ -8,7 +8,10 @@ use rstest::rstest;
 use crate::support::{Caller, Lab, Project, mark, processes_with};
 
 /// How often a build is killed where nobody asks for more.
-const KILLS: u32 = 24;
+const KILLS: u32 = 16;
+
+/// Builds that may be started for each one that is killed before it ends: what an earlier one did is not done again.
+const BUILDS_FOR_A_KILL: u32 = 6;
 
 /// How often a build of `caller` is killed.
 fn kills(caller: Caller) -> u32 {
@@ -74,21 +77,33 @@ fn killed_at_any_instant_the_next_build_succeeds(
     let mut random = Seeded(u64::from(caller == Caller::Root) + 41);
     let mut interrupted = 0;
     let mut begin_anew = false;
+    let mut round = 0;
+    // Machines are not equally fast all the time: the shortest of whole builds counts.
+    let mut took = clean.took;
     let kills = kills(caller);
-    for round in 0..kills {
+    while interrupted < kills {
+        assert!(
+            round < kills * BUILDS_FOR_A_KILL,
+            "only {interrupted} of {round} builds were killed in time"
+        );
         if begin_anew {
             lab.rbuild(&["prune", "--all", "--force"]).success();
         }
         let mut running = build();
-        let end = Instant::now() + clean.took.mul_f64(random.next());
+        let end = Instant::now() + took.mul_f64(random.next());
         while Instant::now() < end && !running.is_over() {
             std::thread::sleep(Duration::from_micros(200));
         }
+        let was_whole = begin_anew || round == 0;
         begin_anew = running.is_over();
-        interrupted += u32::from(!running.is_over());
+        interrupted += u32::from(!begin_anew);
         running.signal(Signal::SIGKILL);
-        running.wait();
-        if round % 3 == 2 {
+        let ended = running.wait();
+        if was_whole && begin_anew {
+            took = took.min(ended.took);
+        }
+        round += 1;
+        if round % 3 == 0 {
             let outcome = build().wait().success();
             assert_eq!(
                 outcome.image(),
@@ -101,10 +116,6 @@ fn killed_at_any_instant_the_next_build_succeeds(
             begin_anew = true;
         }
     }
-    assert!(
-        interrupted > kills / 2,
-        "only {interrupted} builds were killed in time"
-    );
     // What the dead left is swept after the next build.
     lab.rbuild(&["prune", "--all", "--force"]).success();
     build().wait().success();
