@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Caller, Lab, State};
+use crate::support::{Caller, Lab, Running, State};
 
 /// A large layer that takes no time, and a small one that does.
 const QUICK_AND_SLOW: &str = "\
@@ -14,6 +14,9 @@ FROM busybox
 COPY --from=quick /etc/group /quick
 COPY --from=slow /small /small
 ";
+
+/// A step or container that goes on when it is told.
+const WAIT: &str = "until [ -e /gate/go ]; do sleep 0.02; done";
 
 fn usage(lab: &Lab, filter: &str) -> Vec<Value> {
     let outcome = lab.rbuild(&["du", "--filter", filter, "--format", "json"]);
@@ -86,4 +89,43 @@ fn disk_usage_and_prune_choose_by_the_same_filters() {
     lab.rbuild(&["prune", "--automatic"])
         .failure()
         .says("gc = false");
+}
+
+#[test]
+fn collections_and_prunes_take_nothing_from_a_running_build_or_container() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    lab.config("[cache]\nmax-used-space = 1\n");
+    let app = lab.project("FROM busybox\nRUN echo of the app > /app\n");
+    lab.build(&app, &["-t", "app"]);
+    let gate = format!("{}:/gate", lab.own_folder("gate").display());
+    let script = format!("echo up >&2; {WAIT}; cat /app");
+    let mut container =
+        Running::start(&mut lab.command(&["run", "--rm", "-v", &gate, "app", "sh", "-c", &script]));
+    container.until_stderr_has("up");
+    let project = lab.project(&format!(
+        "FROM busybox AS first\nRUN echo one > /one\n\
+         RUN --mount=type=cache,id=gate,target=/gate echo wai''ting; {WAIT}; cat /one > /two\n\
+         FROM busybox\nCOPY --from=first /one /two /\n"
+    ));
+    let mut build = lab.start_build(&project, &["-t", "two"]);
+    build.until_stderr_has("waiting");
+    let beside = lab.project("FROM busybox\nRUN echo beside > /beside\n");
+    for _ in 0..3 {
+        lab.build(&beside, &[]);
+        lab.rbuild(&["prune", "--automatic"]).success();
+        lab.rbuild(&["prune", "-a", "-f"]).success();
+    }
+    std::fs::write(lab.path("gate/go"), "").expect("a new file");
+    let mounts = std::fs::read_dir(lab.root().join("mounts")).expect("a folder");
+    for mount in mounts {
+        let instance = mount.expect("an entry").path().join("0");
+        std::fs::write(instance.join("data/go"), "").expect("the mount is in use");
+    }
+    build.wait().success();
+    assert_eq!(container.wait().success().stdout, "of the app\n");
+    let both = lab.rbuild(&["run", "--rm", "two", "cat", "/one", "/two"]);
+    assert_eq!(both.success().stdout, "one\none\n");
+    lab.rbuild(&["fsck"]).success();
 }
