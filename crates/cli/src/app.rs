@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rbuild_image::Platform;
-use rbuild_objects::WebOptions;
-use rbuild_registry::{
-    Client, ClientOptions, Credentials, DockerConfig, ProxySettings, RegistryConfig,
-};
+use rbuild_registry::{Client, ClientOptions, Credentials, DockerConfig, RegistryConfig};
 use rbuild_solve::SshKeys;
-use rbuild_source::{GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions};
+use rbuild_source::{GitClient, GitOptions, GitProtocols, HttpClient};
 use rbuild_store::{Limits, Store};
+use rbuild_web::{Proxies, WebOptions};
 
 use crate::args::Global;
 use crate::cache_config::CacheConfig;
@@ -95,14 +93,11 @@ impl App {
         })
     }
 
-    /// How stores of objects are reached.
+    /// How files and stores of objects are reached.
     pub(crate) fn web(&self) -> WebOptions {
-        let proxies = self.environment.proxies();
         WebOptions {
-            user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
-            http_proxy: proxies.http,
-            https_proxy: proxies.https,
-            no_proxy: proxies.no_proxy,
+            user_agent: USER_AGENT.to_owned(),
+            proxies: self.environment.proxies(),
             root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
         }
     }
@@ -119,12 +114,8 @@ impl App {
         self.client(ClientOptions::default(), credentials)
     }
 
-    fn client(&self, options: ClientOptions, credentials: Arc<dyn Credentials>) -> Client {
-        let options = ClientOptions {
-            proxy: self.environment.proxies(),
-            root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
-            ..options
-        };
+    fn client(&self, mut options: ClientOptions, credentials: Arc<dyn Credentials>) -> Client {
+        options.web = self.web();
         Client::with_options(self.config.clone(), credentials, options)
     }
 
@@ -149,15 +140,8 @@ impl App {
 
     /// Fetches files from the web; what was fetched is kept in the store.
     pub(crate) fn http(&self) -> anyhow::Result<HttpClient> {
-        let proxies = self.environment.proxies();
-        let options = HttpOptions {
-            user_agent: USER_AGENT.to_owned(),
-            http_proxy: proxies.http,
-            https_proxy: proxies.https,
-            no_proxy: proxies.no_proxy,
-            root_certificates: self.environment.path("SSL_CERT_FILE").into_iter().collect(),
-        };
-        Ok(HttpClient::new(self.store()?.root().join("http"), options))
+        let cache = self.store()?.root().join("http");
+        Ok(HttpClient::new(cache, self.web()))
     }
 
     /// Leaves the store to be synced, swept and kept within its limits, by a process that nobody waits for.
@@ -307,12 +291,12 @@ impl Environment {
         files.into_iter().flatten().collect()
     }
 
-    fn proxies(self) -> ProxySettings {
+    fn proxies(self) -> Proxies {
         let either = |upper: &str| {
             self.text(upper)
                 .or_else(|| self.text(&upper.to_lowercase()))
         };
-        ProxySettings {
+        Proxies {
             http: either("HTTP_PROXY"),
             https: either("HTTPS_PROXY"),
             no_proxy: either("NO_PROXY"),

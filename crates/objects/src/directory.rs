@@ -18,6 +18,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::error::Refusal;
 use crate::objects::MAX_READ_BYTES;
 use crate::{Object, ObjectName, Objects, ObjectsError};
 
@@ -241,22 +242,9 @@ fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> ObjectsError {
     let object = path.display().to_string();
-    let denied = matches!(
-        source.kind(),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
-    );
-    let source = Box::new(source);
-    if denied {
-        ObjectsError::Denied {
-            action,
-            object,
-            source,
-        }
-    } else {
-        ObjectsError::Store {
-            action,
-            object,
-            source,
-        }
-    }
+    let refusal = match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Refusal::Access,
+        _ => Refusal::Other,
+    };
+    ObjectsError::at(action, object, refusal, source)
 }

@@ -24,11 +24,8 @@ pub enum ObjectsError {
         reason: String,
     },
     /// The way there was described in a way that makes no sense.
-    #[error("reach stores of objects: {reason}")]
-    Web {
-        /// What is wrong, and where.
-        reason: String,
-    },
+    #[error(transparent)]
+    Web(#[from] rbuild_web::WebError),
     /// The store says no: credentials are missing, wrong, or allow too little.
     #[error("{action} {object}: access denied")]
     Denied {
@@ -75,4 +72,37 @@ pub enum ObjectsError {
         /// How many came; where more came, how many were seen of them.
         actual: u64,
     },
+}
+
+/// Whether a store said no, or failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It does not let us.
+    Access,
+    /// It did not do it.
+    Other,
+}
+
+impl ObjectsError {
+    /// What came of trying to do `action` to `object`.
+    pub(crate) fn at(
+        action: &'static str,
+        object: String,
+        refusal: Refusal,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        let source = Box::new(source);
+        match refusal {
+            Refusal::Access => Self::Denied {
+                action,
+                object,
+                source,
+            },
+            Refusal::Other => Self::Store {
+                action,
+                object,
+                source,
+            },
+        }
+    }
 }

@@ -47,5 +47,5 @@ pub use error::ObjectsError;
 pub use gha::{Gha, GhaOptions};
 pub use name::ObjectName;
 pub use objects::{MAX_READ_BYTES, Object, Objects};
+pub use rbuild_web::{Proxies, WebError, WebOptions};
 pub use s3::{BucketStyle, S3Credentials, S3Options};
-pub use web::WebOptions;

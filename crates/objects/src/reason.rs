@@ -6,6 +6,7 @@ use std::fmt;
 use object_store::Error as StoreError;
 
 use crate::ObjectsError;
+use crate::error::Refusal;
 
 /// What a store said, without the markup around it.
 #[derive(Debug)]
@@ -21,24 +22,11 @@ impl Error for Said {}
 
 /// A failure to do `action` to `object`.
 pub(crate) fn failed(action: &'static str, object: String, error: &StoreError) -> ObjectsError {
-    let denied = matches!(
-        error,
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }
-    );
-    let source = Box::new(Said(words(error)));
-    if denied {
-        ObjectsError::Denied {
-            action,
-            object,
-            source,
-        }
-    } else {
-        ObjectsError::Store {
-            action,
-            object,
-            source,
-        }
-    }
+    let refusal = match error {
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => Refusal::Access,
+        _ => Refusal::Other,
+    };
+    ObjectsError::at(action, object, refusal, Said(words(error)))
 }
 
 /// `NoSuchBucket: The specified bucket does not exist`, or what the innermost error says.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
+use rbuild_web::is_loopback;
 use tokio::sync::Semaphore;
 use ureq::http::{HeaderMap, HeaderValue};
 use url::Url;
@@ -15,7 +16,7 @@ use url::Url;
 use crate::bucket::{Bucket, Layout, Refresh};
 use crate::runtime::Runtime;
 use crate::transport::Connector;
-use crate::web::{Web, is_loopback};
+use crate::web::Web;
 use crate::{ObjectsError, WebOptions};
 
 /// A bucket of S3, as `--cache-to type=s3,…` describes it.

@@ -55,6 +55,9 @@ pub enum RegistryError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// The way to it was described in a way that makes no sense.
+    #[error(transparent)]
+    Web(#[from] rbuild_web::WebError),
     /// There should be credentials, but they could not be had.
     #[error("get credentials for {registry}: {reason}")]
     Credentials {

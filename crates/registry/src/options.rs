@@ -1,7 +1,8 @@
 //! What a client is told besides where registries are: patience, proxies, trust.
 
-use std::path::PathBuf;
 use std::time::Duration;
+
+use rbuild_web::WebOptions;
 
 /// How the client behaves on the network. The defaults suit people and CI.
 #[derive(Debug, Clone)]
@@ -14,13 +15,9 @@ pub struct ClientOptions {
     pub stall_timeout: Duration,
     /// The longest wait for the answer to a request that gives the registry work (the end of an upload).
     pub commit_timeout: Duration,
-    /// Proxies, as the caller read them from the environment.
-    pub proxy: ProxySettings,
-    /// PEM files of certificate authorities to trust for every registry besides the public ones (what
-    /// `SSL_CERT_FILE` names). Files that do not exist are passed over.
-    pub root_certificates: Vec<PathBuf>,
-    /// What we call ourselves.
-    pub user_agent: String,
+    /// Proxies, and authorities to trust for every registry. Hosts on the loopback interface are always reached
+    /// directly.
+    pub web: WebOptions,
 }
 
 impl Default for ClientOptions {
@@ -30,9 +27,7 @@ impl Default for ClientOptions {
             connect_timeout: Duration::from_secs(15),
             stall_timeout: Duration::from_secs(30),
             commit_timeout: Duration::from_secs(300),
-            proxy: ProxySettings::default(),
-            root_certificates: Vec::new(),
-            user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
+            web: WebOptions::default(),
         }
     }
 }
@@ -59,15 +54,4 @@ impl Default for RetryPolicy {
             longest_asked_wait: Duration::from_secs(120),
         }
     }
-}
-
-/// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`. Hosts on the loopback interface are always reached directly.
-#[derive(Debug, Clone, Default)]
-pub struct ProxySettings {
-    /// For plain HTTP.
-    pub http: Option<String>,
-    /// For HTTPS.
-    pub https: Option<String>,
-    /// Hosts that are reached directly, separated by commas.
-    pub no_proxy: Option<String>,
 }

@@ -249,7 +249,7 @@ fn https_needs_a_trusted_certificate() {
     )
     .expect("anyone's");
     let mut options = impatient();
-    options.root_certificates = vec![certificates.ca, "/nonexistent.pem".into()];
+    options.web.root_certificates = vec![certificates.ca, "/nonexistent.pem".into()];
     let client = Client::with_options(RegistryConfig::default(), Arc::new(Anonymous), options);
     push_bytes(&client, &name, b"x").expect("an authority for all");
 
@@ -316,8 +316,8 @@ fn a_proxy_is_used_for_hosts_elsewhere_and_never_for_loopback() {
         return;
     };
     let mut options = impatient();
-    options.proxy.http = Some(format!("http://{}", scene.proxy.host()));
-    options.proxy.no_proxy = Some("direct.invalid".to_owned());
+    options.web.proxies.http = Some(format!("http://{}", scene.proxy.host()));
+    options.web.proxies.no_proxy = Some("direct.invalid".to_owned());
     let table = config(
         "[registry.\"registry.invalid\"]\nhttp = true\n[registry.\"direct.invalid\"]\nhttp = true",
     );

@@ -104,11 +104,8 @@ pub enum SourceError {
         reason: String,
     },
     /// The proxy or the certificates that were configured cannot be used.
-    #[error("prepare downloads: {reason}")]
-    HttpOptions {
-        /// What is wrong with them.
-        reason: String,
-    },
+    #[error(transparent)]
+    Web(#[from] rbuild_web::WebError),
     /// A server did not answer, or the connection broke.
     #[error("download {url}: {}", in_short(cause))]
     Http {

@@ -44,8 +44,9 @@ pub use git::{
     GitCheckout, GitClient, GitCommit, GitFiles, GitOptions, GitProtocols, GitTimes, GitUrl,
     SubmodulePolicy,
 };
-pub use http::{HttpClient, HttpFile, HttpOptions, HttpRequest, http_file_name};
+pub use http::{HttpClient, HttpFile, HttpRequest, http_file_name};
 pub use ignore::{HidingRule, IgnoreRules, Pattern};
 pub use oci_layout::{LayoutImage, LayoutReference, OciLayout, VerifiedBlob};
+pub use rbuild_web::{Proxies, WebError, WebOptions};
 pub use stdin::{ArchiveStream, Sniffed, StreamedContext, sniff};
 pub use watch::{DirectoryWatch, Grown, Woken};

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use rbuild_image::Digest;
 use rbuild_layer::{EntryKind, OverlayFlavor, TreeWriter};
 use rbuild_source::{
-    Authorization, HttpClient, HttpFile, HttpOptions, HttpRequest, SourceError, StreamedContext,
+    Authorization, HttpClient, HttpFile, HttpRequest, Proxies, SourceError, StreamedContext,
+    WebOptions,
 };
 
 type Handler = dyn Fn(usize, &str) -> Vec<u8> + Send + Sync;
@@ -64,10 +65,10 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     answer
 }
 
-fn options() -> HttpOptions {
-    HttpOptions {
+fn options() -> WebOptions {
+    WebOptions {
         user_agent: "test".to_owned(),
-        ..HttpOptions::default()
+        ..WebOptions::default()
     }
 }
 
@@ -341,9 +342,12 @@ fn a_download_that_nobody_wants_any_more_stops() {
 fn a_proxy_is_asked_for_hosts_that_are_not_excepted() {
     let proxy = Server::start(|_, _| answer("403 Forbidden", "", b""));
     let dir = tempfile::tempdir().unwrap();
-    let through = HttpOptions {
-        http_proxy: Some(proxy.url.clone()),
-        no_proxy: Some("direct.invalid".to_owned()),
+    let through = WebOptions {
+        proxies: Proxies {
+            http: Some(proxy.url.clone()),
+            no_proxy: Some("direct.invalid".to_owned()),
+            ..Proxies::default()
+        },
         ..options()
     };
     let client = HttpClient::new(dir.path().to_owned(), through);

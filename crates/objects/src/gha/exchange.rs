@@ -10,6 +10,7 @@ use ureq::http::{Request, Response, Uri, header};
 use ureq::{Body, SendBody};
 
 use crate::ObjectsError;
+use crate::error::Refusal;
 use crate::web::Web;
 
 /// The wait after the first failure; it doubles with each.
@@ -168,27 +169,13 @@ impl Failure {
 
     /// As a failure to do `action` to `object`.
     pub(super) fn at(self, action: &'static str, object: String) -> ObjectsError {
-        let denied = matches!(
-            self,
+        let refusal = match self {
             Self::Status {
-                status: 401 | 403,
-                ..
-            }
-        );
-        let source = Box::new(self);
-        if denied {
-            ObjectsError::Denied {
-                action,
-                object,
-                source,
-            }
-        } else {
-            ObjectsError::Store {
-                action,
-                object,
-                source,
-            }
-        }
+                status: 401 | 403, ..
+            } => Refusal::Access,
+            _ => Refusal::Other,
+        };
+        ObjectsError::at(action, object, refusal, self)
     }
 }
 

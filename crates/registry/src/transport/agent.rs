@@ -1,11 +1,12 @@
 //! ureq agents: one for plain HTTP, one for each way of trusting certificates.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
+use rbuild_web::{authorities, certificates, identity, roots};
 use ureq::config::{AutoHeaderValue, ConfigBuilder};
-use ureq::tls::{Certificate, ClientCert, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 use ureq::typestate::AgentScope;
 use ureq::{Agent, Proxy};
 
@@ -103,7 +104,7 @@ impl Agents {
         Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            .user_agent(self.options.user_agent.as_str())
+            .user_agent(self.options.web.user_agent.as_str())
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
             .timeout_connect(Some(self.options.connect_timeout))
@@ -116,104 +117,27 @@ impl Agents {
     }
 
     fn proxy(&self, (trust, route): &AgentKey) -> Result<Option<Proxy>, RegistryError> {
-        let settings = &self.options.proxy;
-        let url = match (route, trust) {
+        let proxies = &self.options.web.proxies;
+        Ok(match (route, trust) {
             (Route::Direct, _) => None,
-            (Route::AsConfigured, Some(_)) => settings.https.as_deref(),
-            (Route::AsConfigured, None) => settings.http.as_deref(),
-        };
-        let Some(url) = url.filter(|url| !url.is_empty()) else {
-            return Ok(None);
-        };
-        // The URL may hold a password: it is not quoted.
-        let malformed = || RegistryError::Config {
-            reason: "the proxy's URL is malformed".to_owned(),
-        };
-        let parsed = Proxy::new(url).map_err(|_| malformed())?;
-        let Some(direct) = &settings.no_proxy else {
-            return Ok(Some(parsed));
-        };
-        let mut builder = Proxy::builder(parsed.protocol())
-            .host(parsed.host())
-            .port(parsed.port());
-        if let Some(username) = parsed.username() {
-            builder = builder.username(username);
-        }
-        if let Some(password) = parsed.password() {
-            builder = builder.password(password);
-        }
-        for host in direct.split(',').map(str::trim).filter(|h| !h.is_empty()) {
-            builder = builder.no_proxy(host);
-        }
-        builder.build().map(Some).map_err(|_| malformed())
+            (Route::AsConfigured, Some(_)) => proxies.for_https()?,
+            (Route::AsConfigured, None) => proxies.for_http()?,
+        })
     }
 
     fn tls(&self, trust: &Trust) -> Result<TlsConfig, RegistryError> {
-        let mut extra = Vec::new();
-        for path in &self.options.root_certificates {
-            if path.exists() {
-                extra.extend(certificates(path)?);
-            }
-        }
+        let mut extra = authorities(&self.options.web.root_certificates)?;
         for path in &trust.roots {
             extra.extend(certificates(path)?);
         }
-        let roots = if extra.is_empty() {
-            RootCerts::WebPki
-        } else {
-            let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-                .iter()
-                .map(|der| Certificate::from_der(der));
-            RootCerts::Specific(Arc::new(public.chain(extra).collect()))
-        };
         let identity = match &trust.keypair {
             Some((cert, key)) => Some(identity(cert, key)?),
             None => None,
         };
         Ok(TlsConfig::builder()
-            .root_certs(roots)
+            .root_certs(roots(extra))
             .client_cert(identity)
             .disable_verification(trust.verification == Verification::Off)
             .build())
     }
-}
-
-fn read_pem(path: &Path) -> Result<Vec<PemItem<'static>>, RegistryError> {
-    let fail = |reason: String| RegistryError::Config {
-        reason: format!("{}: {reason}", path.display()),
-    };
-    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-    parse_pem(&bytes)
-        .collect::<Result<_, _>>()
-        .map_err(|_| fail("not a PEM file".to_owned()))
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, RegistryError> {
-    let found: Vec<_> = read_pem(path)?
-        .into_iter()
-        .filter_map(|item| match item {
-            PemItem::Certificate(certificate) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if found.is_empty() {
-        return Err(RegistryError::Config {
-            reason: format!("{}: no certificate in it", path.display()),
-        });
-    }
-    Ok(found)
-}
-
-fn identity(cert: &Path, key: &Path) -> Result<ClientCert, RegistryError> {
-    let chain = certificates(cert)?;
-    let key = read_pem(key)?
-        .into_iter()
-        .find_map(|item| match item {
-            PemItem::PrivateKey(key) => Some(key),
-            _ => None,
-        })
-        .ok_or_else(|| RegistryError::Config {
-            reason: format!("{}: no private key in it", key.display()),
-        })?;
-    Ok(ClientCert::new_with_certs(&chain, key))
 }

@@ -1,11 +1,11 @@
 //! A host that is asked for a registry's contents: the registry's own, or a mirror.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use rbuild_web::is_loopback;
 use ureq::Agent;
 use url::Url;
 
@@ -286,18 +286,6 @@ fn route_to(host: &str) -> Route {
     }
 }
 
-/// `localhost`, `127.0.0.0/8` and `::1`, with or without a port.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None if host.matches(':').count() == 1 => host.split(':').next().unwrap_or(host),
-        None => host,
-    };
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -353,29 +341,6 @@ mod tests {
             urls(&config, "ghcr.io", "a"),
             ["https://ghcr.io/v2/a/manifests/b"]
         );
-    }
-
-    #[test]
-    fn the_loopback_interface_is_known_by_its_names() {
-        for host in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1:80",
-            "127.9.9.9",
-            "[::1]:5000",
-            "::1",
-            "r.localhost",
-        ] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in [
-            "localhost.example.com",
-            "10.0.0.1",
-            "[fe80::1]:80",
-            "example.com:127",
-        ] {
-            assert!(!is_loopback(host), "{host}");
-        }
     }
 
     #[test]

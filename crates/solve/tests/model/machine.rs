@@ -23,7 +23,7 @@ use rbuild_solve::{
     Solution, solve,
 };
 use rbuild_source::{
-    Context, GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions, IgnoreRules,
+    Context, GitClient, GitOptions, GitProtocols, HttpClient, IgnoreRules, WebOptions,
 };
 use rbuild_store::Store;
 
@@ -206,7 +206,7 @@ impl Machine {
                 known_hosts: Vec::new(),
                 protocols: GitProtocols::Network,
             }),
-            http: HttpClient::new(self.path().join("http"), HttpOptions::default()),
+            http: HttpClient::new(self.path().join("http"), WebOptions::default()),
             contexts: HashMap::from([
                 (ContextSource::Main, open(project.main)?),
                 (

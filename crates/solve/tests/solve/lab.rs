@@ -22,7 +22,7 @@ use rbuild_solve::{
     Secret, Solution, SolveError, solve,
 };
 use rbuild_source::{
-    Context, GitClient, GitOptions, GitProtocols, HttpClient, HttpOptions, IgnoreRules,
+    Context, GitClient, GitOptions, GitProtocols, HttpClient, IgnoreRules, WebOptions,
 };
 use rbuild_store::Store;
 
@@ -122,7 +122,7 @@ impl Lab {
                 known_hosts: Vec::new(),
                 protocols: GitProtocols::Network,
             }),
-            http: HttpClient::new(self.directory.path().join("http"), HttpOptions::default()),
+            http: HttpClient::new(self.directory.path().join("http"), WebOptions::default()),
             contexts: HashMap::from([
                 (ContextSource::Main, open("main")?),
                 (ContextSource::Named("base".to_owned()), open("base")?),

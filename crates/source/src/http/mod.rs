@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rbuild_image::Digest;
+use rbuild_web::WebOptions;
 
 use agents::Agents;
-pub use agents::HttpOptions;
 pub use file::{HttpFile, http_file_name};
 use kept::{CACHE_VERSION, Facts, failed};
 use partial::{Broken, Partial};
@@ -60,7 +60,7 @@ enum Answer {
 
 impl HttpClient {
     /// A client that keeps its files in `cache`.
-    pub fn new(cache: PathBuf, options: HttpOptions) -> Self {
+    pub fn new(cache: PathBuf, options: WebOptions) -> Self {
         Self {
             agents: Arc::new(Agents::new(options)),
             cache,

@@ -157,7 +157,7 @@ fn configs(
         let (bytes, config) = client.config(name, image.config())?;
         let platform = Platform::new(&config.os, &config.architecture, &config.variant);
         let value = serde_json::from_slice(&bytes).unwrap_or_default();
-        Ok((platform.to_string(), value))
+        Ok::<_, rbuild_registry::RegistryError>((platform.to_string(), value))
     };
     match &resolved.manifest {
         Manifest::Image(image) => Ok(vec![config(image)?]),
