@@ -9,17 +9,18 @@
 //! process uses stays. A layer's row is entered after its directory, complete with index, was renamed into
 //! place: a directory without a row is garbage, a row without a directory is dropped when it is found.
 
+mod tars;
+mod whole;
+
 use std::fmt;
 use std::fs;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-
 use std::time::SystemTime;
 
-use rbuild_image::{DiffId, Digest, LayerId};
-use rbuild_layer::{Change, ContentIndex, EntryKind, FileTimes, Mtime};
-use rbuild_sys::OverlayFlavor;
+use rbuild_image::{Digest, LayerId};
+use rbuild_layer::{ContentIndex, FileTimes, Mtime};
 use rusqlite::{OptionalExtension, params};
 
 use crate::Store;
@@ -28,6 +29,8 @@ use crate::error::{Result, StoreError};
 use crate::flock::{self, Attempt, Hold};
 use crate::store::open_directory;
 use crate::time;
+use tars::own_diff_id;
+pub(crate) use whole::is_whole;
 
 /// A layer that exists and stays while this handle does. Handles of the same layer are one.
 pub struct Layer {
@@ -138,33 +141,6 @@ fn made_since(begun_millis: i64) -> Mtime {
     }
 }
 
-/// `times` as columns.
-fn times_columns(times: FileTimes) -> (i64, i64) {
-    match times {
-        FileTimes::Own => (0, 0),
-        FileTimes::Fixed(seconds) => (1, seconds),
-        FileTimes::Bounded(seconds) => (2, seconds),
-    }
-}
-
-/// What [`times_columns`] made.
-fn times_of((kind, epoch): (i64, i64)) -> Option<FileTimes> {
-    match kind {
-        0 => Some(FileTimes::Own),
-        1 => Some(FileTimes::Fixed(epoch)),
-        2 => Some(FileTimes::Bounded(epoch)),
-        _ => None,
-    }
-}
-
-/// The diffID that the name of a pulled layer is.
-fn own_diff_id(id: &LayerId) -> Option<[u8; 32]> {
-    match id {
-        LayerId::Pulled(diff_id) => Some(*diff_id.0.as_bytes()),
-        LayerId::Made(_) => None,
-    }
-}
-
 pub(crate) fn read_index(id: LayerId, directory: &Path) -> Result<ContentIndex> {
     let path = directory.join("index");
     let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
@@ -244,107 +220,6 @@ impl Store {
                 .query_row([id.to_string()], |row| row.get(0))
                 .optional()?;
             Ok(found.map(time::from_millis))
-        })
-    }
-
-    /// The diffID of a layer and the size of its uncompressed tar in bytes, its files dated as `times` says, once somebody
-    /// has computed them.
-    pub fn diff_id(&self, id: &LayerId, times: FileTimes) -> Result<Option<(DiffId, u64)>> {
-        let (kind, epoch) = times_columns(times);
-        self.db().read("read a layer's diffID", |db| {
-            let found = db
-                .prepare_cached(
-                    "SELECT diff_id, tar_bytes FROM layer_tars WHERE layer = ?1 AND kind = ?2 AND epoch = ?3
-                     UNION ALL SELECT diff_id, tar_bytes FROM layer_tars WHERE diff_id = ?4 LIMIT 1",
-                )?
-                .query_row(
-                    params![id.to_string(), kind, epoch, own_diff_id(id)],
-                    |row| Ok((DiffId(digest_column(row, 0)?), row.get::<_, i64>(1)? as u64)),
-                )
-                .optional()?;
-            Ok(found)
-        })
-    }
-
-    /// Remembers the diffID of a layer whose files are dated as `times` says, and the size of its uncompressed tar in bytes.
-    ///
-    /// Fails with [`StoreError::MissingLayer`] if the layer is not in the store.
-    pub fn set_diff_id(
-        &self,
-        id: &LayerId,
-        times: FileTimes,
-        diff_id: &DiffId,
-        tar_bytes: u64,
-    ) -> Result<()> {
-        let name = id.to_string();
-        let (digest, bytes) = (diff_id.0.as_bytes(), tar_bytes as i64);
-        self.db().write("remember a layer's diffID", |db| {
-            let changed = match times_columns(times) {
-                (0, _) => db
-                    .prepare_cached("UPDATE layers SET diff_id = ?2, tar_bytes = ?3 WHERE id = ?1")?
-                    .execute(params![name, digest, bytes])?,
-                (kind, epoch) => db
-                    .prepare_cached(
-                        "INSERT OR REPLACE INTO dated_layers (layer, kind, epoch, diff_id, tar_bytes)
-                         SELECT id, ?2, ?3, ?4, ?5 FROM layers WHERE id = ?1",
-                    )?
-                    .execute(params![name, kind, epoch, digest, bytes])?,
-            };
-            if changed == 0 {
-                return Err(StoreError::MissingLayer { id: *id }.into());
-            }
-            Ok(())
-        })
-    }
-
-    /// The tars of a layer whose files have other times than their own: how they are dated, diffID and bytes; those with
-    /// the latest times.
-    pub fn dated_tars(&self, id: &LayerId) -> Result<Vec<(FileTimes, DiffId, u64)>> {
-        self.db().read("list a layer's tars", |db| {
-            let rows: Vec<((i64, i64), Digest, i64)> = db
-                .prepare_cached(
-                    "SELECT kind, epoch, diff_id, tar_bytes FROM dated_layers WHERE layer = ?1
-                     ORDER BY epoch DESC, kind LIMIT 8",
-                )?
-                .query_map([id.to_string()], |row| {
-                    Ok((
-                        (row.get(0)?, row.get(1)?),
-                        digest_column(row, 2)?,
-                        row.get(3)?,
-                    ))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            let tars = rows.into_iter();
-            Ok(tars
-                .filter_map(|(times, digest, bytes)| {
-                    Some((times_of(times)?, DiffId(digest), bytes as u64))
-                })
-                .collect())
-        })
-    }
-
-    /// A layer in the store whose tar has this diffID, whether it was pulled or made here.
-    pub fn layer_by_diff_id(&self, diff_id: &DiffId) -> Result<Option<LayerId>> {
-        Ok(self.layer_tar(diff_id)?.map(|(id, _)| id))
-    }
-
-    /// The layer in the store whose tar has this diffID when its files are dated so.
-    pub fn layer_tar(&self, diff_id: &DiffId) -> Result<Option<(LayerId, FileTimes)>> {
-        let pulled = LayerId::Pulled(*diff_id);
-        self.db().read("find a layer by its diffID", |db| {
-            let rows: Vec<(String, (i64, i64))> = db
-                .prepare_cached(
-                    "SELECT layer, kind, epoch FROM layer_tars WHERE diff_id = ?1
-                     UNION SELECT id, 0, 0 FROM layers WHERE id = ?2 ORDER BY 2, 3, 1",
-                )?
-                .query_map(params![diff_id.0.as_bytes(), pulled.to_string()], |row| {
-                    Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            let mut found = rows
-                .iter()
-                .map(|(id, times)| Some((id.parse().ok()?, times_of(*times)?)));
-            Ok(found.find_map(|found| found))
         })
     }
 
@@ -464,40 +339,6 @@ fn pin(directory: &Path) -> Result<Option<OwnedFd>> {
             Attempt::Busy => None,
         })
     })
-}
-
-/// Reads all of a layer again. Any failure means that it is not what it was.
-pub(crate) fn is_whole(id: LayerId, directory: &Path) -> bool {
-    let Ok(index) = read_index(id, directory) else {
-        return false;
-    };
-    let Ok(diff) = open_directory(&directory.join("diff")) else {
-        return false;
-    };
-    let flavor = OverlayFlavor::current();
-    rbuild_layer::index_upper(diff.as_fd(), flavor).is_ok_and(|found| {
-        let differences = index.changes(&found);
-        differences
-            .iter()
-            .all(|change| flavor == OverlayFlavor::User && is_beyond_us(change))
-    })
-}
-
-/// What a user namespace with a single id cannot put on the disk: other owners, and devices. The index has them.
-fn is_beyond_us(change: &Change<'_>) -> bool {
-    match change {
-        Change::Changed { before, now } => {
-            (now.uid, now.gid) == (0, 0)
-                && before.kind == now.kind
-                && before.mode == now.mode
-                && before.xattrs == now.xattrs
-        }
-        Change::Removed(entry) => matches!(
-            entry.kind,
-            EntryKind::CharDevice { .. } | EntryKind::BlockDevice { .. }
-        ),
-        Change::Added(_) => false,
-    }
 }
 
 /// A 32-byte column as a digest.
