@@ -1,6 +1,7 @@
 # make build   the release binary, as target/release/rbuild
 # make demo    build it, build an image with it twice, run the image
 # make test    everything that CI checks
+# make self    build rbuild's own Dockerfile with rbuild, twice, and run what it made (as root: it needs a base image)
 # make bench   micro-benchmarks, and whole builds beside other builders
 # make fuzz    ten minutes of fuzzing for each of what reads strangers' text (needs nightly and cargo-fuzz; FUZZ_SECONDS=60 for less)
 #
@@ -10,7 +11,7 @@ CARGO ?= cargo
 STATE ?= $(CURDIR)/target/make
 FUZZ_SECONDS ?= 600
 
-.PHONY: build demo test bench fuzz packages toolchain
+.PHONY: build demo test self bench fuzz packages toolchain
 
 build: toolchain
 	$(CARGO) build --locked --release --package rbuild
@@ -22,6 +23,10 @@ demo: packages build
 
 test: packages toolchain
 	.ci/test "$(STATE)"
+
+self: packages build
+	testdata/base-images/make-base-images.sh --out "$(STATE)/images" debian:bookworm
+	testdata/dockerfiles/check.sh target/release/rbuild "$(STATE)/images" rbuild
 
 bench: packages build
 	$(CARGO) bench --locked --workspace

@@ -70,35 +70,62 @@ make_busybox() {
     layout busybox:latest sh "$work/busybox.tar"
 }
 
-# rootfs NAME [PACKAGE...]: minbase plus packages, as $work/NAME.tar
+# What of a tree is in no image: what was mounted or written for apt to run, and what apt can fetch or make again.
+left_out=(./dev ./proc ./sys ./run/\* ./tmp/\* ./etc/hostname ./etc/resolv.conf ./var/lib/apt/lists/\*_\*
+    ./etc/apt/apt.conf.d/00mmdebstrap ./usr/sbin/policy-rc.d ./usr/sbin/start-stop-daemon
+    ./var/cache/apt/\*.bin ./var/cache/apt/archives/\*.deb ./var/cache/ldconfig/aux-cache ./var/log/\*)
+
+# snapshot NAME: a hook that packs the tree as it stands, as $work/NAME.tar
+snapshot() {
+    printf 'tar -C "$1" --one-file-system --anchored --sort=name --numeric-owner --xattrs --format=pax'
+    printf ' --pax-option=exthdr.name=%%d/PaxHeaders/%%f,delete=atime,delete=ctime --clamp-mtime --mtime=@%s' "$SOURCE_DATE_EPOCH"
+    printf ' --exclude=%q' "${left_out[@]}"
+    # mmdebstrap has a stand-in for this one meanwhile.
+    printf ' --transform=s,start-stop-daemon.REAL$,start-stop-daemon,r'
+    printf ' -cf %q . && tar -C %q --append --numeric-owner --owner=0 --group=0 --mtime=@%s -f %q dev proc sys etc/resolv.conf' \
+        "$work/$1.tar" "$work/empty" "$SOURCE_DATE_EPOCH" "$work/$1.tar"
+}
+
+# add_packages PACKAGE...: a hook that adds packages to the tree
+add_packages() {
+    printf 'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" DEBIAN_FRONTEND=noninteractive'
+    printf ' apt-get --yes -qq -o DPkg::Chroot-Directory="$1" install %s >%q 2>&1 || { cat %q >&2; exit 1; }' \
+        "$*" "$work/apt.log" "$work/apt.log"
+}
+
+# rootfs [HOOK...]: minbase as $work/minbase.tar, then what the hooks do
 rootfs() {
-    local name=$1 IFS=,; shift
-    [ ! -e "$work/$name.tar" ] || return 0
-    # The customize hooks leave apt as container images have it: no package
-    # lists, no cache, no service starts, no fsync for each package.
-    mmdebstrap --quiet --variant=minbase --mode=root --components=main ${1:+--include="$*"} \
+    local hook hooks=()
+    for hook; do hooks+=("--customize-hook=$hook"); done
+    mkdir -p "$work"/empty/{dev,etc,proc,sys}
+    : >"$work/empty/etc/resolv.conf"
+    # The first hook leaves apt as container images have it: no fsync for each package.
+    mmdebstrap --quiet --variant=minbase --mode=root --components=main --format=null \
         --aptopt='Acquire::Languages "none"' --aptopt='APT::Install-Recommends "false"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-        --customize-hook='printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"; chmod 755 "$1/usr/sbin/policy-rc.d"' \
         --customize-hook='echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/docker-apt-speedup"' \
-        --customize-hook='rm -f "$1/etc/resolv.conf" "$1/etc/hostname"; : >"$1/etc/resolv.conf"' \
-        --customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1"/var/log/* "$1"/var/cache/ldconfig/aux-cache' \
-        "$suite" "$work/$name.tar" ${mirror:+"$mirror"}
+        --customize-hook="$(snapshot minbase)" "${hooks[@]}" "$suite" /dev/null ${mirror:+"$mirror"}
 }
 
 net_packages=(ca-certificates curl netbase)
 dev_packages=(gcc libc6-dev make git xz-utils)
 py_packages=(python3 python3-pip python3-venv)
 
-make_debian() { rootfs minbase; layout "debian:$suite" bash "$work/minbase.tar"; }
+make_debian() {
+    [ -e "$work/minbase.tar" ] || rootfs
+    layout "debian:$suite" bash "$work/minbase.tar"
+}
+
 make_python() {
-    rootfs minbase
-    rootfs net "${net_packages[@]}"
-    rootfs dev "${net_packages[@]}" "${dev_packages[@]}"
-    rootfs py "${net_packages[@]}" "${dev_packages[@]}" "${py_packages[@]}"
+    rootfs "$(add_packages "${net_packages[@]}")" "$(snapshot net)" \
+        "$(add_packages "${dev_packages[@]}")" "$(snapshot dev)" \
+        "$(add_packages "${py_packages[@]}")" "$(snapshot py)"
     layout python:3 python3 "$work/minbase.tar" "$work/net.tar" "$work/dev.tar" "$work/py.tar"
 }
+
+# python:3 begins with debian, which comes for nothing after it.
+[ ${#images[@]} -lt 2 ] || mapfile -t images < <(printf '%s\n' "${images[@]}" | sort -r)
 
 for image in "${images[@]}"; do
     dir=$out/${image/:/-}

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Build the Dockerfiles of this folder, and rbuild's own, twice each, and run what they made.
+# Build Dockerfiles of this folder, or rbuild's own, twice each, and run what they made.
 #
 #   check.sh RBUILD IMAGES [c-program|python-service|rust-service|eight-stages|rbuild]...
 #
+# Without names: all of this folder. `rbuild`, which compiles rbuild in a container, takes minutes.
 # RBUILD is the binary to test, IMAGES a folder made by make-base-images.sh. State goes to $RBUILD_ROOT, by default a
 # new directory that is removed in the end.
 set -euo pipefail
@@ -10,7 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 rbuild=$(realpath "$1") images=$(realpath "$2")
 shift 2
-[ $# -gt 0 ] || set -- c-program python-service rust-service eight-stages rbuild
+[ $# -gt 0 ] || set -- c-program python-service rust-service eight-stages
 
 work=$(mktemp -d)
 started=()
