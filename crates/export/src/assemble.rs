@@ -18,6 +18,9 @@ use crate::annotations::{AnnotationPlace, Annotations};
 use crate::error::ExportError;
 use crate::history::{self, BaseTime};
 
+/// The layers of base images: the image, and the layer's blob there.
+pub(crate) type Bases = HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>;
+
 /// An image that was built: everything but the form in which its layers travel.
 #[derive(Debug, Clone)]
 pub struct BuiltImage {
@@ -157,12 +160,13 @@ impl Dating {
     }
 }
 
-fn built_layer(
+/// The layer `id` of an image whose files are dated as `files` say.
+pub(crate) fn built_layer(
     store: &Store,
     imports: &Imports,
     id: &LayerId,
     files: FileTimes,
-    bases: &HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>,
+    bases: &Bases,
 ) -> Result<BuiltLayer, ExportError> {
     let (id, (diff_id, size), times, remote) = match id {
         // A layer of a base image that was built here is in the store under the name of its contents.
@@ -192,7 +196,7 @@ fn built_layer(
 }
 
 /// The layers of all images of `plan`.
-fn base_layers(plan: &Plan) -> HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)> {
+pub(crate) fn base_layers(plan: &Plan) -> Bases {
     let mut layers = HashMap::new();
     for id in plan.vertices() {
         if let Operation::Image(source) = &plan.vertex(id).operation {

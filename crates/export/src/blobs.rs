@@ -55,6 +55,7 @@ impl LayerForm {
 }
 
 /// Opens blobs wherever they are.
+#[derive(Clone, Copy)]
 pub struct Blobs<'a> {
     /// What is here.
     pub store: &'a Store,
@@ -73,17 +74,12 @@ impl Blobs<'_> {
         image
             .layers
             .par_iter()
-            .map(|layer| {
-                let descriptor = self.prepare_layer(layer, form)?;
-                Ok(match (image.note, &layer.base) {
-                    (TimesNote::Annotation(epoch), None) => annotated(descriptor, epoch),
-                    _ => descriptor,
-                })
-            })
+            .map(|layer| Ok(noted(image, layer, self.prepare_layer(layer, form)?)))
             .collect()
     }
 
-    fn prepare_layer(
+    /// The blob of one layer in this form.
+    pub(crate) fn prepare_layer(
         &self,
         layer: &BuiltLayer,
         form: LayerForm,
@@ -244,6 +240,14 @@ fn is_unwritten(layer: &BuiltLayer, descriptor: &Descriptor) -> Result<bool, Ima
     Ok(matches!(layer.id, LayerId::Made(_)) && digest_of(descriptor)? == layer.diff_id.0)
 }
 
+/// `descriptor` with what the manifest of `image` says of the times in `layer`.
+pub(crate) fn noted(image: &BuiltImage, layer: &BuiltLayer, descriptor: Descriptor) -> Descriptor {
+    match (image.note, &layer.base) {
+        (TimesNote::Annotation(epoch), None) => annotated(descriptor, epoch),
+        _ => descriptor,
+    }
+}
+
 /// `descriptor`, telling that no file in it is later than `epoch`, as `BuildKit` tells it.
 fn annotated(mut descriptor: Descriptor, epoch: i64) -> Descriptor {
     const REWRITTEN: &str = "buildkit/rewritten-timestamp";
@@ -254,7 +258,7 @@ fn annotated(mut descriptor: Descriptor, epoch: i64) -> Descriptor {
 }
 
 /// `descriptor` under OCI's name for its media type: our manifests are OCI's, whatever the base image's were.
-fn as_oci(descriptor: &Descriptor) -> Descriptor {
+pub(crate) fn as_oci(descriptor: &Descriptor) -> Descriptor {
     let kind = match descriptor.media_type().to_string().as_str() {
         media_type::DOCKER_LAYER => media_type::OCI_LAYER,
         media_type::DOCKER_LAYER_GZIP => media_type::OCI_LAYER_GZIP,

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! Solution ─ assemble ─→ BuiltImages ┬─ store_documents + name_in_store   type=image
-//!                                    ├─ push                              type=registry
+//!                                    ├─ push                              type=registry, after PushAhead
 //!                                    ├─ write_archive, write_directory    type=oci, type=docker
 //!                                    ├─ write_files, write_files_tar      type=local, type=tar
 //!                                    └─ load                              --load
@@ -23,6 +23,8 @@ mod inline;
 mod layout;
 mod local_store;
 mod push;
+mod push_ahead;
+mod send;
 
 pub use annotations::{Annotation, AnnotationPlace, Annotations};
 pub use assemble::{BuiltImage, BuiltLayer, Dating, Document, TimesNote, assemble};
@@ -34,3 +36,4 @@ pub use images::{BuiltImages, Exported};
 pub use layout::{ArchiveKind, Labels, write_archive, write_directory};
 pub use local_store::{name_in_store, store_documents};
 pub use push::{PushBy, PushProgress, push};
+pub use push_ahead::{AheadBuild, AheadTarget, PushAhead};

@@ -1,19 +1,23 @@
 //! Pushes images: layers side by side, each only if the registry lacks it, then config, manifest, index.
 
+use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
-use rbuild_image::{Descriptor, Digest, LayerId, Reference, media_type};
-use rbuild_plan::{ImageForm, ImageOrigin};
-use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError, transfer_all};
+use rbuild_image::{Descriptor, DiffId, Digest, Reference, media_type};
+use rbuild_plan::ImageForm;
+use rbuild_registry::{BlobState, BlobUpload, transfer_all};
 
 use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document};
-use crate::blobs::{Blobs, LayerForm, digest_of};
+use crate::blobs::{Blobs, LayerForm, digest_of, noted};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
+use crate::send::LayerSender;
 
-/// Blobs that are pushed at the same time.
-const PARALLEL_PUSHES: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
+/// Layers that are pushed at the same time. Most of it is waiting.
+pub(crate) const PARALLEL_PUSHES: NonZeroUsize = NonZeroUsize::new(4).expect("not zero");
 
 /// What a push tells as it goes.
 pub trait PushProgress: Sync {
@@ -42,167 +46,119 @@ pub fn push(
     form: LayerForm,
     progress: &dyn PushProgress,
 ) -> Result<Exported, ExportError> {
-    let mut written = Vec::new();
-    for image in images {
-        let layers = blobs.prepare(image, form)?;
-        push_layers(blobs, image, &layers, name, progress)?;
-        let config = config_document(image)?;
-        push_bytes(blobs, name, &config)?;
-        let manifest = images.manifest(image, &config, &layers)?;
-        let by = match images.form() {
-            ImageForm::Single => by,
+    let packing = Mutex::new(());
+    let layers = LayerSender {
+        blobs: *blobs,
+        name,
+        form,
+        progress,
+        packing: &packing,
+        stopped: Arc::new(AtomicBool::new(false)),
+    };
+    let push = Push {
+        blobs,
+        images,
+        name,
+        by,
+        layers,
+    };
+    match push.run() {
+        // What the registry was thought to have it has lost.
+        Err(ExportError::Registry(error)) if error.is_missing_blob() => {
+            blobs.registry.present_blobs().forget(name);
+            blobs.store.forget_pushed(name)?;
+            push.run()
+        }
+        pushed => pushed,
+    }
+}
+
+/// A push of images under one name.
+struct Push<'a> {
+    blobs: &'a Blobs<'a>,
+    images: &'a BuiltImages,
+    name: &'a Reference,
+    by: PushBy,
+    layers: LayerSender<'a>,
+}
+
+impl Push<'_> {
+    fn run(&self) -> Result<Exported, ExportError> {
+        let by = match self.images.form() {
+            ImageForm::Single => self.by,
             ImageForm::Indexed => PushBy::Digest,
         };
-        put_manifest(blobs, name, by, media_type::OCI_MANIFEST, &manifest)?;
-        written.push(Written {
+        let mut written = Vec::new();
+        for image in self.images {
+            written.push(self.image(image, by)?);
+        }
+        self.images
+            .head(written)?
+            .finish(|index| self.put_manifest(self.by, media_type::OCI_INDEX, index))
+    }
+
+    /// The layers, the config, the manifest.
+    fn image(&self, image: &BuiltImage, by: PushBy) -> Result<Written, ExportError> {
+        let layers = self.send_layers(image)?;
+        let config = config_document(image)?;
+        self.put_document(&config)?;
+        let manifest = self.images.manifest(image, &config, &layers)?;
+        self.put_manifest(by, media_type::OCI_MANIFEST, &manifest)?;
+        let digests = layers
+            .iter()
+            .map(digest_of)
+            .collect::<Result<Vec<_>, _>>()?;
+        self.blobs
+            .store
+            .note_pushed(self.name, &manifest.digest(), &digests)?;
+        Ok(Written {
             manifest: manifest.descriptor,
             config: config.digest(),
             platform: image.platform.clone(),
-        });
+        })
     }
-    images
-        .head(written)?
-        .finish(|index| put_manifest(blobs, name, by, media_type::OCI_INDEX, index))
-}
 
-fn put_manifest(
-    blobs: &Blobs<'_>,
-    name: &Reference,
-    by: PushBy,
-    kind: &str,
-    document: &Document,
-) -> Result<(), ExportError> {
-    let registry = blobs.registry;
-    match by {
-        PushBy::Tag => registry.put_manifest(name, kind, &document.bytes)?,
-        PushBy::Digest => registry.put_manifest_by_digest(name, kind, &document.bytes)?,
-    };
-    Ok(())
-}
-
-/// Every layer once, several at a time; the first failure stops the others from starting.
-fn push_layers(
-    blobs: &Blobs<'_>,
-    image: &BuiltImage,
-    descriptors: &[Descriptor],
-    name: &Reference,
-    progress: &dyn PushProgress,
-) -> Result<(), ExportError> {
-    let mut jobs: Vec<(&BuiltLayer, &Descriptor)> = image.layers.iter().zip(descriptors).collect();
-    jobs.sort_by_key(|(_, descriptor)| descriptor.digest().to_string());
-    jobs.dedup_by_key(|(_, descriptor)| descriptor.digest().to_string());
-    transfer_all(&jobs, PARALLEL_PUSHES, |(layer, descriptor)| {
-        push_layer(blobs, layer, descriptor, name, progress)
-    })?;
-    Ok(())
-}
-
-fn push_layer(
-    blobs: &Blobs<'_>,
-    layer: &BuiltLayer,
-    descriptor: &Descriptor,
-    name: &Reference,
-    progress: &dyn PushProgress,
-) -> Result<(), ExportError> {
-    let digest = digest_of(descriptor)?;
-    if blobs.registry.has_blob(name, &digest)? == BlobState::Present
-        || mounted(blobs, layer, &digest, name)?
-    {
-        progress.present(&digest);
-        return Ok(());
-    }
-    let total = descriptor.size();
-    let report = |current| progress.blob(&digest, current, total);
-    let open = || open(blobs, layer, descriptor, &digest);
-    let pushed = blobs.registry.push_blob(
-        name,
-        &BlobUpload {
-            descriptor,
-            open: &open,
-            progress: &report,
-        },
-    );
-    match pushed {
-        // The cache lost it since it was asked.
-        Err(RegistryError::Source { .. }) if layer.remote.is_some() => {
-            Err(ExportError::RemoteLayer { layer: layer.id })
+    /// Every layer once, several at a time; the first failure stops the others from starting.
+    fn send_layers(&self, image: &BuiltImage) -> Result<Vec<Descriptor>, ExportError> {
+        let mut jobs: Vec<&BuiltLayer> = Vec::new();
+        for layer in &image.layers {
+            if !jobs.iter().any(|known| known.diff_id == layer.diff_id) {
+                jobs.push(layer);
+            }
         }
-        pushed => Ok(pushed?),
+        let sent = transfer_all(&jobs, PARALLEL_PUSHES, |layer| {
+            Ok::<_, ExportError>((layer.diff_id, self.layers.send(layer)?))
+        })?;
+        let sent: HashMap<DiffId, Descriptor> = sent.into_iter().collect();
+        let all = image.layers.iter();
+        let all = all.map(|layer| noted(image, layer, sent[&layer.diff_id].clone()));
+        Ok(all.collect())
     }
-}
 
-/// Asks the registry to take a base image's layer from that image's repository.
-fn mounted(
-    blobs: &Blobs<'_>,
-    layer: &BuiltLayer,
-    digest: &Digest,
-    name: &Reference,
-) -> Result<bool, ExportError> {
-    if let Some(remote) = &layer.remote
-        && let Some(origin) = remote.hit.place.repository()
-    {
-        return Ok(blobs.registry.mount_blob(name, digest, origin)? == MountOutcome::Mounted);
+    fn put_manifest(&self, by: PushBy, kind: &str, document: &Document) -> Result<(), ExportError> {
+        let (registry, name) = (self.blobs.registry, self.name);
+        match by {
+            PushBy::Tag => registry.put_manifest(name, kind, &document.bytes)?,
+            PushBy::Digest => registry.put_manifest_by_digest(name, kind, &document.bytes)?,
+        };
+        Ok(())
     }
-    let Some((image, _)) = &layer.base else {
-        return Ok(false);
-    };
-    let (ImageOrigin::Registry(origin) | ImageOrigin::Store(origin)) = &image.origin else {
-        return Ok(false);
-    };
-    let origin: Reference = origin.parse()?;
-    Ok(blobs.registry.mount_blob(name, digest, &origin)? == MountOutcome::Mounted)
-}
 
-fn open(
-    blobs: &Blobs<'_>,
-    layer: &BuiltLayer,
-    descriptor: &Descriptor,
-    digest: &Digest,
-) -> io::Result<Box<dyn io::Read + Send>> {
-    if let Some(file) = blobs.open_here(digest).map_err(io::Error::other)? {
-        return Ok(Box::new(file));
-    }
-    if let Some(remote) = &layer.remote {
-        return remote
-            .hit
-            .place
-            .open_blob(descriptor)
-            .map_err(io::Error::other);
-    }
-    let is_blob_of_base = match &layer.base {
-        Some((_, original)) => digest_of(original).map_err(io::Error::other)? == *digest,
-        None => false,
-    };
-    let was_made = matches!(layer.id, LayerId::Made(_));
-    if *digest == layer.diff_id.0 && (was_made || !is_blob_of_base) {
-        let file = blobs.write_plain_tar(layer).map_err(io::Error::other)?;
-        return Ok(Box::new(file));
-    }
-    match &layer.base {
-        Some((image, _)) => blobs
-            .open_there(image, descriptor)
-            .map_err(io::Error::other),
-        None => Err(io::Error::other(ExportError::Layer(layer.id))),
-    }
-}
-
-fn push_bytes(blobs: &Blobs<'_>, name: &Reference, document: &Document) -> Result<(), ExportError> {
-    if blobs.registry.has_blob(name, &document.digest())? == BlobState::Present {
-        return Ok(());
-    }
-    let bytes: std::sync::Arc<[u8]> = document.bytes.as_slice().into();
-    let open = || {
-        let reader = io::Cursor::new(std::sync::Arc::clone(&bytes));
-        Ok(Box::new(reader) as Box<dyn io::Read + Send>)
-    };
-    let descriptor = &document.descriptor;
-    blobs.registry.push_blob(
-        name,
-        &BlobUpload {
-            descriptor,
+    fn put_document(&self, document: &Document) -> Result<(), ExportError> {
+        let (registry, name) = (self.blobs.registry, self.name);
+        if registry.has_blob(name, &document.digest())? == BlobState::Present {
+            return Ok(());
+        }
+        let bytes: Arc<[u8]> = document.bytes.as_slice().into();
+        let open = || {
+            let reader = io::Cursor::new(Arc::clone(&bytes));
+            Ok(Box::new(reader) as Box<dyn io::Read + Send>)
+        };
+        let upload = BlobUpload {
+            descriptor: &document.descriptor,
             open: &open,
             progress: &|_| {},
-        },
-    )?;
-    Ok(())
+        };
+        Ok(registry.push_blob(name, &upload)?)
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rbuild_image::Reference;
 
+use crate::present::PresentBlobs;
 use crate::transport::{Agents, CancelFlag, Endpoint, Transport, endpoints_of};
 use crate::{Attempt, ClientOptions, Credentials, Fault, RegistryConfig, RegistryError};
 
@@ -18,6 +19,7 @@ struct Shared {
     config: RegistryConfig,
     transport: Transport,
     endpoints: Mutex<HashMap<String, Arc<[Arc<Endpoint>]>>>,
+    present: PresentBlobs,
 }
 
 impl std::fmt::Debug for Client {
@@ -47,6 +49,7 @@ impl Client {
                     cancel: CancelFlag::default(),
                 },
                 endpoints: Mutex::default(),
+                present: PresentBlobs::default(),
             }),
         }
     }
@@ -55,6 +58,16 @@ impl Client {
     /// [`RegistryError::Cancelled`] at their next step.
     pub fn cancel(&self) {
         self.shared.transport.cancel.set();
+    }
+
+    /// Whether [`Self::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.transport.cancel.is_set()
+    }
+
+    /// The blobs that repositories are known to have.
+    pub fn present_blobs(&self) -> &PresentBlobs {
+        &self.shared.present
     }
 
     pub(crate) fn transport(&self) -> &Transport {

@@ -243,6 +243,15 @@ impl RegistryError {
         }
     }
 
+    /// Whether a registry refuses a manifest since it lacks a blob that the manifest names.
+    pub fn is_missing_blob(&self) -> bool {
+        let (Self::NotFound { reply, .. } | Self::Status { reply, .. }) = self else {
+            return false;
+        };
+        let codes = ["MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"];
+        codes.iter().any(|code| reply.has_code(code))
+    }
+
     /// The error inside an [`io::Error`] from a [`BlobReader`](crate::BlobReader), if it is one of ours.
     pub fn in_io(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()

@@ -5,7 +5,7 @@ use ureq::http::Method;
 use url::Url;
 
 use crate::client::attempt;
-use crate::resolve::{check_digest, told_digest};
+use crate::resolve::{ACCEPT, check_digest, told_digest};
 use crate::transport::{Body, Call, Endpoint, Patience, Scope};
 use crate::{Attempt, BlobUpload, Client, RegistryError};
 
@@ -48,7 +48,9 @@ impl Client {
         neighbour: Option<&Reference>,
     ) -> Result<BlobArrival, RegistryError> {
         let digest = self.digest_of(reference, upload.descriptor)?;
-        if self.has_blob(reference, &digest)? == BlobState::Present {
+        if self.present_blobs().contain(reference, &digest)
+            || self.has_blob(reference, &digest)? == BlobState::Present
+        {
             return Ok(BlobArrival::WasThere);
         }
         if let Some(neighbour) = neighbour
@@ -95,6 +97,30 @@ impl Client {
         if let Some(told) = told_digest(answer.headers(), &about)? {
             check_digest(&about, *digest, told)?;
         }
+        self.present_blobs().add(reference, digest);
+        Ok(BlobState::Present)
+    }
+
+    /// Whether `reference`'s repository at the registry itself holds the manifest, and with it all that it names.
+    pub fn has_manifest(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+    ) -> Result<BlobState, RegistryError> {
+        let endpoint = self.destination(reference);
+        let about = blob_attempt("look for the manifest", reference, digest, &endpoint);
+        let call = Call::new(&endpoint, &about, Method::HEAD)
+            .scopes([Scope::push(reference.repository())])
+            .header("accept", ACCEPT)
+            .accept(&[404]);
+        let path = format!("{}/manifests/{digest}", reference.repository());
+        let answer = self.transport().send(&call, &path)?;
+        if answer.status().as_u16() == 404 {
+            return Ok(BlobState::Missing);
+        }
+        if let Some(told) = told_digest(answer.headers(), &about)? {
+            check_digest(&about, *digest, told)?;
+        }
         Ok(BlobState::Present)
     }
 
@@ -125,6 +151,7 @@ impl Client {
         );
         let answer = self.transport().send(&call, &path)?;
         if answer.status().as_u16() == 201 {
+            self.present_blobs().add(target, digest);
             return Ok(MountOutcome::Mounted);
         }
         if let Ok(location) = upload_location(&endpoint, self, &about, &answer) {

@@ -13,7 +13,7 @@ use crate::transport::{Call, Endpoint, Retry, Scope};
 use crate::{Attempt, Client, RegistryError};
 
 /// The manifests that we read.
-const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
 /// A manifest or an index, as the registry has it.
 #[derive(Debug, Clone, PartialEq)]

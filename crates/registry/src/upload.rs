@@ -79,7 +79,9 @@ impl Client {
             way: Way::Whole,
             chunk_bytes: UPLOAD_CHUNK_BYTES,
         };
-        session.run(&format!("{}/blobs/uploads/", reference.repository()))
+        session.run(&format!("{}/blobs/uploads/", reference.repository()))?;
+        self.present_blobs().add(reference, &digest);
+        Ok(())
     }
 }
 
@@ -212,6 +214,7 @@ impl Session<'_> {
             offset,
             length,
             progress: self.upload.progress,
+            cancel: &self.client.transport().cancel,
             failure: std::sync::Mutex::default(),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use rbuild_image::Compression;
+use rbuild_image::{Compression, LayerId};
 use rbuild_layer::FileTimes;
 use rbuild_plan::ContextSource;
 use rbuild_progress::Reporter;
@@ -45,6 +45,8 @@ pub struct Build {
     pub imports: Arc<Imports>,
     /// Where finished steps are sent.
     pub publisher: Option<Arc<Publisher>>,
+    /// Who is told of the outputs' layers while the build goes on.
+    pub on_layer: Option<LayerHook>,
     /// When layers that a remote cache knows are brought here.
     pub remote_layers: RemoteLayers,
     /// How many steps run at once.
@@ -67,6 +69,10 @@ pub struct Build {
     /// Layers in use: pinned until the build is over.
     pub pins: Mutex<Vec<Arc<Layer>>>,
 }
+
+/// Told of a layer that an output will hold, once; of one that was made here as soon as its diffIDs are known, of a base's when
+/// something was built on it. May be called from any thread, and should not take long.
+pub type LayerHook = Arc<dyn Fn(&LayerId) + Send + Sync>;
 
 /// What the user says of results that are there already.
 #[derive(Debug, Clone, Default)]

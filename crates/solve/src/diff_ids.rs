@@ -47,8 +47,12 @@ impl<'a> DiffIds<'a> {
         }
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_made = |layer: &LayerId| matches!(layer, LayerId::Made(_));
+        if !stack.layers().iter().any(is_made) {
+            return;
+        }
         for layer in stack.layers() {
-            if let (LayerId::Made(_), true, Some(queue)) = (layer, seen.insert(*layer), &*queue) {
+            if let (true, Some(queue)) = (seen.insert(*layer), &*queue) {
                 // The receiver lives as long as this struct.
                 let _ = queue.send((id, *layer));
             }
@@ -68,7 +72,7 @@ impl<'a> DiffIds<'a> {
         let mut failure = Ok(());
         for (vertex, layer) in &self.work {
             if failure.is_ok() && !self.build.cancel.is_cancelled() {
-                failure = self.digest(&layer).map_err(|error| (vertex, error));
+                failure = self.complete(&layer).map_err(|error| (vertex, error));
             }
         }
         failure
@@ -83,6 +87,17 @@ impl<'a> DiffIds<'a> {
     fn is_told(&self, id: &LayerId, times: FileTimes) -> bool {
         let known = self.build.imports.layer(id);
         known.is_some_and(|known| known.layer.tar(times).is_some())
+    }
+
+    /// Digests what was made here, and hands the layer on.
+    fn complete(&self, id: &LayerId) -> Result<(), StepError> {
+        if let LayerId::Made(_) = id {
+            self.digest(id)?;
+        }
+        if let Some(hook) = &self.build.on_layer {
+            hook(id);
+        }
+        Ok(())
     }
 
     fn digest(&self, id: &LayerId) -> Result<(), StepError> {

@@ -43,7 +43,9 @@ mod tree;
 mod why;
 
 pub use agent::{AgentError, SshKeys};
-pub use build::{BaseLayers, Build, CacheTtl, NetworkFiles, RemoteLayers, Reuse, Secret, Secrets};
+pub use build::{
+    BaseLayers, Build, CacheTtl, LayerHook, NetworkFiles, RemoteLayers, Reuse, Secret, Secrets,
+};
 pub use cancel::{Cancel, CancelGuard};
 pub use canvas::CanvasError;
 pub use cdi::{CdiDevices, CdiError};

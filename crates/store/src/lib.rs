@@ -74,6 +74,7 @@ mod measure;
 mod oci_layout;
 mod paths;
 mod prune;
+mod pushed;
 mod record;
 mod remove;
 mod reserve;

@@ -13,7 +13,7 @@ use crate::error::{Result, StoreError};
 
 /// The version of what is in [`TABLES`] and of the layout of directories. An older program refuses a newer
 /// root; a newer program migrates an older root when it opens it.
-pub(crate) const SCHEMA_VERSION: i64 = 3;
+pub(crate) const SCHEMA_VERSION: i64 = 4;
 
 /// Version 1.
 const TABLES: &str = "
@@ -190,6 +190,18 @@ CREATE TABLE base_layers (
 CREATE INDEX base_layers_by_diff_id ON base_layers (diff_id);
 ";
 
+/// Version 4: which blobs were pushed where, and the manifest that names them there.
+const PUSHES: &str = "
+CREATE TABLE pushed_blobs (
+    digest BLOB NOT NULL,
+    registry TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    manifest BLOB NOT NULL,
+    seen INTEGER NOT NULL,
+    PRIMARY KEY (digest, registry, repository)
+) WITHOUT ROWID;
+";
+
 /// Brings the database at `path` to [`SCHEMA_VERSION`]. Costs one read where it is there already.
 pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     let version = version(connection)?;
@@ -217,6 +229,9 @@ fn migrate(change: &Connection, from: i64) -> rusqlite::Result<()> {
     }
     if from < 3 {
         change.execute_batch(MEASURES_AND_BASES)?;
+    }
+    if from < 4 {
+        change.execute_batch(PUSHES)?;
     }
     change.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

@@ -246,6 +246,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         imports: Arc::default(),
         mounts: Arc::default(),
         publisher: None,
+        on_layer: None,
         remote_layers: RemoteLayers::Always,
         jobs: JOBS,
         now: app.environment.now(),

@@ -36,6 +36,7 @@ mod platform_choice;
 mod platforms;
 mod policies;
 mod privileges;
+mod pushing;
 mod readers;
 mod registries;
 mod remote_cache;

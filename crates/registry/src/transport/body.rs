@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use ureq::SendBody;
 
+use super::cancel::CancelFlag;
+
 /// A request's body.
 #[derive(Clone, Copy)]
 pub(crate) enum Body<'a> {
@@ -28,6 +30,8 @@ pub(crate) struct Source<'a> {
     pub(crate) length: u64,
     /// Told the position in the blob as it is sent.
     pub(crate) progress: &'a (dyn Fn(u64) + Sync + 'a),
+    /// Ends the sending in its middle.
+    pub(crate) cancel: &'a CancelFlag,
     /// The failure to read, which is not the network's.
     pub(crate) failure: Mutex<Option<io::Error>>,
 }
@@ -79,6 +83,10 @@ impl Read for SourceReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 || buffer.is_empty() {
             return Ok(0);
+        }
+        if self.source.cancel.is_set() {
+            // Not a failure of the source: who asks next whether to try again is told.
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let count = match self.inner.read(&mut buffer[..most]) {

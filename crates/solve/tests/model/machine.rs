@@ -227,6 +227,7 @@ impl Machine {
             imports: Arc::default(),
             mounts: Arc::default(),
             publisher: None,
+            on_layer: None,
             remote_layers: RemoteLayers::Always,
             reporter: Reporter::silent(),
             cancel: Cancel::new(),

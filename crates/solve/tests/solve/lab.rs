@@ -135,6 +135,7 @@ impl Lab {
             imports: Arc::default(),
             mounts: Arc::default(),
             publisher: None,
+            on_layer: None,
             remote_layers: RemoteLayers::Always,
             jobs: NonZeroUsize::new(4).ok_or("not zero")?,
             now: SystemTime::now(),

@@ -25,20 +25,22 @@ impl InternalSteps {
         }
     }
 
+    /// Begins a step called `name`, which goes on beside others until it is dropped.
+    pub(super) fn begin(&self, name: &str) -> BesideStep {
+        let vertex = self.announce(name);
+        BesideStep {
+            reporter: self.reporter.clone(),
+            vertex,
+        }
+    }
+
     /// Does `work` as a step called `name`.
     pub(super) fn run<T, E: std::fmt::Display>(
         &self,
         name: &str,
         work: impl FnOnce(&InternalStep<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let vertex = EventVertex(self.next.fetch_add(1, Ordering::Relaxed));
-        let name = name.to_owned();
-        self.reporter.send(EventKind::Planned {
-            vertex,
-            name,
-            inputs: Vec::new(),
-        });
-        self.reporter.send(EventKind::Started { vertex });
+        let vertex = self.announce(name);
         let result = work(&InternalStep {
             reporter: &self.reporter,
             vertex,
@@ -51,6 +53,43 @@ impl InternalSteps {
         };
         self.reporter.send(EventKind::Done { vertex, outcome });
         result
+    }
+
+    fn announce(&self, name: &str) -> EventVertex {
+        let vertex = EventVertex(self.next.fetch_add(1, Ordering::Relaxed));
+        let name = name.to_owned();
+        self.reporter.send(EventKind::Planned {
+            vertex,
+            name,
+            inputs: Vec::new(),
+        });
+        self.reporter.send(EventKind::Started { vertex });
+        vertex
+    }
+}
+
+/// A step that others go on beside.
+pub(super) struct BesideStep {
+    reporter: Reporter,
+    vertex: EventVertex,
+}
+
+impl BesideStep {
+    /// To tell how it goes.
+    pub(super) fn step(&self) -> InternalStep<'_> {
+        InternalStep {
+            reporter: &self.reporter,
+            vertex: self.vertex,
+        }
+    }
+}
+
+impl Drop for BesideStep {
+    fn drop(&mut self) {
+        self.reporter.send(EventKind::Done {
+            vertex: self.vertex,
+            outcome: Outcome::Completed,
+        });
     }
 }
 

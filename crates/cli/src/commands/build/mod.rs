@@ -31,7 +31,7 @@ mod watch;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use rbuild_export::{BuiltImages, Dating, ExportError, assemble};
+use rbuild_export::{AheadBuild, BuiltImages, Dating, ExportError, assemble};
 use rbuild_plan::{Plan, Planned, targets};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
 use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
@@ -45,7 +45,7 @@ pub(crate) use self::contexts::project_scope;
 use self::internal::InternalSteps;
 use self::local_files::Looked;
 use self::lock::Lock;
-use self::outputs::Outcome;
+use self::outputs::{Ahead, Outcome};
 use self::places::Places;
 use self::planning::Unplanned;
 pub(crate) use self::request::bytes;
@@ -215,8 +215,19 @@ fn build(
         return Ok(Finished::Printed);
     }
     explain::announce_warnings(reporter, request, places, &planned);
+    let ahead = request.outputs.push_ahead(
+        &AheadBuild {
+            store: app.store()?,
+            registry: app.registry(),
+            imports: &caches.imports,
+            plan: &planned.plan,
+        },
+        planned.source_date_epoch,
+        &steps,
+    );
     let build = Build {
         imports: Arc::clone(&caches.imports),
+        on_layer: ahead.hook(),
         publisher: caches.publisher.clone(),
         mounts: Arc::clone(&caches.mounts),
         ..surroundings(app, request, &inputs, &planned, cancel, reporter)?
@@ -232,7 +243,7 @@ fn build(
         if let Some(lock) = &inputs.lock {
             lock.finish(build.sources.found(), &steps)?;
         }
-        match export(app, request, &planned, &solution, &build, &steps) {
+        match export(app, request, &planned, &solution, &build, &ahead, &steps) {
             Ok(outcome) => break (solution, outcome),
             Err(error) => match error.downcast_ref() {
                 // It is made here, then.
@@ -307,6 +318,7 @@ fn surroundings(
         imports: Arc::default(),
         mounts: Arc::default(),
         publisher: None,
+        on_layer: None,
         remote_layers: request.outputs.remote_layers(),
         jobs: request.jobs,
         now: app.environment.now(),
@@ -329,6 +341,7 @@ fn export(
     planned: &Planned,
     solution: &Solution,
     build: &Build,
+    ahead: &Ahead,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let store = app.store()?;
@@ -353,7 +366,14 @@ fn export(
             .collect::<Result<_, ExportError>>()?;
         Ok(BuiltImages::new(images, request.image_form))
     };
-    outputs::write(app, request, planned.source_date_epoch, &assembled, steps)
+    outputs::write(
+        app,
+        request,
+        planned.source_date_epoch,
+        &assembled,
+        ahead,
+        steps,
+    )
 }
 
 /// The progress that was asked for, on stderr.

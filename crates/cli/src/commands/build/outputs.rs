@@ -1,5 +1,6 @@
 //! `--output`, `--load`, `--push`: what was asked for, and doing it.
 
+mod ahead;
 mod dates;
 mod destination;
 mod spec;
@@ -20,6 +21,7 @@ use rbuild_layer::FileTimes;
 use rbuild_plan::ImageForm;
 use rbuild_solve::{BaseLayers, RemoteLayers};
 
+pub(super) use self::ahead::Ahead;
 use self::dates::Dates;
 use self::destination::{Destination, open};
 use self::spec::parse;
@@ -278,6 +280,7 @@ pub(super) fn write(
     request: &Request,
     epoch: Option<i64>,
     assembled: &dyn Fn(Dating) -> Result<BuiltImages, ExportError>,
+    ahead: &Ahead,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let blobs = Blobs {
@@ -293,6 +296,9 @@ pub(super) fn write(
         reads: None,
     };
     for output in &request.outputs.0 {
+        if output.kind.pushes() {
+            ahead.wait();
+        }
         let exported = steps.run(output.kind.title(), |step| {
             let dating = output.dates.dating(epoch);
             let mut images = assembled(dating)?;

@@ -1,0 +1,193 @@
+//! One layer to one repository: packed only if the registry lacks it, sent only if it cannot be had there.
+//!
+//! ```text
+//! known there ─ no → packed here, or as it came ─ there? ─ no → mounted? ─ no → uploaded
+//! ```
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rbuild_image::{Compression, Descriptor, Digest, LayerId, Reference};
+use rbuild_plan::ImageOrigin;
+use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError};
+
+use crate::assemble::BuiltLayer;
+use crate::blobs::{Blobs, LayerForm, as_oci, digest_of};
+use crate::error::ExportError;
+use crate::push::PushProgress;
+
+/// Sends layers to the repository of a name.
+pub(crate) struct LayerSender<'a> {
+    pub(crate) blobs: Blobs<'a>,
+    pub(crate) name: &'a Reference,
+    pub(crate) form: LayerForm,
+    pub(crate) progress: &'a dyn PushProgress,
+    /// Compressing takes all processors: one layer after the other.
+    pub(crate) packing: &'a Mutex<()>,
+    /// Ends what is under way.
+    pub(crate) stopped: Arc<AtomicBool>,
+}
+
+impl LayerSender<'_> {
+    /// Sees to it that the repository has `layer`; gives its blob.
+    pub(crate) fn send(&self, layer: &BuiltLayer) -> Result<Descriptor, ExportError> {
+        if let Some(known) = self.packed_before(layer)?
+            && self.is_there(&digest_of(&known)?)?
+        {
+            return Ok(known);
+        }
+        let descriptor = {
+            let _one_at_a_time = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
+            self.blobs.prepare_layer(layer, self.form)?
+        };
+        let digest = digest_of(&descriptor)?;
+        if !self.is_there(&digest)? {
+            if self.is_mounted(layer, &digest)? {
+                self.progress.present(&digest);
+            } else {
+                self.upload(layer, &descriptor, &digest)?;
+            }
+        }
+        Ok(descriptor)
+    }
+
+    /// The blob of a layer that was packed in this form once, wherever that blob is now.
+    fn packed_before(&self, layer: &BuiltLayer) -> Result<Option<Descriptor>, ExportError> {
+        let LayerForm {
+            compression, level, ..
+        } = self.form;
+        let is_ours = layer.base.is_none() && layer.remote.is_none();
+        if !is_ours || level.is_some() || compression == Compression::None {
+            return Ok(None);
+        }
+        let known = self.blobs.store.layer_blobs(&layer.diff_id)?;
+        let fitting = known.iter().find(|blob| blob.compression == compression);
+        Ok(fitting.map(|blob| as_oci(&blob.descriptor)))
+    }
+
+    /// Whether the repository has the blob. Where an earlier push is remembered, the manifest of that one answers for all of
+    /// its blobs.
+    fn is_there(&self, digest: &Digest) -> Result<bool, ExportError> {
+        let registry = self.blobs.registry;
+        let present = registry.present_blobs();
+        if present.contain(self.name, digest) {
+            return Ok(true);
+        }
+        if let Some(manifest) = self.blobs.store.pushed(self.name, digest)? {
+            let is_known = present.contain(self.name, &manifest);
+            if is_known || registry.has_manifest(self.name, &manifest)? == BlobState::Present {
+                present.add(self.name, &manifest);
+                present.add(self.name, digest);
+                self.progress.present(digest);
+                return Ok(true);
+            }
+            self.blobs.store.forget_pushed(self.name)?;
+        }
+        let found = registry.has_blob(self.name, digest)? == BlobState::Present;
+        if found {
+            self.progress.present(digest);
+        }
+        Ok(found)
+    }
+
+    /// Asks the registry to take the blob from another repository: where the base image or the cache came from, or where it was
+    /// pushed before.
+    fn is_mounted(&self, layer: &BuiltLayer, digest: &Digest) -> Result<bool, ExportError> {
+        let cache = layer
+            .remote
+            .as_ref()
+            .and_then(|remote| remote.hit.place.repository());
+        let origin = match &layer.base {
+            Some((image, _)) => match &image.origin {
+                ImageOrigin::Registry(name) | ImageOrigin::Store(name) => Some(name.parse()?),
+                ImageOrigin::OciLayout(_) => None,
+            },
+            None => None,
+        };
+        let beside = self.blobs.store.pushed_beside(self.name, digest)?;
+        for from in cache.into_iter().chain(&origin).chain(&beside) {
+            let registry = self.blobs.registry;
+            if registry.mount_blob(self.name, digest, from)? == MountOutcome::Mounted {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn upload(
+        &self,
+        layer: &BuiltLayer,
+        descriptor: &Descriptor,
+        digest: &Digest,
+    ) -> Result<(), ExportError> {
+        let total = descriptor.size();
+        let report = |current| self.progress.blob(digest, current, total);
+        let open = || {
+            let inner = open(&self.blobs, layer, descriptor, digest)?;
+            let stopped = Arc::clone(&self.stopped);
+            Ok(Box::new(Stoppable { inner, stopped }) as Box<dyn Read + Send>)
+        };
+        let upload = BlobUpload {
+            descriptor,
+            open: &open,
+            progress: &report,
+        };
+        match self.blobs.registry.push_blob(self.name, &upload) {
+            // The cache lost it since it was asked.
+            Err(RegistryError::Source { .. }) if layer.remote.is_some() => {
+                Err(ExportError::RemoteLayer { layer: layer.id })
+            }
+            pushed => Ok(pushed?),
+        }
+    }
+}
+
+/// A blob's bytes, from wherever they are.
+fn open(
+    blobs: &Blobs<'_>,
+    layer: &BuiltLayer,
+    descriptor: &Descriptor,
+    digest: &Digest,
+) -> io::Result<Box<dyn Read + Send>> {
+    if let Some(file) = blobs.open_here(digest).map_err(io::Error::other)? {
+        return Ok(Box::new(file));
+    }
+    if let Some(remote) = &layer.remote {
+        return remote
+            .hit
+            .place
+            .open_blob(descriptor)
+            .map_err(io::Error::other);
+    }
+    let is_blob_of_base = match &layer.base {
+        Some((_, original)) => digest_of(original).map_err(io::Error::other)? == *digest,
+        None => false,
+    };
+    let was_made = matches!(layer.id, LayerId::Made(_));
+    if *digest == layer.diff_id.0 && (was_made || !is_blob_of_base) {
+        let file = blobs.write_plain_tar(layer).map_err(io::Error::other)?;
+        return Ok(Box::new(file));
+    }
+    match &layer.base {
+        Some((image, _)) => blobs
+            .open_there(image, descriptor)
+            .map_err(io::Error::other),
+        None => Err(io::Error::other(ExportError::Layer(layer.id))),
+    }
+}
+
+/// A source that ends with an error when its push is not wanted any more.
+struct Stoppable {
+    inner: Box<dyn Read + Send>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Read for Stoppable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the build has ended without an image"));
+        }
+        self.inner.read(buffer)
+    }
+}
