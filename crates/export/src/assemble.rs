@@ -15,6 +15,7 @@ use rbuild_store::Store;
 use serde::Serialize;
 
 use crate::annotations::{AnnotationPlace, Annotations};
+use crate::blobs::TravellingLayer;
 use crate::error::ExportError;
 use crate::history::{self, BaseTime};
 
@@ -282,7 +283,7 @@ struct Manifest<'a> {
     schema_version: u32,
     media_type: &'a str,
     config: &'a Descriptor,
-    layers: &'a [Descriptor],
+    layers: Vec<&'a Descriptor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     annotations: Option<HashMap<String, String>>,
 }
@@ -305,19 +306,25 @@ struct PlatformDescriptor<'a> {
     platform: &'a Platform,
 }
 
-/// The config of `image` as a document.
-pub(crate) fn config_document(image: &BuiltImage) -> Result<Document, ExportError> {
-    Document::of(&image.config, media_type::OCI_CONFIG)
+/// The config of `image`, whose layers travel as `layers`, as a document.
+pub(crate) fn config_document(
+    image: &BuiltImage,
+    layers: &[TravellingLayer],
+) -> Result<Document, ExportError> {
+    let mut config = image.config.clone();
+    config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
+    Document::of(&config, media_type::OCI_CONFIG)
 }
 
 /// The manifest of an image for `platform` whose layers travel as `layers`.
 pub(crate) fn manifest_document(
     config: &Document,
-    layers: &[Descriptor],
+    layers: &[TravellingLayer],
     platform: &Platform,
     annotations: &Annotations,
 ) -> Result<Document, ExportError> {
     let kind = media_type::OCI_MANIFEST;
+    let layers = layers.iter().map(|layer| &layer.descriptor).collect();
     let platform = Some(platform);
     let manifest = Manifest {
         schema_version: 2,

@@ -11,10 +11,10 @@ use std::os::fd::AsFd;
 
 use rayon::prelude::*;
 use rbuild_image::{
-    Compression, Descriptor, Digest, ImageError, LayerId, LayerMediaType, MediaType, Reference,
-    media_type,
+    Compression, Descriptor, DiffId, Digest, ImageError, LayerId, LayerMediaType, MediaType,
+    Packing, Reference, media_type,
 };
-use rbuild_layer::{CompressionLevel, compress, decompress, write_tar};
+use rbuild_layer::{decompress, write_tar};
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_registry::Client;
 use rbuild_remote::KnownLayer;
@@ -22,12 +22,13 @@ use rbuild_store::Store;
 
 use crate::assemble::{BuiltImage, BuiltLayer, TimesNote};
 use crate::error::ExportError;
+use crate::pack::{pack, packed_before};
 
 /// How the layers that we made are to travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerForm {
-    /// The compression.
-    pub compression: Compression,
+    /// How they are packed.
+    pub packing: Packing,
     /// The compressor's level; its default if absent.
     pub level: Option<i32>,
     /// Whether base layers are brought into the same form.
@@ -43,13 +44,35 @@ pub enum BaseForm {
     Converted,
 }
 
+/// A layer's blob as it travels.
+#[derive(Debug, Clone)]
+pub(crate) struct TravellingLayer {
+    /// What the manifest says of it.
+    pub(crate) descriptor: Descriptor,
+    /// The digest of what it decompresses to: the layer's diffID, but for eStargz.
+    pub(crate) diff_id: DiffId,
+}
+
 impl LayerForm {
-    /// `compression`, base layers as they came.
+    /// One stream of `compression`, base layers as they came.
     pub const fn new(compression: Compression) -> Self {
         Self {
-            compression,
+            packing: Packing::Stream(compression),
             level: None,
             base: BaseForm::Kept,
+        }
+    }
+}
+
+impl LayerForm {
+    /// The form in the local store, where layers are directories: what another form makes of their tars is for others.
+    pub(crate) fn of_store(self) -> Self {
+        match self.packing {
+            Packing::Estargz => Self {
+                packing: Packing::Stream(Compression::None),
+                ..self
+            },
+            Packing::Stream(_) | Packing::ZstdChunked => self,
         }
     }
 }
@@ -64,17 +87,16 @@ pub struct Blobs<'a> {
 }
 
 impl Blobs<'_> {
-    /// The blobs of `image`'s layers in this form, bottom first. What has to be compressed is compressed now, in
-    /// parallel, and kept.
-    pub fn prepare(
+    /// The blobs of `image`'s layers in this form, bottom first. What has to be packed is packed now, in parallel, and kept.
+    pub(crate) fn prepare(
         &self,
         image: &BuiltImage,
         form: LayerForm,
-    ) -> Result<Vec<Descriptor>, ExportError> {
+    ) -> Result<Vec<TravellingLayer>, ExportError> {
         image
             .layers
             .par_iter()
-            .map(|layer| Ok(noted(image, layer, self.prepare_layer(layer, form)?)))
+            .map(|layer| Ok(self.prepare_layer(layer, form)?.noted(image, layer)))
             .collect()
     }
 
@@ -83,24 +105,28 @@ impl Blobs<'_> {
         &self,
         layer: &BuiltLayer,
         form: LayerForm,
-    ) -> Result<Descriptor, ExportError> {
+    ) -> Result<TravellingLayer, ExportError> {
+        let as_it_is = |descriptor| TravellingLayer {
+            descriptor,
+            diff_id: layer.diff_id,
+        };
         if let (Some((_, descriptor)), BaseForm::Kept) = (&layer.base, form.base)
             && !is_unwritten(layer, descriptor)?
         {
-            return Ok(as_oci(descriptor));
+            return Ok(as_it_is(as_oci(descriptor)));
         }
         if let Some(remote) = &layer.remote {
-            return moved(layer, remote, form);
+            return Ok(as_it_is(moved(layer, remote, form)?));
         }
-        if form.compression == Compression::None {
-            return self.plain_tar(layer);
+        if form.packing == Packing::Stream(Compression::None) {
+            return Ok(as_it_is(self.plain_tar(layer)?));
         }
-        if let Some(known) = self.store.layer_blob(&layer.diff_id, form.compression)?
-            && form.level.is_none()
+        if form.level.is_none()
+            && let Some(known) = self.store.layer_blob(&layer.diff_id, form.packing)?
         {
-            return Ok(as_oci(&known));
+            return Ok(packed_before(&known, layer));
         }
-        self.compress(layer, form)
+        pack(self, layer, form)
     }
 
     /// The descriptor of the uncompressed tar: its digest is the diffID, so nothing has to be written.
@@ -113,30 +139,6 @@ impl Blobs<'_> {
             size,
             layer.diff_id.0,
         ))
-    }
-
-    fn compress(&self, layer: &BuiltLayer, form: LayerForm) -> Result<Descriptor, ExportError> {
-        let mut writer = self.store.blob_writer()?;
-        let level = form
-            .level
-            .map_or(CompressionLevel::Default, CompressionLevel::Of);
-        let mut compressor =
-            compress(&mut writer, form.compression, level).map_err(ExportError::Archive)?;
-        self.write_layer_tar(layer, &mut compressor)?;
-        compressor.finish().map_err(ExportError::Archive)?;
-        let size = writer.written();
-        let digest = writer.commit(None, None)?;
-        let kind = match form.compression {
-            Compression::None => media_type::OCI_LAYER,
-            Compression::Gzip => media_type::OCI_LAYER_GZIP,
-            Compression::Zstd => media_type::OCI_LAYER_ZSTD,
-        };
-        let descriptor = Descriptor::new(MediaType::from(kind), size, digest);
-        if form.level.is_none() {
-            self.store
-                .set_layer_blob(&layer.diff_id, form.compression, &descriptor)?;
-        }
-        Ok(descriptor)
     }
 
     /// The plain tar of a layer that is extracted here, written to the store as a blob.
@@ -228,7 +230,10 @@ fn moved(
         LayerMediaType::parse(blob.media_type().as_ref()).map(|kind| kind.compression)
     };
     let mut blobs = remote.layer.blobs(layer.times).into_iter();
-    let found = blobs.find(|blob| compression(blob) == Some(form.compression));
+    let found = match form.packing {
+        Packing::Stream(wanted) => blobs.find(|blob| compression(blob) == Some(wanted)),
+        Packing::Estargz | Packing::ZstdChunked => None,
+    };
     found
         .map(as_oci)
         .ok_or(ExportError::RemoteLayer { layer: layer.id })
@@ -240,11 +245,16 @@ fn is_unwritten(layer: &BuiltLayer, descriptor: &Descriptor) -> Result<bool, Ima
     Ok(matches!(layer.id, LayerId::Made(_)) && digest_of(descriptor)? == layer.diff_id.0)
 }
 
-/// `descriptor` with what the manifest of `image` says of the times in `layer`.
-pub(crate) fn noted(image: &BuiltImage, layer: &BuiltLayer, descriptor: Descriptor) -> Descriptor {
-    match (image.note, &layer.base) {
-        (TimesNote::Annotation(epoch), None) => annotated(descriptor, epoch),
-        _ => descriptor,
+impl TravellingLayer {
+    /// The same with what the manifest of `image` says of the times in `layer`.
+    pub(crate) fn noted(self, image: &BuiltImage, layer: &BuiltLayer) -> Self {
+        match (image.note, &layer.base) {
+            (TimesNote::Annotation(epoch), None) => Self {
+                descriptor: annotated(self.descriptor, epoch),
+                ..self
+            },
+            _ => self,
+        }
     }
 }
 

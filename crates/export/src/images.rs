@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::annotations::Annotations;
 use crate::assemble::{BuiltImage, Document, index_document, manifest_document};
-use crate::blobs::digest_of;
+use crate::blobs::{TravellingLayer, digest_of};
 use crate::error::ExportError;
 
 /// When an archive was written, as those who read one look for it.
@@ -80,7 +80,7 @@ impl BuiltImages {
         &self,
         image: &BuiltImage,
         config: &Document,
-        layers: &[Descriptor],
+        layers: &[TravellingLayer],
     ) -> Result<Document, ExportError> {
         manifest_document(config, layers, &image.platform, &self.annotations)
     }

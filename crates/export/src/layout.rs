@@ -14,12 +14,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rbuild_image::{Descriptor, Digest, Reference, canonical_json, media_type};
+use rbuild_image::{Digest, Reference, canonical_json, media_type};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::assemble::{Document, config_document, rfc3339_seconds};
-use crate::blobs::{Blobs, LayerForm, digest_of};
+use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
 
@@ -116,7 +116,7 @@ fn write_layout(
     let mut docker = Vec::new();
     for image in images {
         let layers = blobs.prepare(image, form)?;
-        for (layer, descriptor) in image.layers.iter().zip(&layers) {
+        for (layer, TravellingLayer { descriptor, .. }) in image.layers.iter().zip(&layers) {
             let digest = digest_of(descriptor)?;
             if written.insert(digest) {
                 sink.file(&blob_path(&digest), descriptor.size(), &mut |out| {
@@ -124,7 +124,7 @@ fn write_layout(
                 })?;
             }
         }
-        let config = config_document(image)?;
+        let config = config_document(image, &layers)?;
         let manifest = images.manifest(image, &config, &layers)?;
         put_document(sink, &mut written, &config)?;
         put_document(sink, &mut written, &manifest)?;
@@ -162,12 +162,12 @@ struct DockerEntry {
 
 fn docker_entry(
     config: &Document,
-    layers: &[Descriptor],
+    layers: &[TravellingLayer],
     names: &[Reference],
 ) -> Result<DockerEntry, ExportError> {
     let layers = layers
         .iter()
-        .map(|layer| Ok(blob_path(&digest_of(layer)?)))
+        .map(|layer| Ok(blob_path(&digest_of(&layer.descriptor)?)))
         .collect::<Result<_, ExportError>>()?;
     let tags: Vec<String> = names.iter().map(Reference::familiar).collect();
     Ok(DockerEntry {

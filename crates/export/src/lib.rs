@@ -22,6 +22,7 @@ mod images;
 mod inline;
 mod layout;
 mod local_store;
+mod pack;
 mod push;
 mod push_ahead;
 mod send;

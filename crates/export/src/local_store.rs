@@ -16,8 +16,9 @@ pub fn store_documents(
 ) -> Result<Exported, ExportError> {
     let mut written = Vec::new();
     for image in images {
-        let config = config_document(image)?;
-        let manifest = images.manifest(image, &config, &blobs.prepare(image, form)?)?;
+        let layers = blobs.prepare(image, form.of_store())?;
+        let config = config_document(image, &layers)?;
+        let manifest = images.manifest(image, &config, &layers)?;
         blobs.store.put_blob(&config.bytes)?;
         blobs.store.put_blob(&manifest.bytes)?;
         written.push(Written {

@@ -6,12 +6,12 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use rbuild_image::{Descriptor, DiffId, Digest, Reference, media_type};
+use rbuild_image::{DiffId, Digest, Reference, media_type};
 use rbuild_plan::ImageForm;
 use rbuild_registry::{BlobState, BlobUpload, transfer_all};
 
 use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document};
-use crate::blobs::{Blobs, LayerForm, digest_of, noted};
+use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
 use crate::send::LayerSender;
@@ -100,14 +100,12 @@ impl Push<'_> {
     /// The layers, the config, the manifest.
     fn image(&self, image: &BuiltImage, by: PushBy) -> Result<Written, ExportError> {
         let layers = self.send_layers(image)?;
-        let config = config_document(image)?;
+        let config = config_document(image, &layers)?;
         self.put_document(&config)?;
         let manifest = self.images.manifest(image, &config, &layers)?;
         self.put_manifest(by, media_type::OCI_MANIFEST, &manifest)?;
-        let digests = layers
-            .iter()
-            .map(digest_of)
-            .collect::<Result<Vec<_>, _>>()?;
+        let digests = layers.iter().map(|layer| digest_of(&layer.descriptor));
+        let digests = digests.collect::<Result<Vec<_>, _>>()?;
         self.blobs
             .store
             .note_pushed(self.name, &manifest.digest(), &digests)?;
@@ -119,7 +117,7 @@ impl Push<'_> {
     }
 
     /// Every layer once, several at a time; the first failure stops the others from starting.
-    fn send_layers(&self, image: &BuiltImage) -> Result<Vec<Descriptor>, ExportError> {
+    fn send_layers(&self, image: &BuiltImage) -> Result<Vec<TravellingLayer>, ExportError> {
         let mut jobs: Vec<&BuiltLayer> = Vec::new();
         for layer in &image.layers {
             if !jobs.iter().any(|known| known.diff_id == layer.diff_id) {
@@ -129,9 +127,9 @@ impl Push<'_> {
         let sent = transfer_all(&jobs, PARALLEL_PUSHES, |layer| {
             Ok::<_, ExportError>((layer.diff_id, self.layers.send(layer)?))
         })?;
-        let sent: HashMap<DiffId, Descriptor> = sent.into_iter().collect();
+        let sent: HashMap<DiffId, TravellingLayer> = sent.into_iter().collect();
         let all = image.layers.iter();
-        let all = all.map(|layer| noted(image, layer, sent[&layer.diff_id].clone()));
+        let all = all.map(|layer| sent[&layer.diff_id].clone().noted(image, layer));
         Ok(all.collect())
     }
 

@@ -8,13 +8,14 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rbuild_image::{Compression, Descriptor, Digest, LayerId, Reference};
+use rbuild_image::{Compression, Descriptor, Digest, LayerId, Packing, Reference};
 use rbuild_plan::ImageOrigin;
 use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError};
 
 use crate::assemble::BuiltLayer;
-use crate::blobs::{Blobs, LayerForm, as_oci, digest_of};
+use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
+use crate::pack::packed_before;
 use crate::push::PushProgress;
 
 /// Sends layers to the repository of a name.
@@ -31,39 +32,36 @@ pub(crate) struct LayerSender<'a> {
 
 impl LayerSender<'_> {
     /// Sees to it that the repository has `layer`; gives its blob.
-    pub(crate) fn send(&self, layer: &BuiltLayer) -> Result<Descriptor, ExportError> {
+    pub(crate) fn send(&self, layer: &BuiltLayer) -> Result<TravellingLayer, ExportError> {
         if let Some(known) = self.packed_before(layer)?
-            && self.is_there(&digest_of(&known)?)?
+            && self.is_there(&digest_of(&known.descriptor)?)?
         {
             return Ok(known);
         }
-        let descriptor = {
+        let packed = {
             let _one_at_a_time = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
             self.blobs.prepare_layer(layer, self.form)?
         };
-        let digest = digest_of(&descriptor)?;
+        let digest = digest_of(&packed.descriptor)?;
         if !self.is_there(&digest)? {
             if self.is_mounted(layer, &digest)? {
                 self.progress.present(&digest);
             } else {
-                self.upload(layer, &descriptor, &digest)?;
+                self.upload(layer, &packed.descriptor, &digest)?;
             }
         }
-        Ok(descriptor)
+        Ok(packed)
     }
 
     /// The blob of a layer that was packed in this form once, wherever that blob is now.
-    fn packed_before(&self, layer: &BuiltLayer) -> Result<Option<Descriptor>, ExportError> {
-        let LayerForm {
-            compression, level, ..
-        } = self.form;
+    fn packed_before(&self, layer: &BuiltLayer) -> Result<Option<TravellingLayer>, ExportError> {
+        let LayerForm { packing, level, .. } = self.form;
         let is_ours = layer.base.is_none() && layer.remote.is_none();
-        if !is_ours || level.is_some() || compression == Compression::None {
+        if !is_ours || level.is_some() || packing == Packing::Stream(Compression::None) {
             return Ok(None);
         }
-        let known = self.blobs.store.layer_blobs(&layer.diff_id)?;
-        let fitting = known.iter().find(|blob| blob.compression == compression);
-        Ok(fitting.map(|blob| as_oci(&blob.descriptor)))
+        let known = self.blobs.store.packed_layer(&layer.diff_id, packing)?;
+        Ok(known.map(|known| packed_before(&known, layer)))
     }
 
     /// Whether the repository has the blob. Where an earlier push is remembered, the manifest of that one answers for all of

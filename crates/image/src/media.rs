@@ -58,6 +58,34 @@ pub enum Compression {
     Zstd,
 }
 
+/// How a layer's tar is packed into a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Packing {
+    /// As one stream.
+    Stream(Compression),
+    /// gzip with a table of contents, for the stargz snapshotter; the decompressed stream is another than the tar.
+    Estargz,
+    /// zstd with a table of contents, for containers/storage.
+    ZstdChunked,
+}
+
+impl Packing {
+    /// What decompresses it.
+    pub fn compression(self) -> Compression {
+        match self {
+            Self::Stream(compression) => compression,
+            Self::Estargz => Compression::Gzip,
+            Self::ZstdChunked => Compression::Zstd,
+        }
+    }
+}
+
+impl From<Compression> for Packing {
+    fn from(compression: Compression) -> Self {
+        Self::Stream(compression)
+    }
+}
+
 /// A layer's media type, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerMediaType {

@@ -3,7 +3,8 @@
 //! The crate turns an overlay's upper directory into a [`ContentIndex`] ([`index_upper`]), that into a
 //! deterministic tar ([`write_tar`], [`tar_digest`]), and any tar back into a directory ([`extract`]),
 //! confined to it whatever the tar says. [`TreeWriter`] is the confined writer under both extraction and
-//! COPY. [`compress`] and [`decompress`] are the layer formats: plain, gzip and zstd.
+//! COPY. [`compress`] and [`decompress`] are the layer formats: plain, gzip and zstd; [`pack_chunked`] makes those that are
+//! read piece by piece.
 //!
 //! It does not know where layers are kept, what image they belong to, or which registry they come from.
 //!
@@ -31,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod chunked;
 mod compress;
 mod directories;
 mod error;
@@ -45,6 +47,7 @@ mod tree_writer;
 mod walk;
 mod xattr;
 
+pub use chunked::{ChunkedForm, ChunkedLayer, pack_chunked, pack_chunked_with_threads};
 pub use compress::{
     CompressionLevel, Compressor, Decompressed, compress, compress_with_threads, decompress,
 };

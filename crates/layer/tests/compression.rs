@@ -1,5 +1,6 @@
 //! Compression: the same bytes on any number of threads, read by everybody.
 
+mod chunked_layers;
 mod support;
 
 use std::io::{Read, Write};

@@ -98,7 +98,7 @@ fn existing(
     }
     for blob in store.layer_blobs(diff_id)? {
         let digest = Digest::try_from(blob.descriptor.digest())?;
-        if blob.compression != Compression::None && store.has_blob(&digest)? {
+        if blob.packing != Compression::None.into() && store.has_blob(&digest)? {
             return Ok(Some(blob.descriptor));
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rbuild_testkit::{Fault, FaultProxy, Registry, Rule};
 use serde_json::Value;
 
-use crate::support::{Caller, Lab, Outcome, Project};
+use crate::support::{Caller, Lab, Layout, Outcome, Project};
 
 /// How long a layer may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -230,4 +230,69 @@ fn a_token_that_ends_in_the_middle_of_a_push_is_renewed() {
         scene.manifest("app:1")["layers"].as_array().map(Vec::len),
         Some(3)
     );
+}
+
+#[rstest::rstest]
+#[case("estargz", "containerd.io/snapshot/stargz/toc.digest", "+gzip")]
+#[case(
+    "zstd:chunked",
+    "io.github.containers.zstd-chunked.manifest-checksum",
+    "+zstd"
+)]
+fn layers_for_lazy_pulling_are_ordinary_layers_for_all_others(
+    #[case] compression: &str,
+    #[case] annotation: &str,
+    #[case] suffix: &str,
+) {
+    let Some(scene) = Scene::new() else { return };
+    let project = scene.lab.project(
+        "FROM busybox\nCOPY file /dir/file\nRUN seq 1 100000 > /numbers; ln -s /numbers /link\n",
+    );
+    project.file("file", "content");
+    let name = scene.name("app:1");
+    let output = format!(
+        "type=image,name={name},push=true,compression={compression},force-compression=true"
+    );
+    let built = scene.lab.build(&project, &["-o", &output]);
+    let manifest = scene.manifest("app:1");
+    for layer in manifest["layers"].as_array().expect("layers") {
+        assert!(layer["annotations"][annotation].is_string(), "{layer}");
+        assert!(layer["annotations"]["containerd.io/uncompressed"].is_null());
+        assert!(
+            layer["mediaType"]
+                .as_str()
+                .is_some_and(|kind| kind.ends_with(suffix))
+        );
+    }
+    assert_eq!(manifest["config"]["digest"], built.image());
+    // Others check digests and diffIDs; what they unpack is what was built.
+    let copied = scene.lab.path("copied");
+    scene
+        .registry
+        .skopeo(&[
+            "copy",
+            "--quiet",
+            "--src-tls-verify=false",
+            &format!("docker://{name}"),
+            &format!("oci:{}:1", copied.display()),
+        ])
+        .expect("skopeo copies it");
+    Layout::new(&copied).assert_conforms();
+    let other = Lab::with_bases(Caller::Root, &[]).expect("root can be root");
+    other.config(&format!(
+        "[registry.\"{}\"]\nhttp = true\n",
+        scene.proxy.host()
+    ));
+    let shown = "cat /dir/file; tail -n 1 /link; ls -a / | grep -c stargz";
+    let run = other.rbuild(&["run", "--rm", &name, "sh", "-c", shown]);
+    assert_eq!(run.stdout, "content100000\n0\n", "{run}");
+    // The same again, and nothing is packed or sent.
+    let uploads = scene.uploads();
+    let again = scene.lab.build(&project, &["-o", &output]);
+    assert_eq!(again.image(), built.image());
+    assert_eq!(scene.uploads(), uploads);
+    let here = scene
+        .lab
+        .rbuild(&["run", "--rm", &name, "cat", "/dir/file"]);
+    assert_eq!(here.stdout, "content", "{here}");
 }

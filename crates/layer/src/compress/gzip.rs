@@ -142,13 +142,18 @@ impl<W: Write> Write for GzipWriter<W> {
 fn compress_blocks(jobs: &Receiver<Job>, level: CompressionLvl) {
     let mut compressor = Compressor::new(level);
     for job in jobs {
-        let mut member = vec![0; compressor.gzip_compress_bound(job.block.len())];
-        let length = compressor
-            .gzip_compress(&job.block, &mut member)
-            .expect("the buffer is as large as the bound says");
-        member.truncate(length);
-        member[OS_OFFSET] = OS_UNKNOWN;
         // A writer that was dropped waits for nothing.
-        let _ = job.done.send(member);
+        let _ = job.done.send(gzip_member(&mut compressor, &job.block));
     }
+}
+
+/// `block` as a gzip member.
+pub(crate) fn gzip_member(compressor: &mut Compressor, block: &[u8]) -> Vec<u8> {
+    let mut member = vec![0; compressor.gzip_compress_bound(block.len())];
+    let length = compressor
+        .gzip_compress(block, &mut member)
+        .expect("the buffer is as large as the bound says");
+    member.truncate(length);
+    member[OS_OFFSET] = OS_UNKNOWN;
+    member
 }

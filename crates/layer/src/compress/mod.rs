@@ -14,6 +14,7 @@ use std::thread::available_parallelism;
 use rbuild_image::Compression;
 
 pub use detect::{Decompressed, decompress};
+pub(crate) use gzip::gzip_member;
 
 /// How much work compression may take, in the numbers of its own format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

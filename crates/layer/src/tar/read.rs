@@ -90,18 +90,21 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// Reads what is behind the last member: nothing but zeros.
+    /// Reads what is behind the last member: zeros, or what other readers than ours look for there. eStargz has its table of
+    /// contents behind the end of the archive; the diffID covers it, and it is none of the layer's files.
     pub(crate) fn end(&mut self) -> Result<()> {
         let mut bytes = [0; 8192];
         loop {
             match self.source.read(&mut bytes).map_err(LayerError::Input)? {
                 0 => return Ok(()),
-                count if bytes[..count].iter().all(|&byte| byte == 0) => {
-                    self.offset += count as u64;
-                }
-                _ => return Err(self.malformed("there is something behind its end")),
+                count => self.offset += count as u64,
             }
         }
+    }
+
+    /// Where the bytes come from.
+    pub(crate) fn source_mut(&mut self) -> &mut R {
+        &mut self.source
     }
 
     /// Folds a header and what came before it into a member.
@@ -308,7 +311,7 @@ impl<R: Read> TarReader<R> {
         self.malformed("it is cut short")
     }
 
-    pub(super) fn malformed(&self, reason: &'static str) -> LayerError {
+    pub(crate) fn malformed(&self, reason: &'static str) -> LayerError {
         LayerError::Archive {
             offset: self.offset,
             reason,

@@ -16,7 +16,7 @@ use rbuild_export::{
     ExportError, Exported, Labels, LayerForm, PushBy, PushProgress, load, name_in_store, push,
     store_documents, write_archive, write_directory, write_files, write_files_tar,
 };
-use rbuild_image::{Compression, Digest, Platform, Reference};
+use rbuild_image::{Compression, Digest, Packing, Platform, Reference};
 use rbuild_layer::FileTimes;
 use rbuild_plan::ImageForm;
 use rbuild_solve::{BaseLayers, RemoteLayers};
@@ -161,9 +161,10 @@ impl Outputs {
         for output in &self.0 {
             match output.kind {
                 Kind::CacheOnly => {}
-                Kind::Registry if output.form.level.is_none() => {
-                    compressions.push(output.form.compression);
-                }
+                Kind::Registry if output.form.level.is_none() => match output.form.packing {
+                    Packing::Stream(compression) => compressions.push(compression),
+                    Packing::Estargz | Packing::ZstdChunked => return RemoteLayers::Always,
+                },
                 _ => return RemoteLayers::Always,
             }
         }
@@ -386,9 +387,11 @@ impl Output {
                 let exported = store_documents(blobs, images, self.form)?;
                 name_in_store(blobs.store, &exported, self.tags())?;
                 if *push {
-                    self.push(blobs, images, step)?;
+                    // What others get is what is told.
+                    self.push(blobs, images, step)?
+                } else {
+                    exported
                 }
-                exported
             }
             Kind::Registry => self.push(blobs, images, step)?,
             Kind::Oci {

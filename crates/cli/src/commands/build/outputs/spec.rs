@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{Annotation, BaseForm, LayerForm, PushBy};
-use rbuild_image::{Compression, Reference};
+use rbuild_image::{Compression, Packing, Reference};
 
 use super::dates::{Dates, OwnEpoch, Rewrite};
 use super::destination::Destination;
@@ -41,7 +41,7 @@ struct Spec {
     push_by: PushBy,
     store: Option<bool>,
     directory: bool,
-    compression: Option<Compression>,
+    packing: Option<Packing>,
     level: Option<i32>,
     force: bool,
     dates: Dates,
@@ -61,7 +61,7 @@ impl Spec {
             "push" => self.push = boolean(key, &value)?,
             "tar" => self.directory = !boolean(key, &value)?,
             "compression" => {
-                self.compression = Some(compression(&value)?);
+                self.packing = Some(packing(&value)?);
             }
             "compression-level" => {
                 self.level = Some(value.parse().context("compression-level is a number")?);
@@ -169,7 +169,7 @@ impl Spec {
             names: self.names.unwrap_or_else(|| names.to_vec()),
             push_by: self.push_by,
             form: LayerForm {
-                compression: self.compression.unwrap_or(default),
+                packing: self.packing.unwrap_or(default.into()),
                 level: self.level,
                 base: if self.force {
                     BaseForm::Converted
@@ -193,6 +193,18 @@ pub(in crate::commands::build) fn compression(value: &str) -> anyhow::Result<Com
         other => {
             bail!("compression {other:?} is not supported: it is uncompressed, gzip or zstd")
         }
+    })
+}
+
+/// `compression=` of an output, which knows forms for lazy pulling as well.
+fn packing(value: &str) -> anyhow::Result<Packing> {
+    Ok(match value {
+        "estargz" => Packing::Estargz,
+        "zstd:chunked" => Packing::ZstdChunked,
+        "uncompressed" | "gzip" | "zstd" => compression(value)?.into(),
+        other => bail!(
+            "compression {other:?} is not supported: it is uncompressed, gzip, zstd, estargz or zstd:chunked"
+        ),
     })
 }
 
