@@ -61,6 +61,16 @@ class Tool:
     def close(self):
         shutil.rmtree(self.state, ignore_errors=True)
 
+    def publish(self, context, tag, args, compression="gzip"):
+        """Builds and pushes; gives the seconds of both."""
+        built = self.build(context, tag, args)
+        pushed = self.push(tag, compression)
+        return built[0] + pushed[0], max(built[1], pushed[1])
+
+    def build_for_engine(self, context, tag, args):
+        """Builds an image that podman has in the end."""
+        raise Failed(f"{self.name} is no way to podman here")
+
 
 class Rbuild(Tool):
     name = "rbuild"
@@ -77,8 +87,19 @@ class Rbuild(Tool):
         words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
         return self.rbuild("build", "--progress=quiet", "-t", tag, *words, context)
 
-    def push(self, tag):
+    def push(self, tag, compression="gzip"):
         return self.rbuild("push", tag)
+
+    def publish(self, context, tag, args, compression="gzip"):
+        words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
+        output = f"type=registry,name={tag},compression={compression}"
+        return self.rbuild("build", "--progress=quiet", "-o", output, *words, context)
+
+    def build_for_engine(self, context, tag, args):
+        with podman_service(self.state, self.log) as address:
+            words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
+            environment = os.environ | {"RBUILD_ROOT": str(self.root), "DOCKER_HOST": address}
+            return self.call(self.binary, "build", "--progress=quiet", "--load", "-t", tag, *words, context, env=environment)
 
     def pull(self, image):
         return self.rbuild("pull", image)
@@ -107,8 +128,12 @@ class Buildah(Tool):
             self.isolation = "chroot"
             return self.build(context, tag, args)
 
-    def push(self, tag):
-        return self.buildah("push", "--tls-verify=false", "--quiet", tag)
+    def push(self, tag, compression="gzip"):
+        return self.buildah("push", "--tls-verify=false", "--quiet", "--compression-format", compression, tag)
+
+    def build_for_engine(self, context, tag, args):
+        # What it builds is podman's already.
+        return self.build(context, tag, args)
 
     def pull(self, image):
         return self.buildah("pull", "--tls-verify=false", "--quiet", image)
@@ -156,8 +181,11 @@ class BuildKit(Tool):
             "--local", f"dockerfile={context}", "--output", f"type=image,name={tag}{output}", *words,
         )
 
-    def push(self, tag):
-        return self.build(*self.last[:1], tag, self.last[1], ",push=true")
+    def push(self, tag, compression="gzip"):
+        return self.build(*self.last[:1], tag, self.last[1], f",push=true,compression={compression}")
+
+    def publish(self, context, tag, args, compression="gzip"):
+        return self.build(context, tag, args, f",push=true,compression={compression}")
 
     def pull(self, image):
         context = self.state / "pull"
@@ -210,7 +238,9 @@ class Docker(Tool):
         words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
         return self.docker("build", "--network", "host", "--quiet", "-t", tag, *words, context)
 
-    def push(self, tag):
+    def push(self, tag, compression="gzip"):
+        if compression != "gzip":
+            raise Failed("it compresses with gzip alone")
         return self.docker("push", "--quiet", tag)
 
     def pull(self, image):
@@ -223,6 +253,57 @@ class Docker(Tool):
         self.daemon.send_signal(signal.SIGTERM)
         self.daemon.wait()
         super().close()
+
+
+class Skopeo(Tool):
+    """Builds nothing: it copies what rbuild wrote as an OCI layout, and that alone is measured."""
+
+    name = "skopeo"
+
+    def __init__(self, binary, *rest):
+        super().__init__(*rest)
+        self.binary = binary
+        self.layout = self.state / "layout"
+
+    def build(self, context, tag, args):
+        words = [word for key, value in args.items() for word in ("--build-arg", f"{key}={value}")]
+        shutil.rmtree(self.layout, ignore_errors=True)
+        output = f"type=oci,tar=false,compression=uncompressed,dest={self.layout}"
+        self.call(
+            self.binary, "build", "--progress=quiet", "-o", output, *words, context,
+            env=os.environ | {"RBUILD_ROOT": str(self.state / "root")},
+        )
+        return 0.0, 0.0
+
+    def push(self, tag, compression="gzip"):
+        return self.call(
+            "skopeo", "copy", "--quiet", "--dest-tls-verify=false", "--dest-compress-format", compression,
+            f"oci:{self.layout}:latest", f"docker://{tag}",
+        )
+
+    def pull(self, image):
+        return self.call("skopeo", "copy", "--quiet", "--src-tls-verify=false", f"docker://{image}", f"oci:{self.state}/pulled")
+
+    def forget(self):
+        for folder in ("layout", "pulled", "root"):
+            shutil.rmtree(self.state / folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def podman_service(state, log):
+    """Podman's Docker interface with a storage of its own; gives its address."""
+    path = state / "podman.sock"
+    where = ["--root", state / "podman", "--runroot", state / "podman-run", "--storage-driver", "overlay"]
+    process = subprocess.Popen(
+        ["podman", *map(str, where), "system", "service", "--time", "0", f"unix://{path}"], stdout=log, stderr=log
+    )
+    try:
+        wait_until(path.exists, "podman")
+        yield f"unix://{path}"
+    finally:
+        process.terminate()
+        process.wait()
+        path.unlink(missing_ok=True)
 
 
 def wait_until(holds, what):
@@ -296,6 +377,21 @@ class Inputs:
                 directory.mkdir(parents=True)
             begin = at % (len(block) - 8192)
             (directory / f"f{at}").write_bytes(block[begin:begin + 8192])
+
+    def real_file(self, folder):
+        """1 GB of what images are made of: this machine's programs and texts."""
+        left = self.count(1024) << 20
+        with open(folder / "big", "wb") as file:
+            file.write(b" " * 64)
+            while left > 0:
+                before = left
+                for directory, _, names in os.walk("/usr"):
+                    for name in names:
+                        path = pathlib.Path(directory, name)
+                        if left > 0 and path.is_file() and not path.is_symlink():
+                            left -= file.write(path.read_bytes()[:left])
+                if left == before:
+                    left -= file.write(os.urandom(1 << 20))
 
     def big_file(self, folder):
         """1 GB that does not compress."""
@@ -389,6 +485,58 @@ def push_a_new_layer(tool, inputs):
     return lambda: tool.push(tag)
 
 
+def ten_layers(inputs, folder):
+    inputs.real_file(folder)
+    data = (folder / "big").read_bytes()
+    part = len(data) // 20
+    for layer in range(10):
+        (folder / f"part{layer}").write_bytes(data[layer * part:(layer + 1) * part])
+    (folder / "big").unlink()
+
+
+def pull_ten_layers(tool, inputs):
+    image = f"{inputs.address}/ten:latest"
+    copies = "".join(f"COPY part{layer} /part{layer}\n" for layer in range(10))
+    context = inputs.context("ten", copies, lambda folder: ten_layers(inputs, folder))
+    pushed = context.with_suffix(".pushed")
+    if not pushed.exists():
+        tool.publish(context, image, {})
+        pushed.touch()
+    tool.forget()
+    return lambda: tool.pull(image)
+
+
+def push_a_gigabyte(compression):
+    def scenario(tool, inputs):
+        tag = f"{inputs.address}/push-{compression}-{tool.name}:latest"
+        context = inputs.context("gigabyte-file", "COPY big /big", inputs.real_file)
+        with open(context / "big", "r+b") as file:
+            file.write(inputs.fresh().encode())
+        return lambda: tool.publish(context, tag, {}, compression)
+    return scenario
+
+
+def deep_context(inputs, folder):
+    inputs.big_file(folder)
+    os.truncate(folder / "big", inputs.count(200) << 20)
+
+
+def push_after_a_change(tool, inputs):
+    tag = f"{inputs.address}/change-{tool.name}:latest"
+    context = inputs.context("change", "COPY big /big\nCOPY app /app", lambda folder: deep_context(inputs, folder))
+    (context / "app").write_text(inputs.fresh())
+    tool.publish(context, tag, {})
+    (context / "app").write_text(inputs.fresh())
+    return lambda: tool.publish(context, tag, {})
+
+
+def load_a_gigabyte(tool, inputs):
+    context = inputs.context("gigabyte-file", "COPY big /big", inputs.real_file)
+    with open(context / "big", "r+b") as file:
+        file.write(inputs.fresh().encode())
+    return lambda: tool.build_for_engine(context, "localhost/bench-load:latest", {})
+
+
 SCENARIOS = {
     "nothing-small": nothing_to_do,
     "nothing-50k": nothing_to_do_among_many_files,
@@ -400,6 +548,11 @@ SCENARIOS = {
     "run-100k-files": run_writes_many_files,
     "pull-20-layers": pull_many_layers,
     "push-200m": push_a_new_layer,
+    "pull-10-layers": pull_ten_layers,
+    "push-1g-gzip": push_a_gigabyte("gzip"),
+    "push-1g-zstd": push_a_gigabyte("zstd"),
+    "push-one-file": push_after_a_change,
+    "load-1g": load_a_gigabyte,
 }
 
 
@@ -443,7 +596,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="of the sizes and numbers of files")
     parser.add_argument("--images", type=pathlib.Path, help="where base images are kept; default STATE/images")
-    parser.add_argument("--without", action="append", default=[], metavar="TOOL", help="leave buildah or docker out")
+    parser.add_argument("--without", action="append", default=[], metavar="TOOL", help="leave buildah, skopeo or docker out")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     options = parser.parse_args()
     unknown = set(options.scenarios) - set(SCENARIOS)
@@ -468,6 +621,8 @@ def main():
         tools = [Rbuild(options.rbuild.resolve(), *common)]
         if shutil.which("buildah") and "buildah" not in options.without:
             tools.append(Buildah(*common))
+        if shutil.which("skopeo") and "skopeo" not in options.without:
+            tools.append(Skopeo(options.rbuild.resolve(), *common))
         if shutil.which("dockerd") and "docker" not in options.without:
             tools.append(Docker(*common))
         if folder := os.environ.get("BUILDKIT_BIN"):
