@@ -126,10 +126,12 @@ fn layers_of_other_stages_are_not_sent() {
 #[test]
 fn a_push_after_a_change_sends_one_layer_and_asks_once_for_the_others() {
     let Some(scene) = Scene::new() else { return };
-    let copies: String = (0..6).map(|n| format!("COPY f{n} /\n")).collect();
-    let project = scene.lab.project(&format!("FROM busybox\n{copies}"));
+    let copies: Vec<String> = (0..6).map(|n| format!("COPY f{n} /\n")).collect();
+    let project = scene
+        .lab
+        .project(&format!("FROM busybox\n{}", copies.concat()));
     for n in 0..6 {
-        project.file(&format!("f{n}"), &format!("content {n}"));
+        project.file(&format!("f{n}"), format!("content {n}"));
     }
     let push = ["--push", "-t", &scene.name("app:1")];
     scene.lab.build(&project, &push);
