@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use rbuild_attest::Attestation;
 use rbuild_image::{
     Descriptor, DiffId, Digest, ImageConfig, LayerId, Platform, canonical_json, media_type,
 };
@@ -33,6 +34,8 @@ pub struct BuiltImage {
     pub layers: Vec<BuiltLayer>,
     /// What its manifest says of the times in new layers.
     pub note: TimesNote,
+    /// What is attested of it.
+    pub attestations: Vec<Attestation>,
 }
 
 /// A layer of a [`BuiltImage`].
@@ -121,6 +124,7 @@ pub fn assemble(
         config,
         layers,
         note: dating.note,
+        attestations: Vec::new(),
     })
 }
 

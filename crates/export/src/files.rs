@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rbuild_image::{LayerId, Platform};
 use rbuild_layer::{
@@ -20,21 +21,36 @@ use rustix::io::Errno;
 
 use crate::assemble::BuiltImage;
 use crate::error::ExportError;
+use crate::statement_files::{STATEMENT_MODE, Shared, StatementFile, StatementFiles};
 
 /// An image's files as one tree.
-struct MergedFiles {
+pub(crate) struct MergedFiles {
     root: OwnedFd,
     index: ContentIndex,
 }
 
 impl MergedFiles {
-    fn open(store: &Store, image: &BuiltImage, times: FileTimes) -> Result<Self, ExportError> {
+    /// The files of `image`; none of one without layers.
+    pub(crate) fn of(
+        store: &Store,
+        image: &BuiltImage,
+        times: FileTimes,
+    ) -> Result<Option<Self>, ExportError> {
+        let layers: Vec<LayerId> = image.layers.iter().map(|layer| layer.id).collect();
+        if layers.is_empty() {
+            return Ok(None);
+        }
+        Self::open(store, &layers, times).map(Some)
+    }
+
+    /// The files of `layers`, bottom first, of which there is at least one.
+    pub(crate) fn open(
+        store: &Store,
+        layers: &[LayerId],
+        times: FileTimes,
+    ) -> Result<Self, ExportError> {
         let find = |id: &LayerId| store.layer(id)?.ok_or(ExportError::Layer(*id));
-        let layers = image
-            .layers
-            .iter()
-            .map(|layer| find(&layer.id))
-            .collect::<Result<Vec<_>, _>>()?;
+        let layers = layers.iter().map(find).collect::<Result<Vec<_>, _>>()?;
         let indexes = layers
             .iter()
             .map(|layer| layer.index())
@@ -46,33 +62,89 @@ impl MergedFiles {
             index: ContentIndex::merge(&bottom_first).dated(times, None),
         })
     }
+
+    /// What they are.
+    pub(crate) fn index(&self) -> &ContentIndex {
+        &self.index
+    }
+
+    /// A file, which is not reached through any link.
+    pub(crate) fn open_file(&self, path: &[u8]) -> Result<OwnedFd, ExportError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve).map_err(|error| {
+            ExportError::File {
+                action: "open",
+                path: String::from_utf8_lossy(path).into_owned().into(),
+                source: error.into(),
+            }
+        })
+    }
 }
 
+/// What a tar's parts are rounded up to.
+const TAR_BLOCK_BYTES: usize = 512;
 /// The mode of a platform's folder in an archive.
 const FOLDER_MODE: u32 = 0o755;
 
 /// An image and the folder that its files go to; empty for none.
 pub type InFolder<'a> = (String, &'a BuiltImage);
 
-/// Writes the files of images, dated so, as one tar stream.
+/// Writes the files of images, dated so, as one tar stream, and what is attested of them.
 pub fn write_files_tar(
     store: &Store,
     images: &[InFolder<'_>],
     times: FileTimes,
+    statements: &StatementFiles<'_>,
     mut sink: impl Write,
 ) -> Result<(), ExportError> {
     let nowhere = fs::File::open("/").map_err(ExportError::file("open", "/"))?;
-    for (folder, files) in open_all(store, images, times)? {
+    let shared = Shared::of(images);
+    let opened = open_all(store, images, times)?;
+    for ((folder, files), (_, image)) in opened.into_iter().zip(images) {
         if !folder.is_empty() {
             let folder = ContentIndex::from_entries(vec![folder_entry(folder)]);
             write_tar_part(nowhere.as_fd(), &folder, b"", &mut sink)?;
         }
-        if let Some(files) = files {
+        if let Some(files) = &files {
             let (root, below) = (files.root.as_fd(), folder.as_bytes());
             write_tar_part(root, &files.index, below, &mut sink)?;
         }
+        for statement in statements.of(image, files.as_ref(), shared)? {
+            append_statement(&statement, folder, statements.made, &mut sink)?;
+        }
     }
     Ok(end_tar(sink)?)
+}
+
+fn append_statement(
+    statement: &StatementFile,
+    folder: &str,
+    made: SystemTime,
+    sink: &mut impl Write,
+) -> Result<(), ExportError> {
+    let path = Path::new(folder).join(&statement.name);
+    let since = made.duration_since(SystemTime::UNIX_EPOCH);
+    let mut header = tar::Header::new_ustar();
+    let fail = ExportError::Archive;
+    header.set_path(&path).map_err(fail)?;
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_size(statement.bytes.len() as u64);
+    header.set_mode(STATEMENT_MODE);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(since.map_or(0, |since| since.as_secs()));
+    header.set_cksum();
+    let padding = statement.bytes.len().next_multiple_of(TAR_BLOCK_BYTES) - statement.bytes.len();
+    let zeros = [0; TAR_BLOCK_BYTES];
+    for part in [
+        header.as_bytes(),
+        statement.bytes.as_slice(),
+        &zeros[..padding],
+    ] {
+        sink.write_all(part).map_err(fail)?;
+    }
+    Ok(())
 }
 
 /// The files of each image; none of one without layers. What would overwrite another image's file is refused.
@@ -84,11 +156,10 @@ fn open_all<'a>(
     let mut opened = Vec::new();
     let mut written: HashMap<Vec<u8>, &Platform> = HashMap::new();
     for (folder, image) in images {
-        if image.layers.is_empty() {
+        let Some(files) = MergedFiles::of(store, image, times)? else {
             opened.push((folder.as_str(), None));
             continue;
-        }
-        let files = MergedFiles::open(store, image, times)?;
+        };
         if images.len() > 1 && folder.is_empty() {
             let is_file = |entry: &&Entry| !entry.is_directory();
             for entry in files.index.entries().iter().filter(is_file) {
@@ -179,7 +250,7 @@ fn write_tree(files: &MergedFiles, directory: OwnedFd) -> Result<ContentIndex, E
         match &entry.kind {
             EntryKind::Directory { .. } => writer.directory(&entry.path, &attributes)?,
             EntryKind::File { size, digest } => {
-                let from = open_file(files, &entry.path)?;
+                let from = files.open_file(&entry.path)?;
                 let content = FileContent::Copy {
                     from: from.as_fd(),
                     size: *size,
@@ -241,16 +312,4 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 fn is_below(path: &[u8], directory: &[u8]) -> bool {
     path.strip_prefix(directory)
         .is_some_and(|rest| rest.starts_with(b"/"))
-}
-
-fn open_file(files: &MergedFiles, path: &[u8]) -> Result<OwnedFd, ExportError> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    rustix::fs::openat2(&files.root, path, flags, Mode::empty(), resolve).map_err(|error| {
-        ExportError::File {
-            action: "open",
-            path: String::from_utf8_lossy(path).into_owned().into(),
-            source: error.into(),
-        }
-    })
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! one platform    manifest ─→ config, layers
 //! several         index ─→ manifest, manifest, …     also of one, where BUILDKIT_MULTI_PLATFORM asks for it
+//! attestations    index ─→ manifest, …, attestation manifest, …
 //! ```
 
 use rbuild_image::{Descriptor, Digest, Platform};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::annotations::Annotations;
 use crate::assemble::{BuiltImage, Document, index_document, manifest_document};
+use crate::attestations::{AttestationStyle, Attested, unknown_platform};
 use crate::blobs::{TravellingLayer, digest_of};
 use crate::error::ExportError;
 
@@ -23,6 +25,7 @@ pub struct BuiltImages {
     images: Vec<BuiltImage>,
     form: ImageForm,
     annotations: Annotations,
+    style: AttestationStyle,
 }
 
 /// An image or index that was written.
@@ -45,6 +48,8 @@ pub(crate) struct Written {
     pub(crate) manifest: Descriptor,
     pub(crate) config: Digest,
     pub(crate) platform: Platform,
+    /// The manifest of what is attested of it.
+    pub(crate) attestations: Option<Descriptor>,
 }
 
 impl BuiltImages {
@@ -58,7 +63,14 @@ impl BuiltImages {
             images,
             form,
             annotations: Annotations::default(),
+            style: AttestationStyle::default(),
         }
+    }
+
+    /// The same, with what is attested of its images written so.
+    #[must_use]
+    pub fn attested(self, style: AttestationStyle) -> Self {
+        Self { style, ..self }
     }
 
     /// The same with `annotations`. Fails if one of them has nothing to stand on.
@@ -68,7 +80,7 @@ impl BuiltImages {
             .iter()
             .map(|image| image.platform.clone())
             .collect();
-        annotations.check(&platforms, self.form)?;
+        annotations.check(&platforms, self.written_form())?;
         Ok(Self {
             annotations,
             ..self
@@ -85,17 +97,36 @@ impl BuiltImages {
         manifest_document(config, layers, &image.platform, &self.annotations)
     }
 
+    /// What is attested of one of the images, whose manifest is `manifest`.
+    pub(crate) fn attestations(
+        &self,
+        image: &BuiltImage,
+        manifest: &Document,
+    ) -> Result<Option<Attested>, ExportError> {
+        self.style.attested(image, manifest)
+    }
+
+    /// Whether an index stands above what is written: attestations need one.
+    pub(crate) fn written_form(&self) -> ImageForm {
+        let is_attested = |image: &BuiltImage| !image.attestations.is_empty();
+        if self.images.iter().any(is_attested) {
+            ImageForm::Indexed
+        } else {
+            self.form
+        }
+    }
+
     /// The images.
     pub fn iter(&self) -> std::slice::Iter<'_, BuiltImage> {
         self.images.iter()
     }
 
-    /// Whether an index stands above them.
+    /// Whether an index of platforms stands above them.
     pub fn form(&self) -> ImageForm {
         self.form
     }
 
-    /// The one image without an index.
+    /// The one image without an index of platforms.
     pub fn single(&self) -> Option<&BuiltImage> {
         match (self.form, self.images.as_slice()) {
             (ImageForm::Single, [image]) => Some(image),
@@ -104,9 +135,9 @@ impl BuiltImages {
     }
 
     /// What stands above the images that were written so: the only one's manifest, or an index, which is yet to be written.
-    pub(crate) fn head(&self, written: Vec<Written>) -> Result<Head, ExportError> {
-        if self.form == ImageForm::Single
-            && let [image] = written.as_slice()
+    pub(crate) fn head(&self, written: &[Written]) -> Result<Head, ExportError> {
+        if self.written_form() == ImageForm::Single
+            && let [image] = written
         {
             return Ok(Head::Manifest(Exported {
                 descriptor: image.manifest.clone(),
@@ -116,10 +147,15 @@ impl BuiltImages {
                 created: None,
             }));
         }
-        let manifests: Vec<_> = written
-            .into_iter()
-            .map(|image| (image.manifest, image.platform))
-            .collect();
+        // What is no image comes last: some look no further than the first entry.
+        let attested = written.iter().filter_map(|image| {
+            let manifest = image.attestations.clone()?;
+            Some((manifest, unknown_platform()))
+        });
+        let images = written
+            .iter()
+            .map(|image| (image.manifest.clone(), image.platform.clone()));
+        let manifests: Vec<_> = images.chain(attested).collect();
         let index = index_document(&manifests, &self.annotations)?;
         Ok(Head::Index(index))
     }

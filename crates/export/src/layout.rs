@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::assemble::{Document, config_document, rfc3339_seconds};
+use crate::attestations::Attested;
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
@@ -128,15 +129,20 @@ fn write_layout(
         let manifest = images.manifest(image, &config, &layers)?;
         put_document(sink, &mut written, &config)?;
         put_document(sink, &mut written, &manifest)?;
+        let attested = images.attestations(image, &manifest)?;
+        for document in attested.iter().flat_map(Attested::documents) {
+            put_document(sink, &mut written, document)?;
+        }
         docker.push(docker_entry(&config, &layers, labels.names)?);
         images_written.push(Written {
             manifest: manifest.descriptor,
             config: config.digest(),
             platform: image.platform.clone(),
+            attestations: attested.map(|attested| attested.manifest.descriptor),
         });
     }
     let mut exported = images
-        .head(images_written)?
+        .head(&images_written)?
         .finish(|index| put_document(sink, &mut written, index))?;
     exported.created = Some(rfc3339_seconds(labels.created));
     if kind == ArchiveKind::Docker {

@@ -13,6 +13,7 @@
 
 mod annotations;
 mod assemble;
+mod attestations;
 mod blobs;
 mod engine;
 mod error;
@@ -20,21 +21,26 @@ mod files;
 mod history;
 mod images;
 mod inline;
+mod inventory;
 mod layout;
 mod local_store;
 mod pack;
 mod push;
 mod push_ahead;
 mod send;
+mod statement_files;
 
 pub use annotations::{Annotation, AnnotationPlace, Annotations};
 pub use assemble::{BuiltImage, BuiltLayer, Dating, Document, TimesNote, assemble};
+pub use attestations::{AttestationForm, AttestationStyle};
 pub use blobs::{BaseForm, Blobs, LayerForm};
 pub use engine::load;
 pub use error::ExportError;
 pub use files::{InFolder, write_files, write_files_tar};
 pub use images::{BuiltImages, Exported};
+pub use inventory::inventory;
 pub use layout::{ArchiveKind, Labels, write_archive, write_directory};
 pub use local_store::{name_in_store, store_documents};
 pub use push::{PushBy, PushProgress, push};
 pub use push_ahead::{AheadBuild, AheadTarget, PushAhead};
+pub use statement_files::{StatementFiles, write_statements};

@@ -4,6 +4,7 @@ use rbuild_image::Reference;
 use rbuild_store::{ImageOrigin, Store};
 
 use crate::assemble::config_document;
+use crate::attestations::Attested;
 use crate::blobs::{Blobs, LayerForm};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
@@ -21,13 +22,18 @@ pub fn store_documents(
         let manifest = images.manifest(image, &config, &layers)?;
         blobs.store.put_blob(&config.bytes)?;
         blobs.store.put_blob(&manifest.bytes)?;
+        let attested = images.attestations(image, &manifest)?;
+        for document in attested.iter().flat_map(Attested::documents) {
+            blobs.store.put_blob(&document.bytes)?;
+        }
         written.push(Written {
             manifest: manifest.descriptor,
             config: config.digest(),
             platform: image.platform.clone(),
+            attestations: attested.map(|attested| attested.manifest.descriptor),
         });
     }
-    images.head(written)?.finish(|index| {
+    images.head(&written)?.finish(|index| {
         blobs.store.put_blob(&index.bytes)?;
         Ok(())
     })

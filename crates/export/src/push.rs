@@ -11,6 +11,7 @@ use rbuild_plan::ImageForm;
 use rbuild_registry::{BlobState, BlobUpload, transfer_all};
 
 use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document};
+use crate::attestations::Attested;
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
@@ -84,7 +85,7 @@ struct Push<'a> {
 
 impl Push<'_> {
     fn run(&self) -> Result<Exported, ExportError> {
-        let by = match self.images.form() {
+        let by = match self.images.written_form() {
             ImageForm::Single => self.by,
             ImageForm::Indexed => PushBy::Digest,
         };
@@ -93,7 +94,7 @@ impl Push<'_> {
             written.push(self.image(image, by)?);
         }
         self.images
-            .head(written)?
+            .head(&written)?
             .finish(|index| self.put_manifest(self.by, media_type::OCI_INDEX, index))
     }
 
@@ -109,11 +110,24 @@ impl Push<'_> {
         self.blobs
             .store
             .note_pushed(self.name, &manifest.digest(), &digests)?;
+        let attested = self.images.attestations(image, &manifest)?;
+        if let Some(attested) = &attested {
+            self.attestations(attested)?;
+        }
         Ok(Written {
             manifest: manifest.descriptor,
             config: config.digest(),
             platform: image.platform.clone(),
+            attestations: attested.map(|attested| attested.manifest.descriptor),
         })
+    }
+
+    /// What an index is to name beside an image.
+    fn attestations(&self, attested: &Attested) -> Result<(), ExportError> {
+        for part in &attested.parts {
+            self.put_document(part)?;
+        }
+        self.put_manifest(PushBy::Digest, media_type::OCI_MANIFEST, &attested.manifest)
     }
 
     /// Every layer once, several at a time; the first failure stops the others from starting.

@@ -32,6 +32,7 @@ fn image(store: &Store, fill: impl FnOnce(&Path) -> std::io::Result<()>) -> Resu
             remote: None,
         }],
         note: TimesNote::None,
+        attestations: Vec::new(),
     })
 }
 

@@ -30,7 +30,7 @@ pub use config::{Healthcheck, HistoryEntry, ImageConfig, Rootfs, RuntimeConfig, 
 pub use digest::{ChainId, ContentId, DiffId, Digest, Digester, LayerId};
 pub use document::MAX_DOCUMENT_BYTES;
 pub use error::ImageError;
-pub use manifest::{Manifest, descriptor, read_index};
+pub use manifest::{Manifest, descriptor, is_attestation, read_index};
 pub use media::{Compression, Distribution, LayerMediaType, ManifestKind, Packing, media_type};
 pub use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 pub use platform::Platform;

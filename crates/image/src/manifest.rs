@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::media::{ManifestKind, media_type};
-use crate::{Descriptor, Digest, ImageError, ImageIndex, ImageManifest, document};
+use crate::{Descriptor, Digest, ImageError, ImageIndex, ImageManifest, Platform, document};
 
 /// What a manifest document holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +134,12 @@ struct PlatformVersion {
     os_version: Option<String>,
 }
 
+/// Whether an index's entry is what is attested of images, and not an image: it is for `unknown/unknown`.
+pub fn is_attestation(entry: &Descriptor) -> bool {
+    let platform = entry.platform().as_ref().map(Platform::from);
+    platform.is_some_and(|platform| platform.is_unknown())
+}
+
 /// A descriptor of `size` bytes with `digest`.
 pub fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
     Descriptor::new(media_type.into(), size, digest)
@@ -193,7 +199,7 @@ mod tests {
         let versions: Vec<_> = index
             .manifests()
             .iter()
-            .map(|entry| entry.platform().as_ref().map(crate::Platform::from))
+            .map(|entry| entry.platform().as_ref().map(Platform::from))
             .map(|platform| platform.expect("a platform").os_version)
             .collect();
         assert_eq!(versions, ["10.0.17763.1", ""]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     Access, CacheIdOrigin, CacheUse, ContextSource, CopyAction, Exec, ExecMount, FileAction,
     GitSource, Mode, MountKind, NetworkMode, Operation, Owner, Parents, Plan, Presence, SecretFile,
-    SecurityMode, Sharing, Unpack, VertexId, Wildcard,
+    SecurityMode, Sharing, Unpack, VertexId, Wildcard, without_credentials,
 };
 
 /// The plan as a Graphviz drawing: a box for each vertex, a cluster for each stage, the outputs in bold.
@@ -57,7 +57,7 @@ pub fn to_json(plan: &Plan) -> Value {
                 "platform": vertex.platform.to_string(),
                 "inputs": inputs,
                 "cache": match vertex.cache_use { CacheUse::Allowed => "allowed", CacheUse::Refused => "refused" },
-                "operation": operation(&vertex.operation),
+                "operation": operation_to_json(&vertex.operation),
             })
         })
         .collect();
@@ -88,7 +88,8 @@ fn quoted(text: &str) -> String {
     format!("\"{escaped}\"")
 }
 
-fn operation(operation: &Operation) -> Value {
+/// One operation as JSON. Credentials in addresses are left out.
+pub fn operation_to_json(operation: &Operation) -> Value {
     match operation {
         Operation::Image(source) => json!({
             "type": "image",
@@ -102,7 +103,7 @@ fn operation(operation: &Operation) -> Value {
         Operation::Git(source) => git(source),
         Operation::Http(source) => json!({
             "type": "http",
-            "url": source.url,
+            "url": without_credentials(&source.url),
             "fileName": source.file_name,
             "checksum": source.checksum.map(|digest| digest.to_string()),
         }),
@@ -119,7 +120,7 @@ fn operation(operation: &Operation) -> Value {
 fn git(source: &GitSource) -> Value {
     json!({
         "type": "git",
-        "url": source.url,
+        "url": without_credentials(&source.url),
         "ref": source.reference,
         "subdirectory": source.subdirectory,
         "checksum": source.checksum,

@@ -32,6 +32,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod address;
 mod bases;
 mod build;
 mod config;
@@ -67,8 +68,9 @@ mod stage;
 mod targets;
 mod words;
 
+pub use address::without_credentials;
 pub use devices::{Devices, KnownDevice, Permission};
-pub use draw::{to_dot, to_json};
+pub use draw::{operation_to_json, to_dot, to_json};
 pub use environment::Environment;
 pub use epoch::{EpochSource, SOURCE_DATE_EPOCH};
 pub use git_url::{GitUrl, GitUrlError, parse_git_context, parse_git_url};

@@ -124,7 +124,7 @@ pub(crate) fn git(step: &Step<'_>, source: &GitSource) -> Result<Found, StepErro
             })?;
         step.commit(draft, checkout.index)
     })?;
-    step.build.sources.note(moving, Pin::Commit(sha));
+    step.build.sources.note(step.id, moving, Pin::Commit(sha));
     Ok(found)
 }
 
@@ -175,7 +175,9 @@ pub(crate) fn http(step: &Step<'_>, source: &HttpSource) -> Result<Found, StepEr
         }
     });
     let file = file.map_err(|error| moved(error, locked))?;
-    step.build.sources.note(moving, Pin::File(file.digest()));
+    step.build
+        .sources
+        .note(step.id, moving, Pin::File(file.digest()));
     let mut preimage = Preimage::new("http");
     preimage.push("content", file.digest().to_string());
     preimage.push("name", &source.file_name);

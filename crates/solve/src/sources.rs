@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use rbuild_image::Digest;
-use rbuild_plan::{GitSource, HttpSource};
+use rbuild_plan::{GitSource, HttpSource, VertexId, without_credentials};
 
 use crate::error::StepError;
 
@@ -48,6 +48,8 @@ pub struct RemoteSources {
     pinned: BTreeMap<MovingSource, Pin>,
     unpinned: Unpinned,
     found: Mutex<BTreeMap<MovingSource, Pin>>,
+    /// What all sources are, those that name their contents themselves included.
+    resolved: Mutex<BTreeMap<VertexId, Pin>>,
 }
 
 impl MovingSource {
@@ -85,12 +87,21 @@ impl RemoteSources {
             pinned,
             unpinned,
             found: Mutex::default(),
+            resolved: Mutex::default(),
         }
     }
 
     /// What was found of sources that name no contents themselves.
     pub fn found(&self) -> BTreeMap<MovingSource, Pin> {
         self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What each source of the plan was found to be.
+    pub fn resolved(&self) -> BTreeMap<VertexId, Pin> {
+        self.resolved
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -125,7 +136,11 @@ impl RemoteSources {
         }
     }
 
-    pub(crate) fn note(&self, source: Option<MovingSource>, pin: Pin) {
+    pub(crate) fn note(&self, vertex: VertexId, source: Option<MovingSource>, pin: Pin) {
+        self.resolved
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(vertex, pin.clone());
         if let Some(source) = source {
             self.found
                 .lock()
@@ -138,22 +153,6 @@ impl RemoteSources {
 fn is_commit(reference: &str) -> bool {
     COMMIT_DIGITS.contains(&reference.len())
         && reference.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// A lock file is for everybody to read.
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    match authority.rsplit_once('@') {
-        // Of an address by SSH the user is a part of the name.
-        Some((user, host)) if user.contains(':') || scheme.starts_with("http") => {
-            format!("{scheme}://{host}{path}")
-        }
-        _ => url.to_owned(),
-    }
 }
 
 #[cfg(test)]

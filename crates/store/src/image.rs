@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use rbuild_image::{
     Descriptor, DiffId, Digest, ImageConfig, ImageError, ImageIndex, ImageManifest, MediaType,
-    Reference, media_type,
+    Reference, is_attestation, media_type,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
@@ -271,7 +271,11 @@ impl Store {
             // Only the platforms that somebody wanted are here.
             if self.has_blob(&nested)? && !is_index(manifest.media_type()) {
                 parts.documents.insert(nested);
-                self.manifest_parts(&nested, &mut parts)?;
+                if is_attestation(manifest) {
+                    self.attestation_parts(&nested, &mut parts)?;
+                } else {
+                    self.manifest_parts(&nested, &mut parts)?;
+                }
             }
         }
         Ok(parts)
@@ -288,6 +292,16 @@ impl Store {
         let config: ImageConfig = self.document(&id)?;
         parts.layers.extend(config.rootfs.diff_ids);
         Ok(id)
+    }
+
+    /// Adds what an attestation manifest refers to: its layers are statements, and its config says nothing.
+    fn attestation_parts(&self, digest: &Digest, parts: &mut Parts) -> Result<()> {
+        let manifest: ImageManifest = self.document(digest)?;
+        parts.documents.insert(digest_of(manifest.config())?);
+        for statement in manifest.layers() {
+            parts.documents.insert(digest_of(statement)?);
+        }
+        Ok(())
     }
 
     fn document<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T> {

@@ -6,6 +6,7 @@
 //! ```
 
 mod as_is;
+mod attestations;
 mod converted;
 
 use std::process::ExitCode;

@@ -29,9 +29,9 @@ fn what_docker_accepts_is_accepted(#[case] arguments: &[&str]) {
 }
 
 #[rstest]
-#[case(&["--provenance=mode=max"], "--provenance: ")]
-#[case(&["--sbom=true"], "--sbom: ")]
-#[case(&["--attest", "type=sbom"], "--attest: ")]
+#[case(&["--provenance=mode=all"], "--provenance: invalid mode")]
+#[case(&["--sbom=true", "--attest=type=sbom"], "duplicate attestation field sbom")]
+#[case(&["--attest", "type=vex"], "--attest: unknown attestation type")]
 #[case(&["--builder", "remote"], "--builder: ")]
 #[case(&["--cache-to", "type=tape"], "--cache-to \"type=tape\": ")]
 #[case(&["--cgroup-parent", "x"], "--cgroup-parent: ")]

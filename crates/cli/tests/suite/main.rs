@@ -6,6 +6,7 @@
 mod support;
 
 mod annotations;
+mod attestations;
 mod cache_mount_sharing;
 mod cache_mounts;
 mod caching;

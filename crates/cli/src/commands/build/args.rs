@@ -122,6 +122,15 @@ pub(crate) struct Args {
     /// Annotate what is exported: [manifest|index|manifest-descriptor|index-descriptor[PLATFORM],…:]KEY=VALUE
     #[arg(long = "annotation", value_name = "ANNOTATION")]
     pub(crate) annotations: Vec<String>,
+    /// Attest what was built, as `BuildKit` stores it: type=provenance,… or type=sbom,…
+    #[arg(long = "attest", value_name = "SPEC")]
+    pub(crate) attest: Vec<String>,
+    /// Attest what the image was built from: true, or mode=min|max[,version=v1|v0.2][,builder-id=URI][,reproducible=true]…
+    #[arg(long, value_name = "BOOL|SPEC")]
+    pub(crate) provenance: Option<String>,
+    /// Attest which packages the image has: true, or generator=IMAGE
+    #[arg(long, value_name = "BOOL|SPEC")]
+    pub(crate) sbom: Option<String>,
     /// Hand the image to the Docker engine
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(

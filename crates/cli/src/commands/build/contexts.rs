@@ -1,16 +1,18 @@
 //! The Dockerfile and the contexts: where they are, brought here if they are elsewhere.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use anyhow::{Context as _, bail};
+use rbuild_attest::SourceIdentity;
 use rbuild_dockerfile::Source;
 use rbuild_layer::ContentIndex;
 use rbuild_plan::{
     CONTEXT_FILE, ContextSource, GitDirectory, GitSource, HttpSource, MainContext, NamedContext,
-    parse_git_context, parse_git_url,
+    parse_git_context, parse_git_url, without_credentials,
 };
 use rbuild_solve::{Cancel, SshKeys, git_authorization, git_url, http_authorization};
 use rbuild_source::{Context, HttpFile, HttpRequest, IgnoreRules, StreamedContext};
@@ -35,6 +37,8 @@ pub(super) struct Inputs {
     pub(super) named: std::collections::BTreeMap<String, NamedContext>,
     /// Which project this is.
     pub(super) scope: String,
+    /// The remote context that the Dockerfile is from, and what that turned out to be.
+    pub(super) remote: Option<(String, SourceIdentity)>,
     /// The lock file, if one is wanted.
     pub(super) lock: Option<Lock>,
     contexts: Mutex<HashMap<ContextSource, Context>>,
@@ -63,6 +67,7 @@ impl Inputs {
             app,
             request,
             cancel,
+            remote: RefCell::default(),
         };
         let main = fetch.main_context(steps)?;
         let named = named_contexts(request)?;
@@ -119,6 +124,7 @@ impl Inputs {
             main,
             named: named.plan,
             scope,
+            remote: fetch.remote.into_inner(),
             lock,
             contexts: Mutex::new(contexts.collect()),
             _unpacked: unpacked,
@@ -173,6 +179,8 @@ pub(super) struct Fetch<'a> {
     app: &'a App,
     pub(super) request: &'a Request,
     cancel: &'a Cancel,
+    /// What the main context turned out to be, if it is elsewhere.
+    remote: RefCell<Option<(String, SourceIdentity)>>,
 }
 
 impl Fetch<'_> {
@@ -195,7 +203,13 @@ impl Fetch<'_> {
         if is_web(text) {
             return steps.run(
                 &format!("[internal] load remote build context {text}"),
-                |_| unpack(self.app, StreamedContext::from_http(&self.http(text)?)?),
+                |_| {
+                    let file = self.http(text)?;
+                    let identity = SourceIdentity::File(file.digest());
+                    self.remote
+                        .replace(Some((without_credentials(text), identity)));
+                    unpack(self.app, StreamedContext::from_http(&file)?)
+                },
             );
         }
         let directory = std::path::absolute(text)?;
@@ -237,6 +251,9 @@ impl Fetch<'_> {
             None => client.resolve(&url, &authorization)?,
         };
         client.checkout(&url, &commit, &draft.diff_path(), &authorization)?;
+        let identity = SourceIdentity::Commit(commit.sha.clone());
+        let address = without_credentials(&self.request.context);
+        self.remote.replace(Some((address, identity)));
         Ok(Main::Unpacked(draft, None))
     }
 

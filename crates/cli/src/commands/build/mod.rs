@@ -6,6 +6,7 @@
 
 mod answers;
 mod args;
+mod attestations;
 mod cache_mounts;
 mod caches;
 mod call;
@@ -38,7 +39,8 @@ use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
 
 use self::answers::{Answer, Verdict};
 pub(crate) use self::args::Args;
-use self::caches::{Inline, OpenedCaches};
+use self::attestations::{Inline, Made, Told};
+use self::caches::OpenedCaches;
 use self::call::{Call, Format, Function, Status};
 use self::contexts::Inputs;
 pub(crate) use self::contexts::project_scope;
@@ -194,6 +196,10 @@ fn build(
     seen: &mut Option<Seen>,
 ) -> anyhow::Result<Finished> {
     let steps = Arc::new(InternalSteps::new(reporter));
+    let told = Told {
+        id: result_files::build_id(app),
+        started: app.environment.now(),
+    };
     let caches = OpenedCaches::open(app, request, reporter, &steps)?;
     let inputs = Inputs::read(app, request, &steps, cancel)?;
     syntax::check(&inputs.source, request)?;
@@ -243,7 +249,27 @@ fn build(
         if let Some(lock) = &inputs.lock {
             lock.finish(build.sources.found(), &steps)?;
         }
-        match export(app, request, &planned, &solution, &build, &ahead, &steps) {
+        let exported = attestations::make(
+            app,
+            request,
+            &inputs,
+            &planned,
+            &solution,
+            (&build, &told),
+            &steps,
+        )
+        .and_then(|made| {
+            export(
+                app,
+                request,
+                &planned,
+                (&solution, &made),
+                &build,
+                &ahead,
+                &steps,
+            )
+        });
+        match exported {
             Ok(outcome) => break (solution, outcome),
             Err(error) => match error.downcast_ref() {
                 // It is made here, then.
@@ -254,6 +280,11 @@ fn build(
     };
     caches.finish(app.store()?, reporter, &steps)?;
     outcome.reads = reads;
+    outcome.reference.clone_from(&told.id);
+    if request.metadata_file.is_some() {
+        outcome.provenance =
+            attestations::for_metadata(app, request, &inputs, &planned, (&build, &told))?;
+    }
     outcome.warnings = planned
         .warnings
         .iter()
@@ -314,12 +345,12 @@ fn surroundings(
         network: NetworkFiles {
             resolv_conf: app.environment.resolv_conf(),
         },
-        base_layers: request.outputs.base_layers(),
+        base_layers: request.base_layers(),
         imports: Arc::default(),
         mounts: Arc::default(),
         publisher: None,
         on_layer: None,
-        remote_layers: request.outputs.remote_layers(),
+        remote_layers: request.remote_layers(),
         jobs: request.jobs,
         now: app.environment.now(),
         file_times: request.outputs.file_times(planned.source_date_epoch),
@@ -339,28 +370,31 @@ fn export(
     app: &App,
     request: &Request,
     planned: &Planned,
-    solution: &Solution,
+    (solution, made): (&Solution, &[Made]),
     build: &Build,
     ahead: &Ahead,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let store = app.store()?;
     let told = match (&build.publisher, request.caches.inline()) {
-        (Some(publisher), Inline::Yes) => Some(publisher.steps()),
+        (Some(publisher), caches::Inline::Yes) => Some(publisher.steps()),
         _ => None,
     };
-    let assembled = |dating: Dating| -> Result<BuiltImages, ExportError> {
+    let assembled = |dating: Dating, inline: Inline| -> Result<BuiltImages, ExportError> {
         let images = planned
             .plan
             .outputs
             .iter()
             .zip(&solution.outputs)
-            .map(|(output, layers)| {
+            .zip(made)
+            .map(|((output, layers), made)| {
                 let (imports, plan) = (&build.imports, &planned.plan);
                 let mut image = assemble(store, imports, plan, output, layers, dating)?;
                 if let Some(told) = &told {
                     image.tell_steps(store, told, &dating)?;
                 }
+                let attested = made.iter().filter(|(_, place)| inline.takes(*place));
+                image.attestations = attested.map(|(one, _)| one.clone()).collect();
                 Ok(image)
             })
             .collect::<Result<_, ExportError>>()?;

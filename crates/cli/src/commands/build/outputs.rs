@@ -12,9 +12,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{
-    Annotation, AnnotationPlace, Annotations, ArchiveKind, Blobs, BuiltImage, BuiltImages, Dating,
-    ExportError, Exported, Labels, LayerForm, PushBy, PushProgress, load, name_in_store, push,
-    store_documents, write_archive, write_directory, write_files, write_files_tar,
+    Annotation, AnnotationPlace, Annotations, ArchiveKind, AttestationForm, AttestationStyle,
+    Blobs, BuiltImage, BuiltImages, Dating, ExportError, Exported, Labels, LayerForm, PushBy,
+    PushProgress, StatementFiles, load, name_in_store, push, store_documents, write_archive,
+    write_directory, write_files, write_files_tar, write_statements,
 };
 use rbuild_image::{Compression, Digest, Packing, Platform, Reference};
 use rbuild_layer::FileTimes;
@@ -27,6 +28,7 @@ use self::destination::{Destination, open};
 use self::spec::parse;
 pub(super) use self::spec::{boolean, compression};
 use super::args::Args;
+use super::attestations::Inline;
 use super::internal::{InternalStep, InternalSteps};
 use super::local_files::Looked;
 use super::request::Request;
@@ -48,6 +50,28 @@ struct Output {
     dates: Dates,
     folders: Folders,
     annotations: Vec<Annotation>,
+    attested: Attested,
+}
+
+/// How an output has what is attested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Attested {
+    /// `oci-artifact=`
+    form: AttestationForm,
+    /// `attestation-inline=`
+    inline: Inline,
+    /// `attestation-prefix=`
+    prefix: String,
+}
+
+impl Default for Attested {
+    fn default() -> Self {
+        Self {
+            form: AttestationForm::default(),
+            inline: Inline::Anywhere,
+            prefix: String::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,6 +218,12 @@ impl Outputs {
         Ok(())
     }
 
+    /// What the images are called first.
+    pub(super) fn name(&self) -> Option<String> {
+        let mut names = self.0.iter().flat_map(|output| &output.names);
+        names.next().map(Reference::familiar)
+    }
+
     /// Whether one goes to standard output.
     pub(super) fn write_stdout(&self) -> bool {
         self.0.iter().any(|output| output.kind.writes_stdout())
@@ -264,6 +294,10 @@ pub(super) struct Outcome {
     pub(super) explanations: String,
     /// What was read of the contexts, where somebody asks.
     pub(super) reads: Option<Looked>,
+    /// The name of the build.
+    pub(super) reference: String,
+    /// What `--metadata-file` tells of what was built from what, by key.
+    pub(super) provenance: Vec<(String, serde_json::Value)>,
 }
 
 impl Outcome {
@@ -280,7 +314,7 @@ pub(super) fn write(
     app: &App,
     request: &Request,
     epoch: Option<i64>,
-    assembled: &dyn Fn(Dating) -> Result<BuiltImages, ExportError>,
+    assembled: &dyn Fn(Dating, Inline) -> Result<BuiltImages, ExportError>,
     ahead: &Ahead,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
@@ -295,6 +329,8 @@ pub(super) fn write(
         findings: Vec::new(),
         explanations: String::new(),
         reads: None,
+        reference: String::new(),
+        provenance: Vec::new(),
     };
     for output in &request.outputs.0 {
         if output.kind.pushes() {
@@ -302,8 +338,12 @@ pub(super) fn write(
         }
         let exported = steps.run(output.kind.title(), |step| {
             let dating = output.dates.dating(epoch);
-            let mut images = assembled(dating)?;
+            let mut images = assembled(dating, output.attested.inline)?;
             if output.kind.is_image() {
+                images = images.attested(AttestationStyle {
+                    form: output.attested.form,
+                    names: output.names.clone(),
+                });
                 images = images.annotated(Annotations::new(output.annotations.clone()))?;
             }
             output.write(app, &blobs, &images, dating, step)
@@ -341,6 +381,7 @@ impl Output {
             dates: Dates::default(),
             folders: Folders::default(),
             annotations: Vec::new(),
+            attested: Attested::default(),
         }
     }
 
@@ -382,6 +423,10 @@ impl Output {
             names: &self.names,
             created: dating.latest_or(app.environment.now()),
         };
+        let statements = StatementFiles {
+            prefix: &self.attested.prefix,
+            made: labels.created,
+        };
         let exported = match &self.kind {
             Kind::Image { push } => {
                 let exported = store_documents(blobs, images, self.form)?;
@@ -411,12 +456,14 @@ impl Output {
             Kind::Local { directory } => {
                 let named = self.folders.of(images);
                 write_files(blobs.store, &named, times, directory)?;
+                write_statements(blobs.store, &named, &statements, directory)?;
                 return Ok(None);
             }
             Kind::Tar { destination } => {
                 let named = self.folders.of(images);
+                let store = blobs.store;
                 open(destination)?
-                    .write(|sink| Ok(write_files_tar(blobs.store, &named, times, sink)?))?;
+                    .write(|sink| Ok(write_files_tar(store, &named, times, &statements, sink)?))?;
                 return Ok(None);
             }
             Kind::CacheOnly => return Ok(None),

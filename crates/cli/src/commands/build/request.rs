@@ -10,10 +10,11 @@ use rbuild_container::{AddHost, Ulimit};
 use rbuild_image::{Platform, Reference};
 use rbuild_plan::{Entitlement, ImageForm, NetworkMode, NoCache, SourcePolicies};
 use rbuild_progress::Mode;
-use rbuild_solve::{CacheTtl, CdiDevices, Secret, SshKeys};
+use rbuild_solve::{BaseLayers, CacheTtl, CdiDevices, RemoteLayers, Secret, SshKeys};
 use rbuild_source::ContextModes;
 
 use super::args::{Args, boolean};
+use super::attestations::Attests;
 use super::cache_mounts::{self, KeptMounts};
 use super::caches::Caches;
 use super::call::{Call, Function};
@@ -64,6 +65,8 @@ pub(super) struct Request {
     pub(super) shm_size: Option<u64>,
     pub(super) ulimits: Vec<(String, u64, u64)>,
     pub(super) outputs: Outputs,
+    /// What is to be attested of the images.
+    pub(super) attests: Attests,
     pub(super) iidfile: Option<PathBuf>,
     pub(super) metadata_file: Option<PathBuf>,
     pub(super) depfile: Option<PathBuf>,
@@ -139,14 +142,22 @@ impl Request {
         let platforms = platforms(app, &args.platforms)?;
         let image_form = image_form(&platforms, &build_args)?;
         let outputs = Outputs::new(args, &names)?;
+        let attests = Attests::new(args)?;
+        // Attestations stand in an index.
+        let written_form = if attests.is_empty() {
+            image_form
+        } else {
+            ImageForm::Indexed
+        };
         match platforms.as_slice() {
-            [] => outputs.check_annotations(&[app.platform()], image_form)?,
-            platforms => outputs.check_annotations(platforms, image_form)?,
+            [] => outputs.check_annotations(&[app.platform()], written_form)?,
+            platforms => outputs.check_annotations(platforms, written_form)?,
         }
         Ok(Self {
             context: args.context.clone(),
             file: args.file.clone(),
             outputs,
+            attests,
             action: action(args)?,
             target: args.target.clone().filter(|target| !target.is_empty()),
             build_contexts: pairs("--build-context", &args.build_contexts)?,
@@ -207,6 +218,24 @@ impl Request {
             },
             remarks: args.unsupported.warnings(),
         })
+    }
+}
+
+impl Request {
+    /// Whether the layers of base images have to be here at the end.
+    pub(super) fn base_layers(&self) -> BaseLayers {
+        match self.attests.sbom {
+            Some(_) => BaseLayers::Always,
+            None => self.outputs.base_layers(),
+        }
+    }
+
+    /// Whether layers that only a remote cache has must be brought here.
+    pub(super) fn remote_layers(&self) -> RemoteLayers {
+        match self.attests.sbom {
+            Some(_) => RemoteLayers::Always,
+            None => self.outputs.remote_layers(),
+        }
     }
 }
 

@@ -67,7 +67,11 @@ fn write_metadata(path: &Path, value: &Value) -> anyhow::Result<()> {
 
 /// The keys that buildx writes.
 fn metadata(app: &App, outcome: &Outcome) -> Value {
-    let mut value = json!({ "buildx.build.ref": build_reference(app) });
+    let reference = format!("rbuild/rbuild0/{}", outcome.reference);
+    let mut value = json!({ "buildx.build.ref": reference });
+    for (key, provenance) in &outcome.provenance {
+        value[key] = provenance.clone();
+    }
     let wanted = app.environment.text("BUILDX_METADATA_WARNINGS");
     let wanted = wanted.is_some_and(|text| super::args::boolean(&text) == Ok(true));
     if wanted && !outcome.warnings.is_empty() {
@@ -87,13 +91,13 @@ fn metadata(app: &App, outcome: &Outcome) -> Value {
     value
 }
 
-/// `builder/node/build`: a name for this build that no other has.
-fn build_reference(app: &App) -> String {
+/// A name for this build that no other has: the last part of `builder/node/build`.
+pub(super) fn build_id(app: &App) -> String {
     let since = app.environment.now().duration_since(std::time::UNIX_EPOCH);
     let nanoseconds = since.map_or(0, |since| since.as_nanos());
     let unique = format!("{}-{nanoseconds}", std::process::id());
     let name = Digest::sha256_of(unique.as_bytes()).hex();
-    format!("rbuild/rbuild0/{}", &name[..REFERENCE_CHARACTERS])
+    name[..REFERENCE_CHARACTERS].to_owned()
 }
 
 /// A warning as BuildKit's client tells it.

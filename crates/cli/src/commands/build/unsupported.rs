@@ -5,17 +5,10 @@
 use anyhow::bail;
 
 use super::args::boolean;
-use super::request::fields;
 
 /// What was typed of them.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Unsupported {
-    #[arg(long, hide = true)]
-    provenance: Option<String>,
-    #[arg(long, hide = true)]
-    sbom: Option<String>,
-    #[arg(long, hide = true)]
-    attest: Vec<String>,
     #[arg(long, hide = true)]
     builder: Option<String>,
     #[arg(long, hide = true)]
@@ -58,20 +51,8 @@ const OURSELVES: [&str; 3] = ["", "default", "rbuild"];
 impl Unsupported {
     /// Fails with what was asked for and cannot be had.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        const ATTESTATIONS: &str = "attestations are not supported yet";
         let other_builder = |name: &&String| !OURSELVES.contains(&name.as_str());
         let refused = [
-            (
-                "provenance",
-                switched_on(self.provenance.as_deref()),
-                ATTESTATIONS,
-            ),
-            ("sbom", switched_on(self.sbom.as_deref()), ATTESTATIONS),
-            (
-                "attest",
-                self.attest.iter().any(|one| !is_disabled(one)),
-                ATTESTATIONS,
-            ),
             (
                 "builder",
                 self.builder
@@ -140,35 +121,9 @@ impl Unsupported {
     }
 }
 
-fn switched_on(value: Option<&str>) -> bool {
-    !matches!(value, None | Some("false" | "0" | "disabled")) && !value.is_some_and(is_disabled)
-}
-
-/// `type=provenance,disabled=true`
-fn is_disabled(attestation: &str) -> bool {
-    fields(attestation)
-        .iter()
-        .any(|(key, value)| key == "disabled" && boolean(value) == Ok(true))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn switching_attestations_off_is_accepted_and_on_is_refused() {
-        let with = |value: &str| Unsupported {
-            provenance: Some(value.to_owned()),
-            ..Unsupported::default()
-        };
-        assert!(with("false").check().is_ok());
-        assert!(with("disabled=true").check().is_ok());
-        let refusal = with("mode=max")
-            .check()
-            .expect_err("not supported")
-            .to_string();
-        assert!(refusal.starts_with("--provenance: "), "{refusal}");
-    }
 
     #[test]
     fn this_program_is_its_default_builder() {

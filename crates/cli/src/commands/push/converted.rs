@@ -5,16 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use rbuild_export::{
-    Blobs, BuiltImage, BuiltImages, BuiltLayer, ExportError, LayerForm, PushBy, PushProgress,
-    TimesNote,
+    AttestationForm, AttestationStyle, Blobs, BuiltImage, BuiltImages, BuiltLayer, ExportError,
+    LayerForm, PushBy, PushProgress, TimesNote,
 };
-use rbuild_image::{Compression, Descriptor, Digest, ImageConfig, LayerId, Reference};
+use rbuild_image::{
+    Compression, Descriptor, Digest, ImageConfig, LayerId, Reference, is_attestation,
+};
 use rbuild_layer::FileTimes;
-use rbuild_plan::{ImageOrigin, ResolvedImage};
+use rbuild_plan::{ImageForm, ImageOrigin, ResolvedImage};
 use rbuild_solve::Cancel;
 use rbuild_store::Store;
 
-use super::{Documents, ImageDocument, is_plain, source_of};
+use super::{Documents, ImageDocument, attestations, is_plain, source_of};
 use crate::app::App;
 use crate::commands::fetch::registry_failure;
 use crate::render::{Board, Mark};
@@ -28,12 +30,33 @@ pub(super) fn push(
     cancel: &Cancel,
 ) -> anyhow::Result<Descriptor> {
     let store = app.store()?;
-    let images = documents
+    let mut style = AttestationStyle {
+        form: AttestationForm::default(),
+        names: vec![name.clone()],
+    };
+    let (attested, images): (Vec<_>, Vec<_>) = documents
         .images
         .iter()
-        .map(|image| built(store, image, name))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let images = BuiltImages::new(images, documents.form);
+        .partition(|image| is_attestation(&image.document.descriptor));
+    let mut converted = Vec::new();
+    for image in &images {
+        let mut one = built(store, image, name)?;
+        for known in attested
+            .iter()
+            .filter(|one| attestations::are_of(one, image))
+        {
+            let form;
+            (form, one.attestations) = attestations::read(store, known, image)?;
+            style.form = form;
+        }
+        converted.push(one);
+    }
+    let form = match images.len() {
+        // The index was there for what is attested.
+        1 if !attested.is_empty() => ImageForm::Single,
+        _ => documents.form,
+    };
+    let images = BuiltImages::new(converted, form).attested(style);
     let blobs = Blobs {
         store,
         registry: app.registry(),
@@ -88,6 +111,7 @@ fn built(store: &Store, image: &ImageDocument, name: &Reference) -> anyhow::Resu
         config,
         layers,
         note: TimesNote::None,
+        attestations: Vec::new(),
     })
 }
 

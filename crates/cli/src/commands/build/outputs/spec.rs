@@ -1,13 +1,14 @@
 //! One `--output` as it was typed: `PATH`, `-`, or `type=…,…`.
 
 use anyhow::{Context as _, bail};
-use rbuild_export::{Annotation, BaseForm, LayerForm, PushBy};
+use rbuild_export::{Annotation, AttestationForm, BaseForm, LayerForm, PushBy};
 use rbuild_image::{Compression, Packing, Reference};
 
 use super::dates::{Dates, OwnEpoch, Rewrite};
 use super::destination::Destination;
-use super::{Folders, Form, Kind, Output};
+use super::{Attested, Folders, Form, Kind, Output};
 use crate::commands::annotation;
+use crate::commands::build::attestations::Inline;
 use crate::commands::build::request::fields;
 
 /// `PATH`, `-`, or `type=…,…`.
@@ -47,6 +48,7 @@ struct Spec {
     dates: Dates,
     folders: Folders,
     annotations: Vec<Annotation>,
+    attested: Attested,
 }
 
 impl Spec {
@@ -101,6 +103,24 @@ impl Spec {
             "name-canonical" | "unpack" => {
                 boolean(key, &value)?;
             }
+            "oci-artifact" => {
+                self.attested.form = if boolean(key, &value)? {
+                    AttestationForm::Artifact
+                } else {
+                    AttestationForm::Image
+                };
+            }
+            "attestation-inline" => {
+                self.attested.inline = if boolean(key, &value)? {
+                    Inline::Only
+                } else {
+                    Inline::Anywhere
+                };
+            }
+            "attestation-prefix" if value.contains('/') => {
+                bail!("{key}={value}: it is the beginning of a file's name, without directories")
+            }
+            "attestation-prefix" => self.attested.prefix = value,
             // What we always do.
             "oci-mediatypes" => {
                 if !boolean(key, &value)? {
@@ -180,6 +200,7 @@ impl Spec {
             dates: self.dates,
             folders: self.folders,
             annotations: self.annotations,
+            attested: self.attested,
         })
     }
 }
