@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rbuild_container::HostFiles;
 use rbuild_image::Platform;
 use rbuild_registry::{Client, ClientOptions, Credentials, DockerConfig, RegistryConfig};
 use rbuild_solve::SshKeys;
@@ -344,6 +345,23 @@ impl Environment {
     /// The host's /etc/resolv.conf; empty where there is none.
     pub(crate) fn resolv_conf(self) -> String {
         std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default()
+    }
+
+    /// The host's files that containers see.
+    pub(crate) fn host_files(self) -> HostFiles {
+        HostFiles {
+            hosts: std::fs::read_to_string("/etc/hosts").ok(),
+            resolv_conf: Some(self.resolv_conf()),
+        }
+    }
+
+    /// When the machine was started; 1970 where the kernel does not say.
+    pub(crate) fn booted(self) -> std::time::SystemTime {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let seconds = stat
+            .lines()
+            .find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
+        std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unwrap_or_default())
     }
 
     /// The time.

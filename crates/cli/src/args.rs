@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    build, cache, du, fsck, history, images, imagetools, inspect, login, logout, prune, ps, pull,
-    push, rm, rmi, run, tag, version,
+    attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
+    imagetools, inspect, kill, login, logout, logs, pause, port, prune, ps, pull, push, rename, rm,
+    rmi, run, start, stats, stop, tag, top, version, volume, wait,
 };
 use crate::maintenance;
 
@@ -66,6 +67,46 @@ pub(crate) enum Command {
     Logout(logout::Args),
     /// Run a command in a new container
     Run(Box<run::Args>),
+    /// Make a container that does not run yet
+    Create(Box<create::Args>),
+    /// Run containers that were made, or have ended
+    Start(start::Args),
+    /// Ask containers to end, and kill those that do not
+    Stop(stop::Args),
+    /// End containers and run them again
+    Restart(stop::Args),
+    /// Send containers a signal
+    Kill(kill::Args),
+    /// Wait until containers have ended
+    Wait(wait::Args),
+    /// Connect to the streams of a container that runs
+    Attach(attach::Args),
+    /// Show what a container wrote
+    Logs(logs::Args),
+    /// Show what containers use
+    Stats(stats::Args),
+    /// Make, list and remove volumes
+    Volume(volume::Args),
+    /// List the processes of a container
+    Top(top::Args),
+    /// Make an image of what a container changed
+    Commit(commit::Args),
+    /// Copy files from a container, or into one
+    Cp(cp::Args),
+    /// Write all files of a container as a tar
+    Export(export::Args),
+    /// Show what a container changed of its image's files
+    Diff(diff::Args),
+    /// List what is published of a container
+    Port(port::Args),
+    /// Give a container another name
+    Rename(rename::Args),
+    /// Stop all processes of containers where they are
+    Pause(pause::Args),
+    /// Let paused containers go on
+    Unpause(pause::Args),
+    /// Run a further process in a container
+    Exec(exec::Args),
     /// List containers
     Ps(ps::Args),
     /// Remove containers
@@ -107,6 +148,26 @@ const VERBS: &[&str] = &[
     "pull",
     "push",
     "run",
+    "create",
+    "start",
+    "stop",
+    "restart",
+    "kill",
+    "wait",
+    "attach",
+    "logs",
+    "exec",
+    "pause",
+    "unpause",
+    "rename",
+    "port",
+    "diff",
+    "export",
+    "cp",
+    "commit",
+    "top",
+    "volume",
+    "stats",
     "ps",
     "rm",
     "prune",

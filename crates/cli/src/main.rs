@@ -22,12 +22,14 @@ use clap::{CommandFactory as _, Parser as _};
 use crate::app::App;
 use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
-    build, cache, du, fsck, history, images, imagetools, inspect, login, logout, prune, ps, pull,
-    push, rm, rmi, run, tag, version,
+    attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
+    imagetools, inspect, kill, login, logout, logs, pause, port, prune, ps, pull, push, rename, rm,
+    rmi, run, start, stats, stop, tag, top, version, volume, wait,
 };
 
 fn main() -> ExitCode {
     rbuild_sandbox::init_if_asked();
+    rbuild_container::supervise_if_asked(std::time::SystemTime::now);
     let cli = Cli::parse_from(with_default_verb(std::env::args_os().collect()));
     match dispatch(cli) {
         Ok(code) => code,
@@ -57,6 +59,26 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Login(args) => login::run(app, &args),
         Command::Logout(args) => logout::run(app, &args),
         Command::Run(args) => run::run(app, &args),
+        Command::Create(args) => create::run(app, &args),
+        Command::Start(args) => start::run(app, &args),
+        Command::Stop(args) => stop::run(app, &args),
+        Command::Restart(args) => stop::restart(app, &args),
+        Command::Kill(args) => kill::run(app, &args),
+        Command::Wait(args) => wait::run(app, &args),
+        Command::Attach(args) => attach::run(app, &args),
+        Command::Logs(args) => logs::run(app, &args),
+        Command::Exec(args) => exec::run(app, &args),
+        Command::Pause(args) => pause::run(app, &args),
+        Command::Unpause(args) => pause::unpause(app, &args),
+        Command::Rename(args) => rename::run(app, &args),
+        Command::Port(args) => port::run(app, &args),
+        Command::Diff(args) => diff::run(app, &args),
+        Command::Export(args) => export::run(app, &args),
+        Command::Cp(args) => cp::run(app, &args),
+        Command::Commit(args) => commit::run(app, &args),
+        Command::Top(args) => top::run(app, &args),
+        Command::Volume(args) => volume::run(app, &args),
+        Command::Stats(args) => stats::run(app, &args),
         Command::Ps(args) => ps::run(app, &args),
         Command::Rm(args) => rm::run(app, &args),
         Command::Prune(args) => prune::run(app, &args),

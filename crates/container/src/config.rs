@@ -66,7 +66,7 @@ mod tests {
         };
         let config = StoredConfig::new(options, image);
         let json = config.to_json();
-        insta::assert_snapshot!(json, @r#"{"version":1,"options":{"args":["-l"],"entrypoint":null,"name":null,"hostname":null,"env":["A=1"],"workdir":null,"user":null,"volumes":[{"source":"/a","target":"/b","access":"read-only"}],"tmpfs":[],"add_hosts":[],"network":"host","root_access":"read-write","security":"default","ulimits":[],"shm_bytes":null,"labels":[],"stop_signal":null,"interactive":false,"tty":true,"cleanup":"keep"},"image":{"Cmd":["sh"]}}"#);
+        insta::assert_snapshot!(json, @r#"{"version":1,"options":{"args":["-l"],"entrypoint":null,"name":null,"hostname":null,"env":["A=1"],"workdir":null,"user":null,"volumes":[{"source":"/a","name":null,"target":"/b","access":"read-only"}],"tmpfs":[],"add_hosts":[],"dns":[],"dns_search":[],"dns_options":[],"network":"host","root_access":"read-write","security":"default","ulimits":[],"shm_bytes":null,"labels":[],"stop_signal":null,"interactive":false,"tty":true,"cleanup":"keep","stop_timeout":null,"restart":"no","log":{"max_bytes":16777216,"max_files":3},"limits":{"memory":null,"memory_swap":null,"memory_reservation":null,"cpus":null,"cpu_period":null,"cpu_quota":null,"cpu_shares":null,"cpuset_cpus":null,"cpuset_mems":null,"pids":null},"cap_add":[],"cap_drop":[],"groups":[],"devices":[],"new_privileges":"allowed","system_calls":"filtered"},"image":{"Cmd":["sh"]}}"#);
         let id = ContainerId::from_seed(Seed([7; 32]));
         assert_eq!(
             StoredConfig::from_json(&id, &json).expect("it is ours"),

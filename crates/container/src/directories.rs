@@ -4,6 +4,9 @@
 //! containers/<id>/diff        its changes: the upper directory of its overlay
 //! containers/<id>/work        the kernel's scratch space
 //! containers/<id>/volumes/N   its anonymous volumes
+//! containers/<id>/host.json   the host's files that it was started with
+//! containers/<id>/log         what it wrote
+//! containers/<id>/control     its supervisor's socket
 //! ```
 
 use std::fs;

@@ -58,6 +58,87 @@ pub enum ContainerError {
         #[source]
         source: io::Error,
     },
+    /// The container does not run.
+    #[error("{action} container {id}: it is not running")]
+    NotRunning {
+        /// `kill`, `attach to`
+        action: &'static str,
+        /// Twelve digits.
+        id: String,
+    },
+    /// A container's supervisor could not be started or talked to.
+    #[error("deal with the container's supervisor")]
+    Supervise(#[source] io::Error),
+    /// A container's supervisor could not do something.
+    #[error("{why}")]
+    Told {
+        /// The exit status that says so.
+        status: u8,
+        /// In its words.
+        why: String,
+    },
+    /// A container's log could not be written or read.
+    #[error("use the container's log")]
+    Log(#[source] io::Error),
+    /// A limit cannot be applied.
+    #[error("apply {option}: {reason}")]
+    Limit {
+        /// `--memory`
+        option: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// There is no control group that could be frozen.
+    #[error(
+        "pause the container: it has no control group, which only root or a user with a delegated one can make"
+    )]
+    NoFreezer,
+    /// The control group could not be frozen.
+    #[error("pause the container")]
+    Freeze(#[source] io::Error),
+    /// A file could not be copied.
+    #[error("copy {}", path.display())]
+    Copy {
+        /// As it was given.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no volume of this name.
+    #[error("find volume {name:?}")]
+    MissingVolume {
+        /// As it was given.
+        name: String,
+    },
+    /// A volume is still somebody's.
+    #[error("remove volume {name}: it is in use by {users}")]
+    VolumeInUse {
+        /// Its name.
+        name: String,
+        /// Containers.
+        users: String,
+    },
+    /// A layer or an image could not be made or read.
+    #[error(transparent)]
+    Layer(#[from] rbuild_layer::LayerError),
+    /// A document could not be written.
+    #[error(transparent)]
+    Image(#[from] rbuild_image::ImageError),
+    /// A layer that the container was made from is damaged or lost.
+    #[error("start container {id}: its layer {layer} is not in the store any more")]
+    LayerGone {
+        /// Twelve digits.
+        id: String,
+        /// As the store names it.
+        layer: String,
+    },
+    /// The container did not end although it was killed.
+    #[error("stop container {id}: it does not end although it was killed")]
+    DoesNotEnd {
+        /// Twelve digits.
+        id: String,
+    },
     /// The terminal could not be set up or the streams not be connected.
     #[error("attach to the container")]
     Attach(#[source] io::Error),
@@ -74,6 +155,7 @@ impl ContainerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Sandbox(error) => error.exit_code(),
+            Self::Told { status, .. } => *status,
             _ => 125,
         }
     }
@@ -89,4 +171,19 @@ impl ContainerError {
             reason: reason.into(),
         }
     }
+}
+
+/// An error with all that caused it, on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
 }

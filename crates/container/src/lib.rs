@@ -2,17 +2,21 @@
 //!
 //! ```text
 //! Options ─┐
-//! Image ───┼─ create() ─▶ row + containers/<id>/ ─ start() ─▶ Running ─ attach() ─▶ exit status ─ remove()
-//! Seed ────┘
+//! Image ───┼─ create() ─▶ row + containers/<id>/ ─ start ─▶ supervisor ─▶ the container ─▶ exit status ─ remove()
+//! Seed ────┘                                                    ▲
+//!                            attach · exec · follow_log · kill · stop · wait
 //! ```
 //!
 //! A container is its image's layers, shared and never changed, below a writable directory of its own. What it runs
 //! follows from the image's config and the [`Options`] as Docker has it: an entrypoint given anew clears CMD, `-e` wins
 //! over ENV, an empty USER is root.
 //!
+//! Each container that runs has a supervisor beside it: this program, started again with a hidden argument, so `main` has
+//! to begin with [`supervise_if_asked`]. It survives the command that started it, and is how all other commands reach
+//! the container (`supervisor`, `link`).
+//!
 //! This crate does not pull images or extract layers: it is given a config and directories. It reads neither the
-//! environment nor the clock; the caller hands in the host's files and random bytes. Containers are in the foreground
-//! only; networks of their own, named volumes and supervision are not here yet.
+//! environment nor the clock; the caller hands in the host's files, random bytes and a clock.
 //!
 //! ```
 //! use rbuild_container::{Options, command_line};
@@ -31,29 +35,67 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod attach;
+mod cgroup;
+mod changes;
+mod commit;
+mod condition;
 mod config;
+mod control;
+mod cp;
 mod directories;
 mod environment;
 mod error;
+mod exec;
 mod hosts;
 mod identity;
+mod keys;
 mod lifecycle;
+mod limits;
+mod link;
+mod log;
+mod mount_options;
 mod names;
 mod options;
+mod session;
+mod signals;
 mod spec;
+mod supervisor;
 mod terminal;
+mod top;
+mod view;
+mod volume_store;
 mod volumes;
 
-pub use attach::Streams;
+pub use cgroup::Usage;
+pub use changes::{Changed, How, changes, export};
+pub use commit::{Commit, commit};
+pub use condition::{Condition, live_process};
 pub use config::StoredConfig;
+pub use control::{destroy, kill, pause, resume, stop, usage, wait};
+pub use cp::{Direction, Links, copy};
 pub use environment::{EnvSource, parse_env_file};
 pub use error::ContainerError;
+pub use exec::{ExecOptions, exec, exec_detached};
 pub use hosts::HostFiles;
 pub use identity::{ContainerId, Seed};
-pub use lifecycle::{Host, Image, Running, create, live_process, remove, run, start};
-pub use options::{
-    AddHost, Cleanup, NetworkMode, Options, RootAccess, Security, Tmpfs, Ulimit, Volume,
+pub use keys::DetachKeys;
+pub use lifecycle::{
+    Image, create, find, layer_directories, remove, rename, run, run_detached, start_attached,
+    start_detached,
 };
+pub use limits::Limits;
+pub use link::Stream;
+pub use log::{LogLimits, LogLine, LogQuery, follow_log};
+pub use mount_options::{Device, MountOption, Tmpfs, Volume};
+pub use options::{
+    AddHost, Cleanup, NetworkMode, Options, Privileges, RestartPolicy, RootAccess, Security,
+    SystemCalls, Ulimit,
+};
+pub use rbuild_sandbox::Owner;
+pub use session::{Attachment, Bond, Outcome, Proxy, Streams, Typing, attach};
+pub use signals::signal_number;
 pub use spec::command_line;
+pub use supervisor::{Clock, supervise_if_asked};
 pub use terminal::{RawTerminal, terminal_size};
+pub use top::{ProcessFacts, processes};
+pub use volume_store::{NamedVolume, create_volume, remove_volume, volume, volume_users, volumes};

@@ -1,19 +1,24 @@
-//! A container's life: created, started, attached to, removed.
+//! A container's life: created, started, removed.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rbuild_image::{Digest, LayerId, RuntimeConfig};
-use rbuild_sandbox::{Root, Spec, spawn};
-use rbuild_store::{Container, ContainerState, NewContainer, Store, StoreError};
+use rbuild_sandbox::{Root, Spec};
+use rbuild_store::{Container, NewContainer, Store, StoreError};
 
-use crate::attach::Wiring;
+use crate::cgroup::Cgroup;
+use crate::condition::Condition;
 use crate::directories::{self, Directories};
+use crate::link::{Link, Start, Tie};
 use crate::options::Cleanup;
+use crate::session::{Attachment, Outcome, Session};
 use crate::spec::{Surroundings, specification};
+use crate::supervisor::{launch, lock_name};
+use crate::volume_store::{self, create_volume};
 use crate::volumes::Mounts;
-use crate::{ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, Streams, names};
+use crate::{ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, names};
 
 /// What a container is made from; its layers are extracted already.
 #[derive(Debug, Clone, Copy)]
@@ -30,45 +35,6 @@ pub struct Image<'a> {
     pub directories: &'a [PathBuf],
 }
 
-/// What the host lends: its files, its clock.
-#[derive(Clone, Copy)]
-pub struct Host<'a> {
-    /// /etc/hosts and /etc/resolv.conf.
-    pub files: &'a HostFiles,
-    /// Now.
-    pub clock: &'a dyn Fn() -> SystemTime,
-}
-
-/// A container whose first process runs. Dropping it kills the container.
-pub struct Running<'a> {
-    store: Store,
-    id: ContainerId,
-    host: Host<'a>,
-    sandbox: rbuild_sandbox::Running,
-    wiring: Wiring<'a>,
-}
-
-/// Creates a container, runs it in the foreground and tells its exit status: its own, or 128 and the signal that ended
-/// it. With [`Cleanup::Remove`] nothing of it is left, also when it cannot be started.
-pub fn run(
-    store: &Store,
-    image: Image<'_>,
-    options: &Options,
-    seed: Seed,
-    host: Host<'_>,
-    streams: Streams<'_>,
-) -> Result<i32, ContainerError> {
-    let container = create(store, image, options, seed)?;
-    let outcome =
-        start(store, &container, image.directories, host, streams).and_then(Running::attach);
-    if options.cleanup == Cleanup::Remove {
-        let removed = remove(store, &container.id);
-        // Why it could not run says more than why it could not be removed.
-        return outcome.and_then(|code| removed.map(|()| code));
-    }
-    outcome
-}
-
 /// Makes a container's row and its directories.
 pub fn create(
     store: &Store,
@@ -83,7 +49,14 @@ pub fn create(
     let config = StoredConfig::new(options.clone(), image.config.clone()).to_json();
     let container = enter(store, image, options, seed, (&id, &config))?;
     let directories = Directories::new(store.container_path(id.as_str()));
-    let made = directories.create(image.directories.last().map(PathBuf::as_path));
+    let made = directories
+        .create(image.directories.last().map(PathBuf::as_path))
+        .and_then(|()| {
+            let named = options.volumes.iter().filter_map(|one| one.name.as_ref());
+            named
+                .map(|name| create_volume(store, name, BTreeMap::new(), container.created))
+                .try_for_each(|made| made.map(drop))
+        });
     if let Err(error) = made {
         store.remove_container(id.as_str())?;
         return Err(error);
@@ -120,37 +93,119 @@ fn enter(
     }
 }
 
-/// Starts a container that does not run. `layers` are its layers' directories, bottom first.
-pub fn start<'a>(
+/// The directories of a container's layers, bottom first. The store keeps them as long as there is the container.
+pub fn layer_directories(
+    store: &Store,
+    container: &Container,
+) -> Result<Vec<PathBuf>, ContainerError> {
+    let layers = container.layers.iter().map(|id| match store.layer(id)? {
+        Some(layer) => Ok(layer.diff_path()),
+        None => Err(ContainerError::LayerGone {
+            id: ContainerId::from_store(&container.id).short().to_owned(),
+            layer: id.to_string(),
+        }),
+    });
+    layers.collect()
+}
+
+/// Starts a container that does not run, and leaves it to its supervisor. `layers` are its layers' directories, bottom
+/// first.
+pub fn start_detached(
     store: &Store,
     container: &Container,
     layers: &[PathBuf],
-    host: Host<'a>,
-    streams: Streams<'a>,
-) -> Result<Running<'a>, ContainerError> {
-    let id = ContainerId::from_store(&container.id);
-    refuse_running(container, "start")?;
-    let config = StoredConfig::from_json(&id, &container.config)?;
-    let spec = prepare(store, &id, &config, layers, host.files)?;
-    let wiring = Wiring::new(&config.options, streams)?;
-    let sandbox = spawn(&spec, wiring.stdio(), &[])?;
-    let pid = sandbox.pid();
-    let state = ContainerState::Running {
-        pid,
-        start_ticks: start_ticks(pid).unwrap_or_default(),
-        since: (host.clock)(),
+    host: &HostFiles,
+) -> Result<(), ContainerError> {
+    let start = Start {
+        layers: layers.to_vec(),
+        size: None,
+        tie: Tie::Detached,
+        direct: [false; 3],
     };
-    store.set_container_state(id.as_str(), &state)?;
-    Ok(Running {
-        store: store.clone(),
-        id,
-        host,
-        sandbox,
-        wiring,
-    })
+    begin(store, container, start, host, &[]).map(drop)
 }
 
-fn prepare(
+/// Starts a container that does not run, with the user's streams connected to it until it ends.
+pub fn start_attached(
+    store: &Store,
+    container: &Container,
+    layers: &[PathBuf],
+    host: &HostFiles,
+    attachment: Attachment<'_>,
+) -> Result<Outcome, ContainerError> {
+    let id = ContainerId::from_store(&container.id);
+    let config = StoredConfig::from_json(&id, &container.config)?;
+    let session = Session::new(store, container, &config.options, attachment)?;
+    let (direct, streams) = session.direct();
+    let start = Start {
+        layers: layers.to_vec(),
+        size: session.size(),
+        tie: attachment.tie.into(),
+        direct,
+    };
+    let link = begin(store, container, start, host, &streams)?;
+    session.run(&link)
+}
+
+/// Creates a container, runs it in the foreground and tells its exit status: its own, or 128 and the signal that ended
+/// it. With [`Cleanup::Remove`] nothing of it is left, also when it cannot be started.
+pub fn run(
+    store: &Store,
+    image: Image<'_>,
+    options: &Options,
+    seed: Seed,
+    host: &HostFiles,
+    attachment: Attachment<'_>,
+) -> Result<Outcome, ContainerError> {
+    let container = create(store, image, options, seed)?;
+    let outcome = start_attached(store, &container, image.directories, host, attachment);
+    clean_up_after(store, &container, options, outcome)
+}
+
+/// As [`run`], but does not wait for the end.
+pub fn run_detached(
+    store: &Store,
+    image: Image<'_>,
+    options: &Options,
+    seed: Seed,
+    host: &HostFiles,
+) -> Result<Container, ContainerError> {
+    let container = create(store, image, options, seed)?;
+    let outcome = start_detached(store, &container, image.directories, host);
+    clean_up_after(store, &container, options, outcome)?;
+    Ok(container)
+}
+
+/// A container that did not come to run has no supervisor that would remove it.
+fn clean_up_after<T>(
+    store: &Store,
+    container: &Container,
+    options: &Options,
+    outcome: Result<T, ContainerError>,
+) -> Result<T, ContainerError> {
+    if outcome.is_err() && options.cleanup == Cleanup::Remove {
+        // Why it could not run says more than why it could not be removed.
+        let _ = remove(store, &container.id);
+    }
+    outcome
+}
+
+fn begin(
+    store: &Store,
+    container: &Container,
+    start: Start,
+    host: &HostFiles,
+    streams: &[BorrowedFd<'_>],
+) -> Result<Link, ContainerError> {
+    refuse_active(container, "start")?;
+    let id = ContainerId::from_store(&container.id);
+    host.write(&store.container_path(&container.id))
+        .map_err(ContainerError::Supervise)?;
+    launch(store, &id, start, streams)
+}
+
+/// All that the sandbox needs to know of a container.
+pub(crate) fn prepare(
     store: &Store,
     id: &ContainerId,
     config: &StoredConfig,
@@ -159,7 +214,8 @@ fn prepare(
 ) -> Result<Spec, ContainerError> {
     let own = Directories::new(store.container_path(id.as_str()));
     let volumes = config.image.volumes.keys();
-    let mounts = Mounts::collect(&config.options, volumes, layers, &own.volumes());
+    let named = |name: &str| volume_store::data(store.root(), name);
+    let mounts = Mounts::collect(&config.options, volumes, layers, &own.volumes(), &named);
     for directory in &mounts.directories {
         directories::create(directory)?;
     }
@@ -169,80 +225,56 @@ fn prepare(
             lowers: layers.iter().rev().cloned().collect(),
             upper: Some(own.upper()),
         },
-        scaffold: scaffold(store),
+        scaffold: scaffold(store.root()),
         mounts: mounts.mounts,
         host,
     };
     specification(&config.options, &config.image, surroundings)
 }
 
-fn scaffold(store: &Store) -> PathBuf {
-    store.root().join("scaffold")
-}
-
-impl Running<'_> {
-    /// The container's ID.
-    pub fn id(&self) -> &ContainerId {
-        &self.id
-    }
-
-    /// Connects the user's streams and signals until the container ends, and writes its exit status to its row.
-    pub fn attach(self) -> Result<i32, ContainerError> {
-        let code = self.wiring.run(self.sandbox)?.code();
-        let state = ContainerState::Exited {
-            code,
-            at: (self.host.clock)(),
-        };
-        self.store.set_container_state(self.id.as_str(), &state)?;
-        Ok(code)
-    }
+fn scaffold(root: &Path) -> PathBuf {
+    root.join("scaffold")
 }
 
 /// Removes a container that does not run, named by its name, its ID or the ID's beginning.
 pub fn remove(store: &Store, name: &str) -> Result<(), ContainerError> {
-    let Some(container) = store.container(name)? else {
-        return Err(ContainerError::Missing {
-            name: name.to_owned(),
-        });
+    let container = find(store, name)?;
+    refuse_active(&container, "remove")?;
+    let Some(_lock) = store.try_lock(&lock_name(&container.id))? else {
+        return Err(is_running(&container, "remove"));
     };
-    refuse_running(&container, "remove")?;
+    // Those that a supervisor which was killed has left.
+    Cgroup::of(&container.id).remove();
     store.remove_container(&container.id)?;
     Ok(())
 }
 
-/// The first process of a container that runs or is frozen, if it lives: a row says what was last known, the kernel
-/// what is so.
-pub fn live_process(container: &Container) -> Option<u32> {
-    match container.state {
-        ContainerState::Running {
-            pid,
-            start_ticks: started,
-            ..
-        }
-        | ContainerState::Paused {
-            pid,
-            start_ticks: started,
-            ..
-        } => (start_ticks(pid) == Some(started)).then_some(pid),
-        _ => None,
+/// Gives a container another name.
+pub fn rename(store: &Store, container: &Container, name: &str) -> Result<(), ContainerError> {
+    names::check(name)?;
+    Ok(store.rename_container(&container.id, name)?)
+}
+
+/// The container that `name` means: its name, its ID or the ID's beginning.
+pub fn find(store: &Store, name: &str) -> Result<Container, ContainerError> {
+    match store.container(name)? {
+        Some(container) => Ok(container),
+        None => Err(ContainerError::Missing {
+            name: name.to_owned(),
+        }),
     }
 }
 
-fn refuse_running(container: &Container, action: &'static str) -> Result<(), ContainerError> {
-    if live_process(container).is_none() {
-        return Ok(());
+fn refuse_active(container: &Container, action: &'static str) -> Result<(), ContainerError> {
+    if Condition::of(container).is_active() {
+        return Err(is_running(container, action));
     }
-    Err(ContainerError::IsRunning {
+    Ok(())
+}
+
+fn is_running(container: &Container, action: &'static str) -> ContainerError {
+    ContainerError::IsRunning {
         action,
         id: ContainerId::from_store(&container.id).short().to_owned(),
-    })
-}
-
-/// When a process started, in clock ticks since the machine did: field 22 of /proc/PID/stat (proc(5)), counted after the
-/// command's name, which may hold anything. `None` if there is no such process.
-fn start_ticks(pid: u32) -> Option<u64> {
-    let path = Path::new("/proc").join(pid.to_string()).join("stat");
-    let stat = fs::read_to_string(path).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    fields.split_whitespace().nth(19)?.parse().ok()
+    }
 }

@@ -1,10 +1,15 @@
 //! What the user asks of a container: the options of `run` and `create`, read but not yet carried out.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
 
+use rbuild_sandbox::Capabilities;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{EnvSource, resolve};
+use crate::limits::Limits;
+use crate::log::LogLimits;
+use crate::mount_options::{Device, Tmpfs, Volume};
+use crate::signals::signal_number;
 use crate::{ContainerError, names};
 
 /// The options of `run` and `create`. Stored with the container: fields may be added, with a default, not renamed.
@@ -31,6 +36,12 @@ pub struct Options {
     pub tmpfs: Vec<Tmpfs>,
     /// `--add-host`.
     pub add_hosts: Vec<AddHost>,
+    /// `--dns`: name servers in the place of the host's.
+    pub dns: Vec<String>,
+    /// `--dns-search`; `.` alone for none.
+    pub dns_search: Vec<String>,
+    /// `--dns-option`.
+    pub dns_options: Vec<String>,
     /// `--network`.
     pub network: NetworkMode,
     /// `--read-only`.
@@ -51,6 +62,97 @@ pub struct Options {
     pub tty: bool,
     /// `--rm`.
     pub cleanup: Cleanup,
+    /// `--stop-timeout`, in seconds.
+    pub stop_timeout: Option<i64>,
+    /// `--restart`.
+    pub restart: RestartPolicy,
+    /// `--log-opt`.
+    pub log: LogLimits,
+    /// `--memory`, `--cpus` and their like.
+    pub limits: Limits,
+    /// `--cap-add`, by name.
+    pub cap_add: Vec<String>,
+    /// `--cap-drop`, by name.
+    pub cap_drop: Vec<String>,
+    /// `--group-add`, by number.
+    pub groups: Vec<u32>,
+    /// `--device`.
+    pub devices: Vec<Device>,
+    /// `--security-opt no-new-privileges`.
+    pub new_privileges: Privileges,
+    /// `--security-opt seccomp=unconfined`.
+    pub system_calls: SystemCalls,
+}
+
+/// Whether programs in a container can have more rights than who starts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Privileges {
+    /// They can: `sudo` works.
+    #[default]
+    Allowed,
+    /// They cannot.
+    Denied,
+}
+
+/// Which system calls a container may make.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemCalls {
+    /// Those of Docker's default profile.
+    #[default]
+    Filtered,
+    /// All.
+    Unconfined,
+}
+
+/// When a container that has ended is started again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Never.
+    #[default]
+    No,
+    /// Unless somebody stopped it.
+    Always,
+    /// The same: nothing starts containers when the machine starts.
+    UnlessStopped,
+    /// If its status was not 0; at most so often, 0 for any number of times.
+    OnFailure(u32),
+}
+
+impl RestartPolicy {
+    /// Reads `--restart`.
+    pub fn parse(text: &str) -> Result<Self, ContainerError> {
+        let fail = |reason: &str| ContainerError::option("--restart", text, reason);
+        let (word, count) = match text.split_once(':') {
+            Some((word, count)) => (word, Some(count)),
+            None => (text, None),
+        };
+        match (word, count) {
+            ("" | "no", None) => Ok(Self::No),
+            ("always", None) => Ok(Self::Always),
+            ("unless-stopped", None) => Ok(Self::UnlessStopped),
+            ("on-failure", None) => Ok(Self::OnFailure(0)),
+            ("on-failure", Some(count)) => count
+                .parse()
+                .map(Self::OnFailure)
+                .map_err(|_| fail("what follows on-failure: is a number")),
+            ("no" | "always" | "unless-stopped", Some(_)) => {
+                Err(fail("only on-failure takes a number"))
+            }
+            _ => Err(fail("it is no, always, unless-stopped or on-failure[:N]")),
+        }
+    }
+
+    /// Whether a container that ended with `code`, after `restarts` of these, is started again.
+    pub(crate) fn applies(self, code: i32, restarts: u32) -> bool {
+        match self {
+            Self::No => false,
+            Self::Always | Self::UnlessStopped => true,
+            Self::OnFailure(most) => code != 0 && (most == 0 || restarts < most),
+        }
+    }
 }
 
 /// What becomes of a container when it has ended.
@@ -97,30 +199,6 @@ pub enum Security {
     Privileged,
 }
 
-/// A directory or file of the host, mounted in the container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volume {
-    /// On the host, absolute; `None` is an anonymous volume.
-    pub source: Option<PathBuf>,
-    /// In the container, absolute.
-    pub target: PathBuf,
-    /// Whether it can be written.
-    pub access: RootAccess,
-}
-
-/// A file system in memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tmpfs {
-    /// In the container, absolute.
-    pub target: PathBuf,
-    /// Size limit; `None` is half the memory.
-    pub bytes: Option<u64>,
-    /// Permission bits of its root.
-    pub mode: u32,
-    /// Whether it can be written.
-    pub access: RootAccess,
-}
-
 /// A line of /etc/hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddHost {
@@ -155,10 +233,72 @@ impl Options {
         Ok(())
     }
 
+    /// What root may do in the container.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        let set = |names: &[String]| {
+            let found = names.iter().filter_map(|name| Capabilities::by_name(name));
+            found.fold(Capabilities::NONE, Capabilities::with)
+        };
+        if self.security == Security::Privileged {
+            return Capabilities::ALL;
+        }
+        let (added, dropped) = (set(&self.cap_add), set(&self.cap_drop));
+        match (added == Capabilities::ALL, dropped == Capabilities::ALL) {
+            (true, _) => added.without(dropped),
+            (false, true) => added,
+            (false, false) => Capabilities::DEFAULT.without(dropped).with(added),
+        }
+    }
+
+    /// Adds one `--security-opt`.
+    pub fn add_security_option(&mut self, text: &str) -> Result<(), ContainerError> {
+        match text.replace('=', ":").as_str() {
+            "no-new-privileges" | "no-new-privileges:true" => {
+                self.new_privileges = Privileges::Denied;
+            }
+            "no-new-privileges:false" => self.new_privileges = Privileges::Allowed,
+            "seccomp:unconfined" => self.system_calls = SystemCalls::Unconfined,
+            "seccomp:builtin" => self.system_calls = SystemCalls::Filtered,
+            "apparmor:unconfined" | "label:disable" => {}
+            _ => {
+                return Err(ContainerError::option(
+                    "--security-opt",
+                    text,
+                    "no-new-privileges, seccomp=unconfined, apparmor=unconfined and label=disable are supported",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the values that have rules follow them.
     pub(crate) fn check(&self) -> Result<(), ContainerError> {
         if let Some(name) = &self.name {
             names::check(name)?;
+        }
+        if self.cleanup == Cleanup::Remove && self.restart != RestartPolicy::No {
+            return Err(ContainerError::option(
+                "--restart",
+                "",
+                "a container that is removed when it ends (--rm) cannot be started again",
+            ));
+        }
+        self.limits.check()?;
+        for name in self.cap_add.iter().chain(&self.cap_drop) {
+            if Capabilities::by_name(name).is_none() {
+                let reason = "there is no such capability";
+                return Err(ContainerError::option("--cap-add", name, reason));
+            }
+        }
+        if let Some(server) = self.dns.iter().find(|text| text.parse::<IpAddr>().is_err()) {
+            return Err(ContainerError::option(
+                "--dns",
+                server,
+                "it is an IP address",
+            ));
+        }
+        if let Some(signal) = &self.stop_signal {
+            signal_number(signal)?;
         }
         let hostname = self.hostname.as_deref().unwrap_or("x");
         let fits = hostname
@@ -194,79 +334,6 @@ impl NetworkMode {
     }
 }
 
-impl Volume {
-    /// Reads `-v`: `/host:/container[:ro|rw]` or `/container`. Named volumes are refused.
-    pub fn parse(text: &str) -> Result<Self, ContainerError> {
-        let fail = |reason: &str| Err(ContainerError::option("--volume", text, reason));
-        let parts: Vec<&str> = text.split(':').collect();
-        let (source, target, flags) = match parts[..] {
-            [target] => (None, target, ""),
-            [source, target] => (Some(source), target, ""),
-            [source, target, flags] => (Some(source), target, flags),
-            _ => return fail("it is /host/path:/container/path[:ro]"),
-        };
-        if !target.starts_with('/') || target == "/" {
-            return fail("the path in the container is absolute and not /");
-        }
-        match source {
-            Some(path) if !path.starts_with('/') => {
-                return fail("named volumes are not supported: give a path that begins with /");
-            }
-            _ => {}
-        }
-        let mut access = RootAccess::ReadWrite;
-        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
-            match flag {
-                "ro" => access = RootAccess::ReadOnly,
-                // Labels, consistency and propagation: what we do anyway, or what only other systems have.
-                "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" | "rprivate"
-                | "nocopy" => {}
-                _ => return fail("of the flags after the second colon, ro and rw are supported"),
-            }
-        }
-        Ok(Self {
-            source: source.map(PathBuf::from),
-            target: PathBuf::from(target),
-            access,
-        })
-    }
-}
-
-impl Tmpfs {
-    /// Reads `--tmpfs`: `/path[:size=64m,mode=1777,ro]`.
-    pub fn parse(text: &str) -> Result<Self, ContainerError> {
-        let fail = |reason: &str| ContainerError::option("--tmpfs", text, reason);
-        let (target, flags) = text.split_once(':').unwrap_or((text, ""));
-        if !target.starts_with('/') || target == "/" {
-            return Err(fail("the path in the container is absolute and not /"));
-        }
-        let mut tmpfs = Self {
-            target: PathBuf::from(target),
-            bytes: None,
-            mode: 0o1777,
-            access: RootAccess::ReadWrite,
-        };
-        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
-            match flag.split_once('=') {
-                Some(("size", size)) => {
-                    let bytes = parse_bytes(size);
-                    tmpfs.bytes = Some(bytes.ok_or_else(|| fail("size is a number like 64m"))?);
-                }
-                Some(("mode", mode)) => {
-                    tmpfs.mode = u32::from_str_radix(mode, 8)
-                        .ok()
-                        .filter(|mode| *mode <= 0o7777)
-                        .ok_or_else(|| fail("mode is an octal number like 1777"))?;
-                }
-                None if flag == "ro" => tmpfs.access = RootAccess::ReadOnly,
-                None if ["rw", "nosuid", "nodev", "noexec"].contains(&flag) => {}
-                _ => return Err(fail("size, mode, ro and rw are supported")),
-            }
-        }
-        Ok(tmpfs)
-    }
-}
-
 impl AddHost {
     /// Reads `--add-host`: `name:address` or `name=address`; an IPv6 address may stand in brackets.
     pub fn parse(text: &str) -> Result<Self, ContainerError> {
@@ -286,7 +353,7 @@ impl AddHost {
             return Err(fail("the name is empty or has white space"));
         }
         address
-            .parse::<std::net::IpAddr>()
+            .parse::<IpAddr>()
             .map_err(|_| fail("what stands after the name is no IP address"))?;
         Ok(Self {
             name: name.to_owned(),
@@ -315,19 +382,6 @@ impl Ulimit {
             hard,
         })
     }
-}
-
-/// `64m`, `1g`, `4096`: bytes, in binary units.
-pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
-    let lower = text.to_ascii_lowercase();
-    let number = lower.trim_end_matches('b').trim_end_matches('i');
-    let (digits, shift) = match number.chars().last()? {
-        'k' => (&number[..number.len() - 1], 10),
-        'm' => (&number[..number.len() - 1], 20),
-        'g' => (&number[..number.len() - 1], 30),
-        _ => (number, 0),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 #[cfg(test)]

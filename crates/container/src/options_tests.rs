@@ -1,4 +1,8 @@
+use std::path::PathBuf;
+
 use super::*;
+use crate::MountOption;
+use crate::limits::parse_bytes;
 
 #[test]
 fn volumes_are_read_as_docker_writes_them() {
@@ -7,8 +11,10 @@ fn volumes_are_read_as_docker_writes_them() {
     assert_eq!(volume.target, PathBuf::from("/dst"));
     assert_eq!(volume.access, RootAccess::ReadOnly);
     assert_eq!(Volume::parse("/data").expect("anonymous").source, None);
+    let named = Volume::parse("data:/dst").expect("well-formed");
+    assert_eq!((named.source, named.name.as_deref()), (None, Some("data")));
     for bad in [
-        "name:/dst",
+        "na/me:/dst",
         "/a:b",
         "/a:/",
         "/a:/b:rslave",
@@ -76,4 +82,50 @@ fn values_that_would_fail_later_are_refused_at_once() {
     ];
     assert!(bad.iter().all(|options| options.check().is_err()));
     assert!(Options::default().check().is_ok());
+}
+
+#[test]
+fn mounts_of_all_kinds_are_read() {
+    let mount = |text: &str| MountOption::parse(text);
+    let bind = mount("type=bind,source=/a,target=/b,readonly").expect("well-formed");
+    assert_eq!(
+        bind,
+        MountOption::Volume(Volume::parse("/a:/b:ro").expect("well-formed"))
+    );
+    let volume = mount("src=data,dst=/b").expect("well-formed");
+    assert_eq!(
+        volume,
+        MountOption::Volume(Volume::parse("data:/b").expect("well-formed"))
+    );
+    let tmpfs = mount("type=tmpfs,target=/t,tmpfs-size=64m").expect("well-formed");
+    assert_eq!(
+        tmpfs,
+        MountOption::Tmpfs(Tmpfs::parse("/t:size=64m").expect("well-formed"))
+    );
+    for bad in [
+        "target=/b,nope=1",
+        "type=bind,target=/b",
+        "type=npipe,target=/b",
+        "source=a",
+    ] {
+        assert!(mount(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn capabilities_are_added_and_dropped_as_docker_does() {
+    let set = |add: &[&str], drop: &[&str]| {
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+        let options = Options {
+            cap_add: names(add),
+            cap_drop: names(drop),
+            ..Options::default()
+        };
+        options.capabilities()
+    };
+    let of = |name| Capabilities::by_name(name).expect("it exists");
+    assert_eq!(set(&[], &["ALL"]), Capabilities::NONE);
+    assert_eq!(set(&["CHOWN"], &["all"]), of("CHOWN"));
+    assert!(!set(&["ALL"], &["SYS_ADMIN"]).contains(of("SYS_ADMIN")));
+    assert!(set(&["NET_ADMIN"], &[]).contains(Capabilities::DEFAULT));
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use rbuild_image::RuntimeConfig;
 use rbuild_sandbox::{
-    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, Mount, Network, Rlimit, Root, Spec, rlimit_number,
+    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, KernelPaths, Mount, Network, NewPrivileges, Process,
+    Rlimit, Root, Seccomp, Spec, rlimit_number,
 };
 
 use crate::environment::merge;
-use crate::hosts::{HostFiles, hosts};
-use crate::options::{NetworkMode, Options, RootAccess, Security};
+use crate::hosts::{HostFiles, hosts, resolv_conf};
+use crate::options::{NetworkMode, Options, Privileges, RootAccess, Security, SystemCalls};
 use crate::{ContainerError, ContainerId};
 
 /// Where a container lives: what is not a matter of its options or its image.
@@ -35,16 +36,12 @@ pub(crate) fn specification(
         mounts,
         host,
     } = surroundings;
-    let args = command_line(options, image)?;
-    let hostname = options.hostname.as_deref().unwrap_or(id.short());
-    let mut spec = Spec::new(
-        root,
-        scaffold,
-        args.into_iter().map(OsString::from).collect(),
-    );
-    spec.hostname = hostname.to_owned();
+    let hostname = hostname(options, id);
+    let mut spec = Spec::new(root, scaffold, Vec::new());
+    spec.process = process(options, image, id)?;
+    hostname.clone_into(&mut spec.hostname);
     spec.hosts = Some(hosts(options, host, hostname));
-    spec.resolv_conf.clone_from(&host.resolv_conf);
+    spec.resolv_conf = resolv_conf(options, host);
     spec.mounts = mounts;
     spec.network = match options.network {
         NetworkMode::Host => Network::Host,
@@ -55,15 +52,39 @@ pub(crate) fn specification(
         RootAccess::ReadOnly => Access::ReadOnly,
     };
     spec.shm_bytes = options.shm_bytes.unwrap_or(DEFAULT_SHM_BYTES);
-    let env = environment(options, image, hostname);
-    spec.process.env = env.into_iter().map(OsString::from).collect();
-    spec.process.cwd = working_directory(options, image);
-    spec.process.user = options.user.clone().unwrap_or_else(|| image.user.clone());
-    spec.process.rlimits = options.ulimits.iter().filter_map(rlimit).collect();
     if options.security == Security::Privileged {
-        spec.lift_security();
+        spec.kernel_paths = KernelPaths::Open;
     }
     Ok(spec)
+}
+
+fn hostname<'a>(options: &'a Options, id: &'a ContainerId) -> &'a str {
+    options.hostname.as_deref().unwrap_or(id.short())
+}
+
+/// A process of the container: its first one, or one that is added to it.
+pub(crate) fn process(
+    options: &Options,
+    image: &RuntimeConfig,
+    id: &ContainerId,
+) -> Result<Process, ContainerError> {
+    let args = command_line(options, image)?;
+    let mut process = Process::new(args.into_iter().map(OsString::from).collect());
+    let env = environment(options, image, hostname(options, id));
+    process.env = env.into_iter().map(OsString::from).collect();
+    process.cwd = working_directory(options, image);
+    process.user = options.user.clone().unwrap_or_else(|| image.user.clone());
+    process.rlimits = options.ulimits.iter().filter_map(rlimit).collect();
+    process.capabilities = options.capabilities();
+    process.groups.clone_from(&options.groups);
+    let unconfined = options.system_calls == SystemCalls::Unconfined;
+    if unconfined || options.security == Security::Privileged {
+        process.seccomp = Seccomp::Unconfined;
+    }
+    if options.new_privileges == Privileges::Denied {
+        process.new_privileges = NewPrivileges::Denied;
+    }
+    Ok(process)
 }
 
 /// What runs: ENTRYPOINT and CMD of the image, as far as the user does not replace them. An entrypoint of the user's

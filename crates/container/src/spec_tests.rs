@@ -97,7 +97,7 @@ fn an_image_that_says_nothing_runs_as_root_in_the_root_with_a_path() {
     assert_eq!(spec.process.cwd, Path::new("/"));
     let path = format!("PATH={DEFAULT_PATH}");
     assert_eq!(spec.process.env[0], OsString::from(path));
-    assert_eq!(spec.process.seccomp, rbuild_sandbox::Seccomp::Default);
+    assert_eq!(spec.process.seccomp, Seccomp::Default);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn isolation_follows_the_options() {
     let spec = spec(&options, &image());
     assert_eq!(spec.network, Network::None);
     assert_eq!(spec.root_access, Access::ReadOnly);
-    assert_eq!(spec.process.seccomp, rbuild_sandbox::Seccomp::Unconfined);
+    assert_eq!(spec.process.seccomp, Seccomp::Unconfined);
     assert_eq!(spec.process.rlimits[0].hard, 20);
     assert_eq!(spec.shm_bytes, 1 << 20);
 }

@@ -9,7 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rbuild_sandbox::{Access, Mount, Source};
 
-use crate::options::{Options, RootAccess, Tmpfs, Volume};
+use crate::mount_options::{Tmpfs, Volume};
+use crate::options::{Options, RootAccess};
 
 /// Everything that is mounted, and the directories that have to exist for it.
 #[derive(Debug, Default)]
@@ -21,16 +22,24 @@ pub(crate) struct Mounts {
 
 impl Mounts {
     /// Those that `options` and the image's `volumes` ask for. `lowers` are the image's layers, bottom first; anonymous
-    /// volumes live in `home`.
+    /// volumes live in `home`, the others where `named` says.
     pub(crate) fn collect<'a>(
         options: &Options,
         volumes: impl Iterator<Item = &'a String>,
         lowers: &[PathBuf],
         home: &Path,
+        named: &dyn Fn(&str) -> PathBuf,
     ) -> Self {
         let mut all = Self::default();
         for volume in &options.volumes {
-            all.volume(volume, home);
+            all.volume(volume, home, named);
+        }
+        for device in &options.devices {
+            all.mounts.push(Mount {
+                target: device.target.clone(),
+                source: Source::Path(device.source.clone()),
+                access: Access::ReadWrite,
+            });
         }
         for tmpfs in &options.tmpfs {
             all.tmpfs(tmpfs);
@@ -48,8 +57,16 @@ impl Mounts {
         all
     }
 
-    fn volume(&mut self, volume: &Volume, home: &Path) {
+    fn volume(&mut self, volume: &Volume, home: &Path, named: &dyn Fn(&str) -> PathBuf) {
         let access = access(volume.access);
+        if let Some(name) = &volume.name {
+            self.mounts.push(Mount {
+                target: volume.target.clone(),
+                source: Source::Volume(named(name)),
+                access,
+            });
+            return;
+        }
         let Some(source) = &volume.source else {
             return self.anonymous(&volume.target, access, home);
         };
@@ -80,7 +97,7 @@ impl Mounts {
         self.directories.push(source.clone());
         self.mounts.push(Mount {
             target: target.to_owned(),
-            source: Source::Path(source),
+            source: Source::Volume(source),
             access,
         });
     }
@@ -144,12 +161,16 @@ mod tests {
         let volumes = ["/var/www".to_owned(), "data/../cache/".to_owned()];
         let mut options = Options::default();
         let home = Path::new("/c/volumes");
-        let mounts = Mounts::collect(&options, volumes.iter(), &lowers, home);
+        let mounts = Mounts::collect(&options, volumes.iter(), &lowers, home, &|name| {
+            PathBuf::from(name)
+        });
         assert_eq!(targets(&mounts), ["/cache"]);
         assert_eq!(mounts.directories, [home.join("0")]);
 
         options.root_access = RootAccess::ReadOnly;
-        let mounts = Mounts::collect(&options, volumes.iter(), &lowers, home);
+        let mounts = Mounts::collect(&options, volumes.iter(), &lowers, home, &|name| {
+            PathBuf::from(name)
+        });
         assert_eq!(targets(&mounts), ["/cache", "/var/www"]);
     }
 
@@ -164,7 +185,9 @@ mod tests {
             ..Options::default()
         };
         let volumes = ["/data".to_owned()];
-        let mounts = Mounts::collect(&options, volumes.iter(), &[], Path::new("/c"));
+        let mounts = Mounts::collect(&options, volumes.iter(), &[], Path::new("/c"), &|name| {
+            PathBuf::from(name)
+        });
         assert_eq!(targets(&mounts), ["/data", "/run", "/data/deep"]);
         assert!(mounts.directories.is_empty());
         assert_eq!(mounts.mounts[2].access, Access::ReadOnly);

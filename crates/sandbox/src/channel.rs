@@ -37,6 +37,16 @@ pub(crate) struct Order {
     pub(crate) stdin: bool,
     pub(crate) output: bool,
     pub(crate) terminal: Option<TerminalSize>,
+    pub(crate) tie: Tie,
+}
+
+/// Whether a process outlives who asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tie {
+    /// It is killed when its caller is gone.
+    Firm,
+    /// It goes on.
+    Loose,
 }
 
 /// Size of a terminal in characters.

@@ -43,6 +43,9 @@ pub enum SandboxError {
     /// A signal or a new terminal size could not be delivered.
     #[error("reach into a sandbox")]
     Reach(#[source] io::Error),
+    /// Layers could not be put together.
+    #[error("put the layers together")]
+    View(#[source] io::Error),
     /// A mount point that was made for the step could not be taken out of its layer again.
     #[error("remove the mount point {} from the layer", path.display())]
     Cleanup {

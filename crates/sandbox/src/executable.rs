@@ -14,21 +14,48 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use rbuild_sys::{Attributes, Recursion, clone_tree, set_attributes};
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, open};
+use rustix::fs::{
+    CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals,
+    fstatvfs, memfd_create, open,
+};
 
 use crate::SandboxError;
 
-/// A path that starts the safe program; made once in a process and kept until its end.
-pub(crate) fn path() -> Result<PathBuf, SandboxError> {
+/// A path that starts this very program in a way that nobody can write to it; made once in a process and kept until its
+/// end. What is started so has it ready for its own children.
+///
+/// # Errors
+/// [`SandboxError::Executable`].
+pub fn safe_program() -> Result<PathBuf, SandboxError> {
     static PROGRAM: Mutex<Option<OwnedFd>> = Mutex::new(None);
     let mut program = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
     let descriptor = match &*program {
         Some(descriptor) => descriptor.as_raw_fd(),
         None => program
-            .insert(read_only_mount().or_else(|_| sealed_copy())?)
+            .insert(
+                already_safe()
+                    .or_else(|_| read_only_mount())
+                    .or_else(|_| sealed_copy())?,
+            )
             .as_raw_fd(),
     };
     Ok(PathBuf::from(format!("/proc/self/fd/{descriptor}")))
+}
+
+/// The running program itself, where it was started through a path of [`safe_program`].
+fn already_safe() -> Result<OwnedFd, SandboxError> {
+    let running = open(
+        "/proc/self/exe",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(failed)?;
+    let mount = fstatvfs(&running).map_err(failed)?;
+    let sealed = fcntl_get_seals(&running).is_ok_and(|seals| seals.contains(SealFlags::WRITE));
+    if sealed || mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(running);
+    }
+    Err(failed(rustix::io::Errno::ROFS))
 }
 
 /// The running program's file, seen through this namespace's mounts: the link itself may lead

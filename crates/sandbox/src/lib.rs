@@ -5,6 +5,8 @@
 //! and the same without root once the process has entered a user namespace
 //! (`rbuild_sys::enter_user_namespace`). When the command ends, all that it left behind is dead.
 //!
+//! [`enter`] starts a further process in a sandbox that runs, with the same fence around it.
+//!
 //! The init is this very program, started again with a hidden argument: `main`, or a test's, has
 //! to begin with [`init_if_asked`].
 //!
@@ -31,6 +33,7 @@
 mod capabilities;
 mod channel;
 mod cleanup;
+mod copy;
 mod error;
 mod executable;
 mod init;
@@ -41,13 +44,19 @@ mod spec;
 mod stub;
 mod text;
 mod user;
+mod view;
 
 pub use capabilities::Capabilities;
-pub use channel::TerminalSize;
+pub use channel::{TerminalSize, Tie};
+pub use copy::{Owner, copy_contents, copy_tree};
 pub use error::{InitFailure, SandboxError};
+pub use executable::safe_program;
 pub use init::init_if_asked;
-pub use spawn::{Exit, Killer, Running, Stdio, spawn};
+/// See there: for the supervisors of sandboxes, which sleep while these run.
+pub use rbuild_sys::release_program_text;
+pub use spawn::{Exit, Killer, Running, Stdio, enter, spawn, start_keeper_inside};
 pub use spec::{
     Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, KernelPaths, Mount, Network, NewPrivileges, Process,
     Rlimit, Root, Seccomp, Source, Spec, Upper, rlimit_number,
 };
+pub use view::mount_view;

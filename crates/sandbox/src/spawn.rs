@@ -13,15 +13,19 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio as ProcessStdio};
 use std::sync::Arc;
 
 use rbuild_sys::sealed_memory_file;
 use rustix::process::{Signal, pidfd_send_signal};
+use serde::Serialize;
 
-use crate::channel::{Channel, MAX_DESCRIPTORS, MadeAt, Order, Report, TerminalSize};
-use crate::init::INIT_ARGUMENT;
-use crate::{Network, SandboxError, Seccomp, Source, Spec, cleanup, executable, scaffold, seccomp};
+use crate::channel::{Channel, MAX_DESCRIPTORS, MadeAt, Order, Report, TerminalSize, Tie};
+use crate::init::{ENTER_ARGUMENT, INIT_ARGUMENT};
+use crate::{
+    Network, Process, SandboxError, Seccomp, Source, Spec, cleanup, executable, scaffold, seccomp,
+};
 
 /// Where the command's input comes from and its output goes.
 #[derive(Debug, Clone, Copy)]
@@ -68,13 +72,14 @@ impl Exit {
 /// A command in its sandbox. Dropping it kills whatever runs there.
 #[derive(Debug)]
 pub struct Running {
-    keeper: Child,
+    /// Our own child; that of a process that was added is its supervisor's.
+    keeper: Option<Child>,
     control: Channel,
     pid: u32,
     killer: Killer,
     terminal: Option<OwnedFd>,
     made: Vec<MadeAt>,
-    changes: Option<std::path::PathBuf>,
+    changes: Option<PathBuf>,
     exit: Option<Exit>,
 }
 
@@ -94,11 +99,11 @@ impl Killer {
     /// # Errors
     /// [`SandboxError::Reach`] for a number that is no signal.
     pub fn signal(&self, number: i32) -> Result<(), SandboxError> {
-        let signal = Signal::from_named_raw(number)
-            .ok_or_else(|| SandboxError::Reach(io::Error::from_raw_os_error(libc::EINVAL)))?;
-        match pidfd_send_signal(&*self.0, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(SandboxError::Reach(error.into())),
+        match rbuild_sys::send_signal(self.0.as_fd(), number) {
+            Err(error) if error.errno() != Some(libc::ESRCH) => {
+                Err(SandboxError::Reach(io::Error::other(error)))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -115,7 +120,7 @@ pub fn spawn(
 ) -> Result<Running, SandboxError> {
     check_trees(spec, trees)?;
     scaffold::ensure(&spec.scaffold)?;
-    let program = executable::path()?;
+    let program = executable::safe_program()?;
     let (control, control_inside) = Channel::pair().map_err(SandboxError::Prepare)?;
     let keeper = Command::new(program)
         .arg0("rbuild-init")
@@ -124,15 +129,64 @@ pub fn spawn(
         .stdin(ProcessStdio::from(control_inside.into_fd()))
         .spawn()
         .map_err(SandboxError::Start)?;
-    let report = match send_order(spec, stdio, trees, &control) {
+    let report = match send_order(spec, &spec.process, stdio, trees, Tie::Firm, &control) {
         Ok(report) => report,
         Err(error) => {
             drop(control);
-            reap(keeper);
+            reap(Some(keeper));
             return Err(error);
         }
     };
-    await_start(spec, keeper, control, &report)
+    await_start(
+        cleanup::changes_of(&spec.root),
+        Some(keeper),
+        control,
+        &report,
+    )
+}
+
+/// Starts `process` in a sandbox that runs already. `launch` hands the descriptor to whoever may join that sandbox,
+/// who calls [`start_keeper_inside`] with it.
+///
+/// # Errors
+/// [`SandboxError::Init`] when it cannot be joined or the command not be started; what `launch` fails with.
+pub fn enter<E: From<SandboxError>>(
+    process: &Process,
+    stdio: Stdio<'_>,
+    tie: Tie,
+    launch: impl FnOnce(OwnedFd) -> Result<(), E>,
+) -> Result<Running, E> {
+    let (control, control_inside) = Channel::pair().map_err(SandboxError::Prepare)?;
+    launch(control_inside.into_fd())?;
+    let report = send_order(process, process, stdio, &[], tie, &control)?;
+    Ok(await_start(None, None, control, &report)?)
+}
+
+/// Starts the keeper of a process that joins the sandbox whose process 1 is `running`'s, in its control groups.
+/// `control` is what [`enter`] gave.
+///
+/// # Errors
+/// [`SandboxError::Start`].
+pub fn start_keeper_inside(
+    running: &Running,
+    cgroups: &[PathBuf],
+    control: OwnedFd,
+) -> Result<Child, SandboxError> {
+    let process = running
+        .killer
+        .0
+        .try_clone()
+        .map_err(SandboxError::Prepare)?;
+    Command::new(executable::safe_program()?)
+        .arg0("rbuild-exec")
+        .arg(OsStr::new(ENTER_ARGUMENT))
+        .arg(running.pid.to_string())
+        .args(cgroups)
+        .env_clear()
+        .stdin(ProcessStdio::from(control))
+        .stdout(ProcessStdio::from(process))
+        .spawn()
+        .map_err(SandboxError::Start)
 }
 
 fn check_trees(spec: &Spec, trees: &[BorrowedFd<'_>]) -> Result<(), SandboxError> {
@@ -156,17 +210,19 @@ fn check_trees(spec: &Spec, trees: &[BorrowedFd<'_>]) -> Result<(), SandboxError
 
 /// Sends the order and returns the caller's end of the report channel.
 fn send_order(
-    spec: &Spec,
+    spec: &impl Serialize,
+    process: &Process,
     stdio: Stdio<'_>,
     trees: &[BorrowedFd<'_>],
+    tie: Tie,
     control: &Channel,
 ) -> Result<Channel, SandboxError> {
     let json =
         serde_json::to_vec(spec).map_err(|error| SandboxError::Describe(error.to_string()))?;
     let prepare = |error: rbuild_sys::SysError| SandboxError::Prepare(io::Error::other(error));
     let spec_file = sealed_memory_file("rbuild-spec", &json).map_err(prepare)?;
-    let filter = match spec.process.seccomp {
-        Seccomp::Default => Some(seccomp::filter_file(spec.process.capabilities)?),
+    let filter = match process.seccomp {
+        Seccomp::Default => Some(seccomp::filter_file(process.capabilities)?),
         Seccomp::Unconfined => None,
     };
     let (report, report_inside) = Channel::pair().map_err(SandboxError::Prepare)?;
@@ -175,6 +231,7 @@ fn send_order(
         stdin: false,
         output: false,
         terminal: None,
+        tie,
     };
     let mut descriptors = vec![spec_file.as_fd()];
     descriptors.extend(filter.as_ref().map(|file| file.as_fd()));
@@ -202,8 +259,8 @@ fn send_order(
 
 /// Listens until the command runs, which closes the report channel, or something failed.
 fn await_start(
-    spec: &Spec,
-    keeper: Child,
+    changes: Option<PathBuf>,
+    keeper: Option<Child>,
     control: Channel,
     report: &Channel,
 ) -> Result<Running, SandboxError> {
@@ -228,7 +285,7 @@ fn await_start(
         killer: Killer(Arc::new(pidfd)),
         terminal: None,
         made: Vec::new(),
-        changes: cleanup::changes_of(&spec.root),
+        changes,
         exit: None,
     };
     loop {
@@ -258,6 +315,11 @@ impl Running {
         self.killer.clone()
     }
 
+    /// Readable as soon as the command has ended, so that `wait` returns at once.
+    pub fn end(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
     /// Kills the command and all that it started; `wait` then returns at once.
     pub fn kill(&self) {
         self.killer.kill();
@@ -284,6 +346,11 @@ impl Running {
         };
         rustix::termios::tcsetwinsize(terminal, size)
             .map_err(|error| SandboxError::Reach(error.into()))
+    }
+
+    /// Lets go of a process that was started with [`Tie::Loose`].
+    pub fn release(mut self) {
+        self.exit = Some(Exit::Code(0));
     }
 
     /// Waits for the end of the command. When this returns, all that it left running is dead, and
@@ -320,7 +387,9 @@ impl Running {
             }
         };
         self.exit = Some(exit);
-        self.keeper.wait().map_err(SandboxError::Wait)?;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.wait().map_err(SandboxError::Wait)?;
+        }
         if let Some(changes) = &self.changes {
             cleanup::remove(changes, &self.made)?;
         }
@@ -339,6 +408,8 @@ impl Drop for Running {
 }
 
 /// Waits for a keeper that was told nothing, or whose channel was closed: it ends at once.
-fn reap(mut keeper: Child) {
-    let _ = keeper.wait();
+fn reap(keeper: Option<Child>) {
+    if let Some(mut keeper) = keeper {
+        let _ = keeper.wait();
+    }
 }

@@ -163,6 +163,8 @@ pub struct Mount {
 pub enum Source {
     /// A file, directory or socket of the host, with all mounts below it.
     Path(#[serde(with = "text")] PathBuf),
+    /// A directory of the host. While it is empty, it is filled with what the root has at the target.
+    Volume(#[serde(with = "text")] PathBuf),
     /// The detached mount that `spawn` was given at this index.
     Tree(usize),
     /// An empty file system in memory.

@@ -92,7 +92,7 @@ pub use cache_mount::{
     CacheFill, CacheMount, CacheMountGuard, CacheMountSpec, CacheSharing, cache_mount_key,
 };
 pub use collect::Collected;
-pub use container::{Container, ContainerState, NewContainer};
+pub use container::{Container, ContainerState, End, NewContainer};
 pub use disk::{Disk, Limits, NO_ROOM};
 pub use draft::{LayerDraft, RootAttributes};
 pub use error::StoreError;

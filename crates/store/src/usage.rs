@@ -8,7 +8,6 @@ use std::time::SystemTime;
 use rbuild_image::{Digest, Reference};
 
 use crate::Store;
-use crate::container::ContainerState;
 use crate::error::Result;
 use crate::ledger::{LayerNode, Ledger};
 use crate::measure::{Measure, tree_bytes};
@@ -238,10 +237,7 @@ impl Store {
             items.push(UsageItem {
                 kind: UsageKind::Container,
                 bytes: tree_bytes(&self.container_path(&one.id))?,
-                in_use: matches!(
-                    one.state,
-                    ContainerState::Running { .. } | ContainerState::Paused { .. }
-                ),
+                in_use: one.state.is_active(),
                 id: one.id,
                 name: one.name,
                 scope: String::new(),

@@ -167,7 +167,9 @@ fn start(store: &Store) -> std::result::Result<(), Box<dyn std::error::Error>> {
         one.state = ContainerState::Running {
             pid: 1,
             start_ticks: 2,
+            boot: String::new(),
             since: std::time::UNIX_EPOCH,
+            restarts: 0,
         };
         Ok(())
     })

@@ -5,7 +5,7 @@ use std::io;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, Signal};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::{SingleThreaded, SysError};
 
@@ -80,6 +80,30 @@ pub fn reset_signals() {
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
     }
+}
+
+/// Sends signal `number`, real-time ones included, to the process behind `pidfd`.
+///
+/// # Errors
+/// [`SysError::Call`]; `ESRCH` where it has ended, `EINVAL` for a number that is no signal.
+pub fn send_signal(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), SysError> {
+    // SAFETY: a null siginfo asks for what kill(2) sends; the rest are integers.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            number,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if result == -1 {
+        return Err(SysError::call(
+            format!("send signal {number}"),
+            io::Error::last_os_error(),
+        ));
+    }
+    Ok(())
 }
 
 /// Leaves the builder's keyrings for a new, empty session keyring.

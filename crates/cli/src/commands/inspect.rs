@@ -1,14 +1,16 @@
 //! `rbuild inspect`: all that is known of images and containers, in docker's words.
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
-use rbuild_container::{Cleanup, ContainerId, NetworkMode, RootAccess, Security, StoredConfig};
+use rbuild_container::{
+    Cleanup, Condition, ContainerId, NetworkMode, RestartPolicy, RootAccess, Security, StoredConfig,
+};
 use rbuild_image::{Reference, RuntimeConfig};
 use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
 use serde_json::{Map, Value, json};
 
 use super::format::Format;
-use super::ps::Condition;
 use super::{documents, lookup};
 use crate::app::App;
 use crate::render;
@@ -68,7 +70,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// docker's indentation: four blanks.
-fn indented(value: &Value) -> anyhow::Result<String> {
+pub(super) fn indented(value: &Value) -> anyhow::Result<String> {
     use serde::Serialize as _;
     let mut text = Vec::new();
     let form = serde_json::ser::PrettyFormatter::with_indent(b"    ");
@@ -194,7 +196,7 @@ fn describe_container(store: &Store, container: &Container) -> anyhow::Result<Va
         "State": state(container),
         "Image": image.map_or_else(String::new, |id| id.to_string()),
         "Name": format!("/{}", container.name),
-        "RestartCount": 0,
+        "RestartCount": restarts(container),
         "Driver": "overlay",
         "Platform": "linux",
         "HostConfig": config.as_ref().map(host_config),
@@ -205,36 +207,47 @@ fn describe_container(store: &Store, container: &Container) -> anyhow::Result<Va
 
 fn state(container: &Container) -> Value {
     let condition = Condition::of(container);
-    let (pid, since) = match &container.state {
-        ContainerState::Running { pid, since, .. } | ContainerState::Paused { pid, since, .. } => {
-            (*pid, documents::rfc3339(*since))
-        }
-        _ => (0, NEVER.to_owned()),
+    let end = condition.end();
+    let since = match &condition {
+        Condition::Running { since, .. } | Condition::Paused { since, .. } => Some(*since),
+        _ => end.and_then(|end| end.since),
     };
-    let lives = matches!(condition, Condition::Running | Condition::Paused);
-    let (code, ended) = match condition {
-        Condition::Exited(code, at) => (code, at.map(documents::rfc3339)),
-        _ => (0, None),
-    };
+    let paused = matches!(condition, Condition::Paused { .. });
+    let seen = end.filter(|_| !matches!(condition, Condition::Lost(_)));
+    let time = |time: Option<SystemTime>| time.map_or_else(|| NEVER.to_owned(), documents::rfc3339);
     json!({
         "Status": condition.word(),
-        "Running": lives,
-        "Paused": condition == Condition::Paused,
-        "Restarting": false,
-        "OOMKilled": false,
+        "Running": condition.is_active(),
+        "Paused": paused,
+        "Restarting": matches!(condition, Condition::Restarting(_)),
+        "OOMKilled": end.is_some_and(|end| end.out_of_memory),
         "Dead": false,
-        "Pid": if lives { pid } else { 0 },
-        "ExitCode": code,
-        "Error": "",
-        "StartedAt": since,
-        "FinishedAt": ended.unwrap_or_else(|| NEVER.to_owned()),
+        "Pid": condition.pid().unwrap_or_default(),
+        "ExitCode": end.map_or(0, |end| end.code),
+        "Error": end.map_or("", |end| end.trouble.as_str()),
+        "StartedAt": time(since),
+        "FinishedAt": time(seen.map(|end| end.at)),
     })
+}
+
+/// How often its policy has started it again.
+fn restarts(container: &Container) -> u32 {
+    match &container.state {
+        ContainerState::Running { restarts, .. } | ContainerState::Paused { restarts, .. } => {
+            *restarts
+        }
+        ContainerState::Restarting { end, .. } | ContainerState::Exited { end } => end.restarts,
+        _ => 0,
+    }
 }
 
 fn host_config(config: &StoredConfig) -> Value {
     let options = &config.options;
     let binds = options.volumes.iter().filter_map(|volume| {
-        let source = volume.source.as_ref()?.display();
+        let source = match (&volume.source, &volume.name) {
+            (Some(path), _) => path.display().to_string(),
+            (None, name) => name.clone()?,
+        };
         let mode = match volume.access {
             RootAccess::ReadOnly => ":ro",
             RootAccess::ReadWrite => "",
@@ -247,6 +260,16 @@ fn host_config(config: &StoredConfig) -> Value {
         "NetworkMode": network(options.network),
         "AutoRemove": options.cleanup == Cleanup::Remove,
         "Privileged": options.security == Security::Privileged,
+        "RestartPolicy": restart_policy(options.restart),
+        "CapAdd": options.cap_add,
+        "CapDrop": options.cap_drop,
+        "Memory": options.limits.memory.unwrap_or_default(),
+        "NanoCpus": nano_cpus(options.limits.cpus.as_deref()),
+        "CpuShares": options.limits.cpu_shares.unwrap_or_default(),
+        "CpusetCpus": options.limits.cpuset_cpus.as_deref().unwrap_or_default(),
+        "PidsLimit": options.limits.pids,
+        "Dns": options.dns,
+        "LogConfig": { "Type": "json-file", "Config": {} },
         "ReadonlyRootfs": options.root_access == RootAccess::ReadOnly,
         "ShmSize": options.shm_bytes,
         "ExtraHosts": hosts.map(|host| format!("{}:{}", host.name, host.address)).collect::<Vec<_>>(),
@@ -254,6 +277,22 @@ fn host_config(config: &StoredConfig) -> Value {
             "Name": limit.name, "Soft": limit.soft, "Hard": limit.hard,
         })).collect::<Vec<_>>(),
     })
+}
+
+fn restart_policy(policy: RestartPolicy) -> Value {
+    let (name, most) = match policy {
+        RestartPolicy::No => ("no", 0),
+        RestartPolicy::Always => ("always", 0),
+        RestartPolicy::UnlessStopped => ("unless-stopped", 0),
+        RestartPolicy::OnFailure(most) => ("on-failure", most),
+    };
+    json!({ "Name": name, "MaximumRetryCount": most })
+}
+
+/// `1.5` processors in the unit of docker's API.
+fn nano_cpus(cpus: Option<&str>) -> u64 {
+    let number = cpus.and_then(|text| text.parse::<f64>().ok());
+    (number.unwrap_or_default() * 1e9).round() as u64
 }
 
 fn network(mode: NetworkMode) -> &'static str {
@@ -267,6 +306,7 @@ fn mounts(config: &StoredConfig) -> Value {
     let volumes = config.options.volumes.iter().map(|volume| {
         json!({
             "Type": if volume.source.is_some() { "bind" } else { "volume" },
+            "Name": volume.name,
             "Source": volume.source,
             "Destination": volume.target,
             "Mode": "",

@@ -15,9 +15,9 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::bail;
-use rbuild_container::live_process;
+use rbuild_container::Condition;
 use rbuild_store::{
-    Action, CachePrune, Choice, ContainerState, Disk, ImagePrune, Limits, Prune, PruneOptions,
+    Action, CachePrune, Choice, ContainerState, Disk, End, ImagePrune, Limits, Prune, PruneOptions,
     Pruned, Store, UsageItem,
 };
 
@@ -170,7 +170,7 @@ fn question(args: &Args, filters: &Filters, limits: Limits) -> String {
 
 /// Asks the user on the terminal.
 #[allow(clippy::print_stderr)] // a question belongs to the terminal, not to the output
-fn confirmed(question: &str) -> anyhow::Result<bool> {
+pub(super) fn confirmed(question: &str) -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         bail!(
@@ -186,13 +186,9 @@ fn confirmed(question: &str) -> anyhow::Result<bool> {
 /// Containers whose end nobody saw have ended all the same.
 fn note_ends(store: &Store, now: SystemTime) -> anyhow::Result<()> {
     for container in store.containers()? {
-        let runs = matches!(
-            container.state,
-            ContainerState::Running { .. } | ContainerState::Paused { .. }
-        );
-        if runs && live_process(&container).is_none() {
-            let ended = ContainerState::Exited { code: 255, at: now };
-            store.set_container_state(&container.id, &ended)?;
+        if let Condition::Lost(end) = Condition::of(&container) {
+            let end = End { at: now, ..end };
+            store.set_container_state(&container.id, &ContainerState::Exited { end })?;
         }
     }
     Ok(())

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
-use rbuild_container::{ContainerId, StoredConfig, command_line, live_process};
-use rbuild_store::{Container, ContainerState};
+use rbuild_container::{Condition, ContainerId, StoredConfig, command_line};
+use rbuild_store::Container;
 use serde_json::{Value, json};
 
 use super::documents;
@@ -16,8 +16,6 @@ use crate::render::{self, Table, ago};
 
 /// Letters of COMMAND that are shown.
 const COMMAND_LETTERS: usize = 20;
-/// The status of a container whose end nobody saw, as Docker has it.
-const STATUS_UNKNOWN: i32 = 255;
 
 /// What was typed after `rbuild ps`.
 #[derive(Debug, clap::Args)]
@@ -63,7 +61,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         .containers()?
         .iter()
         .map(Listed::new)
-        .filter(|one| everything || one.condition == Condition::Running)
+        .filter(|one| everything || one.condition.is_active())
         .filter(|one| filters.iter().all(|filter| filter.fits(one)))
         .take(newest.unwrap_or(usize::MAX))
         .map(|one| one.row(args, now))
@@ -75,39 +73,6 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     };
     render::out(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What a container is doing, as the kernel sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    Created,
-    Running,
-    Paused,
-    /// With its status, and when, where somebody saw it.
-    Exited(i32, Option<SystemTime>),
-}
-
-impl Condition {
-    /// The condition of `container`: one whose row says that it runs, but whose process is gone, has ended unseen.
-    pub(super) fn of(container: &Container) -> Self {
-        match container.state {
-            ContainerState::Created => Self::Created,
-            ContainerState::Exited { code, at } => Self::Exited(code, Some(at)),
-            _ if live_process(container).is_none() => Self::Exited(STATUS_UNKNOWN, None),
-            ContainerState::Paused { .. } => Self::Paused,
-            _ => Self::Running,
-        }
-    }
-
-    /// Docker's word for it.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Exited(..) => "exited",
-        }
-    }
 }
 
 /// A container of the list.
@@ -163,18 +128,16 @@ impl<'a> Listed<'a> {
     }
 
     fn status(&self, now: SystemTime) -> String {
-        let up = |since: SystemTime| {
-            let age = ago(documents::age(now, since));
-            format!("Up {}", age.trim_end_matches(" ago"))
-        };
-        match (self.condition, &self.container.state) {
-            (Condition::Exited(code, Some(at)), _) => {
-                format!("Exited ({code}) {}", ago(documents::age(now, at)))
-            }
-            (Condition::Exited(code, None), _) => format!("Exited ({code})"),
-            (_, ContainerState::Running { since, .. }) => up(*since),
-            (_, ContainerState::Paused { since, .. }) => format!("{} (Paused)", up(*since)),
-            _ => "Created".to_owned(),
+        let since = |time: SystemTime| ago(documents::age(now, time));
+        let up = |time: SystemTime| format!("Up {}", since(time).trim_end_matches(" ago"));
+        match &self.condition {
+            Condition::Created => "Created".to_owned(),
+            Condition::Running { since, .. } => up(*since),
+            Condition::Paused { since, .. } => format!("{} (Paused)", up(*since)),
+            Condition::Restarting(end) => format!("Restarting ({}) {}", end.code, since(end.at)),
+            Condition::Exited(end) => format!("Exited ({}) {}", end.code, since(end.at)),
+            // Nobody knows when.
+            Condition::Lost(end) => format!("Exited ({})", end.code),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
 
-use rbuild_store::ContainerState;
+use rbuild_store::{ContainerState, End};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::world::{World, text};
@@ -99,7 +99,9 @@ fn a_killed_container_is_128_and_the_signal() {
     assert_eq!(child.wait().expect("it ends").code(), Some(137));
     assert!(matches!(
         world.containers()[0].state,
-        ContainerState::Exited { code: 137, .. }
+        ContainerState::Exited {
+            end: End { code: 137, .. }
+        }
     ));
 }
 
@@ -157,7 +159,9 @@ fn a_container_stays_with_its_status_unless_rm() {
     let containers = world.containers();
     assert!(matches!(
         containers[0].state,
-        ContainerState::Exited { code: 5, .. }
+        ContainerState::Exited {
+            end: End { code: 5, .. }
+        }
     ));
     assert_eq!(containers[0].id.len(), 64);
     assert_eq!(

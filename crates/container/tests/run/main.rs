@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     rbuild_sandbox::init_if_asked();
+    rbuild_container::supervise_if_asked(std::time::SystemTime::now);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments
         .first()

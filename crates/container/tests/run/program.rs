@@ -3,10 +3,10 @@
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use rbuild_container::{
-    Cleanup, Host, HostFiles, Image, Options, RootAccess, Seed, Streams, Tmpfs, Volume, run,
+    Attachment, Bond, Cleanup, DetachKeys, HostFiles, Image, Options, Outcome, Proxy, RootAccess,
+    Seed, Streams, Tmpfs, Typing, Volume, run,
 };
 use rbuild_image::RuntimeConfig;
 use rbuild_store::Store;
@@ -30,18 +30,24 @@ pub(crate) fn main(arguments: &[String]) -> ExitCode {
         directories: &[layer],
     };
     let files = HostFiles::default();
-    let host = Host {
-        files: &files,
-        clock: &SystemTime::now,
-    };
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     let streams = Streams {
         stdin: stdin.as_fd(),
         stdout: stdout.as_fd(),
         stderr: stderr.as_fd(),
     };
-    match run(&store, image, &options, Seed(seed), host, streams) {
-        Ok(code) => ExitCode::from(u8::try_from(code).expect("a status has eight bits")),
+    let attachment = Attachment {
+        streams,
+        input: Typing::Passed,
+        signals: Proxy::Passed,
+        keys: &DetachKeys::default(),
+        tie: Bond::Firm,
+    };
+    match run(&store, image, &options, Seed(seed), &files, attachment) {
+        Ok(Outcome::Exited(code)) => {
+            ExitCode::from(u8::try_from(code).expect("a status has eight bits"))
+        }
+        Ok(Outcome::Left) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("failed to {error}");
             let mut cause = std::error::Error::source(&error);

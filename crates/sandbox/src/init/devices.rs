@@ -36,6 +36,9 @@ const LINKS: [(&str, &str); 6] = [
     ("core", "/proc/kcore"),
 ];
 
+/// `DEVPTS_SUPER_MAGIC` of `linux/magic.h`.
+const DEVPTS_MAGIC: u64 = 0x1cd1;
+
 /// Group `tty` of every distribution.
 const TTY_GROUP: &str = "5";
 
@@ -187,25 +190,46 @@ pub(super) fn open_terminal(
     let (Some(terminals), Some(devices)) = (&root.terminals, &root.devices) else {
         return Err(InitFailure::Refused("there is no /dev/pts".to_owned()));
     };
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let master = openat(terminals, "ptmx", flags, Mode::empty()).map_err(fail)?;
-    unlockpt(&master).map_err(fail)?;
-    let slave = open_terminal_peer(master.as_fd())?;
-    let size = Winsize {
-        ws_row: size.rows,
-        ws_col: size.columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    tcsetwinsize(&master, size).map_err(fail)?;
+    let terminal = Terminal::open(terminals, size)?;
     // A fresh instance: the first terminal is number 0.
     let console = clone_tree(terminals.as_fd(), Path::new("0"), Recursion::This)?;
     make_file(devices, "console").map_err(fail)?;
     attach(console.as_fd(), devices.as_fd(), Path::new("console"))?;
-    Ok(Terminal { master, slave })
+    Ok(terminal)
+}
+
+/// A further terminal for a process that has joined a sandbox: of the instance at its /dev/pts, and of nothing else that
+/// somebody may have put there.
+pub(super) fn open_terminal_inside(size: TerminalSize) -> Result<Terminal, InitFailure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fail = |error: Errno| InitFailure::step("open /dev/pts", error);
+    let terminals = openat(CWD, "/dev/pts", flags, Mode::empty()).map_err(fail)?;
+    let kind = rustix::fs::fstatfs(&terminals).map_err(fail)?.f_type;
+    if u64::try_from(kind) != Ok(DEVPTS_MAGIC) {
+        return Err(InitFailure::Refused(
+            "the container's /dev/pts holds no terminals".to_owned(),
+        ));
+    }
+    Terminal::open(&terminals, size)
 }
 
 impl Terminal {
+    fn open(terminals: &OwnedFd, size: TerminalSize) -> Result<Self, InitFailure> {
+        let fail = |error: Errno| InitFailure::step("open a terminal", error);
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let master = openat(terminals, "ptmx", flags, Mode::empty()).map_err(fail)?;
+        unlockpt(&master).map_err(fail)?;
+        let slave = open_terminal_peer(master.as_fd())?;
+        let size = Winsize {
+            ws_row: size.rows,
+            ws_col: size.columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&master, size).map_err(fail)?;
+        Ok(Self { master, slave })
+    }
+
     /// Sends the caller its end.
     pub(super) fn hand_over(&self, report: &Channel) -> Result<(), InitFailure> {
         report

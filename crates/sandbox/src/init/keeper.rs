@@ -14,7 +14,7 @@ use rustix::process::{
 
 use super::{Task, run as run_init};
 use crate::InitFailure;
-use crate::channel::{Channel, Order, Report};
+use crate::channel::{Channel, Order, Report, Tie};
 
 /// Lives until the process has ended. An error means that the caller cannot be talked to.
 pub(super) fn run() -> io::Result<i32> {
@@ -26,7 +26,7 @@ pub(super) fn run() -> io::Result<i32> {
     };
     match begin(&control, &order, descriptors) {
         Ok((pid, pidfd)) => {
-            let ended = wait(&control, pid, &pidfd)?;
+            let ended = wait(&control, pid, &pidfd, order.tie)?;
             control.send(&ended, &[])?;
         }
         Err(failure) => control.send(&Report::Failed(failure), &[])?,
@@ -35,7 +35,7 @@ pub(super) fn run() -> io::Result<i32> {
 }
 
 /// Standard input is the control channel; from here on exec closes it.
-fn take_control() -> io::Result<Channel> {
+pub(super) fn take_control() -> io::Result<Channel> {
     let stdin = io::stdin();
     let control = rustix::io::fcntl_dupfd_cloexec(stdin.as_fd(), 3)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
@@ -59,6 +59,12 @@ fn begin(
     };
     // The report channel must not stay open here, nor the command's output.
     drop(task);
+    let pidfd = announce(control, pid)?;
+    Ok((pid, pidfd))
+}
+
+/// Tells the caller that the process exists.
+pub(super) fn announce(control: &Channel, pid: Pid) -> Result<OwnedFd, InitFailure> {
     let pidfd = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|error| InitFailure::step("watch the process", error))?;
     let started = Report::Started {
@@ -67,24 +73,13 @@ fn begin(
     if control.send(&started, &[pidfd.as_fd()]).is_err() {
         let _ = pidfd_send_signal(&pidfd, Signal::KILL);
     }
-    Ok((pid, pidfd))
+    Ok(pidfd)
 }
 
-/// Waits for the process, or for the caller to vanish, which the process does not outlive.
-fn wait(control: &Channel, pid: Pid, pidfd: &OwnedFd) -> io::Result<Report> {
-    loop {
-        let mut events = [
-            PollFd::new(pidfd, PollFlags::IN),
-            PollFd::new(control, PollFlags::IN),
-        ];
-        rustix::io::retry_on_intr(|| poll(&mut events, None))?;
-        if !events[0].revents().is_empty() {
-            break;
-        }
-        if !events[1].revents().is_empty() {
-            let _ = pidfd_send_signal(pidfd, Signal::KILL);
-            break;
-        }
+/// Waits for the process, or for the caller to vanish, which only a loose process outlives.
+pub(super) fn wait(control: &Channel, pid: Pid, pidfd: &OwnedFd, tie: Tie) -> io::Result<Report> {
+    if tie == Tie::Firm {
+        watch(control, pidfd)?;
     }
     let ended = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()))?;
     let (_, status) = ended.ok_or_else(|| io::Error::from_raw_os_error(libc::ECHILD))?;
@@ -92,4 +87,17 @@ fn wait(control: &Channel, pid: Pid, pidfd: &OwnedFd) -> io::Result<Report> {
         code: status.exit_status(),
         signal: status.terminating_signal(),
     })
+}
+
+/// Returns when the process has ended, by itself or because the caller vanished.
+fn watch(control: &Channel, pidfd: &OwnedFd) -> io::Result<()> {
+    let mut events = [
+        PollFd::new(pidfd, PollFlags::IN),
+        PollFd::new(control, PollFlags::IN),
+    ];
+    rustix::io::retry_on_intr(|| poll(&mut events, None))?;
+    if events[0].revents().is_empty() {
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@
 
 mod command;
 mod devices;
+mod enter;
 mod keeper;
 mod kernel_files;
 mod mounts;
@@ -24,6 +25,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use rbuild_sys::{BpfInstruction, exit_now, kill_on_parent_death, set_name};
+use serde::de::DeserializeOwned;
 
 use crate::channel::{Channel, Order, Report};
 use crate::{InitFailure, Spec};
@@ -31,22 +33,33 @@ use crate::{InitFailure, Spec};
 /// What makes a start of this program an init; no user types it.
 pub(crate) const INIT_ARGUMENT: &str = "--rbuild-sandbox-init";
 
+/// What makes a start of this program the keeper of a process that joins a sandbox. The sandbox's process 1 follows as its
+/// number, then the directories of control groups; its pidfd is standard output.
+pub(crate) const ENTER_ARGUMENT: &str = "--rbuild-sandbox-enter";
+
 /// What an init that could not even report ends with.
 const EXIT_BROKEN: i32 = 125;
 
 /// Becomes an init and never returns, if this process was started as one; else does nothing.
 /// Must be the first thing that `main` does: an init has to have a single thread.
 pub fn init_if_asked() {
-    let mut arguments = std::env::args_os();
-    if arguments.nth(1).is_some_and(|first| first == INIT_ARGUMENT) {
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(first) = arguments.next() else {
+        return;
+    };
+    if first == INIT_ARGUMENT {
         set_name(c"rbuild-init");
         exit_now(keeper::run().unwrap_or(EXIT_BROKEN));
     }
+    if first == ENTER_ARGUMENT {
+        set_name(c"rbuild-exec");
+        exit_now(enter::run(arguments).unwrap_or(EXIT_BROKEN));
+    }
 }
 
-/// An order with its descriptors told apart.
-struct Task {
-    spec: Spec,
+/// An order with its descriptors told apart. What it describes is a whole sandbox, or a process for one.
+struct Task<S> {
+    spec: S,
     filter: Option<Vec<BpfInstruction>>,
     report: Channel,
     stdin: Option<OwnedFd>,
@@ -55,7 +68,7 @@ struct Task {
     trees: Vec<OwnedFd>,
 }
 
-impl Task {
+impl<S: DeserializeOwned> Task<S> {
     fn new(order: &Order, descriptors: Vec<OwnedFd>) -> io::Result<Self> {
         let mut descriptors = descriptors.into_iter();
         let mut next = || {
@@ -97,7 +110,7 @@ fn contents(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// The life of process 1 until it is somebody else.
-fn run(mut task: Task) -> i32 {
+fn run(mut task: Task<Spec>) -> i32 {
     match start(&mut task) {
         Ok(never) => match never {},
         Err(failure) => {
@@ -109,7 +122,7 @@ fn run(mut task: Task) -> i32 {
     }
 }
 
-fn start(task: &mut Task) -> Result<std::convert::Infallible, InitFailure> {
+fn start(task: &mut Task<Spec>) -> Result<std::convert::Infallible, InitFailure> {
     kill_on_parent_death()?;
     // Modes are given in full below; the command gets its own mask.
     rustix::process::umask(rustix::fs::Mode::empty());

@@ -6,9 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_sys::{Attributes, Recursion, clone_tree, file_system, set_attributes};
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, openat};
+use rustix::fs::{
+    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, openat, openat2,
+};
 
 use super::root::{NewRoot, no_devices};
+use crate::copy::copy_directory;
 use crate::stub::MadeKind;
 use crate::{Access, InitFailure, KernelPaths, Mount, Source, Spec};
 
@@ -45,6 +48,9 @@ pub(super) fn of_spec(
     mounts.sort_by_key(|(_, target, _)| target.components().count());
     for (index, target, mount) in mounts {
         let (tree, kind) = tree_of(root, index, mount, trees)?;
+        if let Source::Volume(directory) = &mount.source {
+            fill(root, directory, &target)?;
+        }
         restrict(&tree, mount, root.kernel_paths)?;
         root.attach(tree.as_fd(), &target, kind)?;
     }
@@ -58,7 +64,7 @@ fn tree_of(
     trees: &[OwnedFd],
 ) -> Result<(OwnedFd, MadeKind), InitFailure> {
     match &mount.source {
-        Source::Path(path) => {
+        Source::Path(path) | Source::Volume(path) => {
             let tree = clone_tree(CWD, path, Recursion::Tree)?;
             let kind = kind_of(&tree)?;
             Ok((tree, kind))
@@ -88,6 +94,27 @@ fn tree_of(
             let tree = root.scratch.bind(&name, Attributes::empty())?;
             Ok((tree, MadeKind::File))
         }
+    }
+}
+
+/// Copies what the root has at `target` into a volume that is still empty.
+fn fill(root: &NewRoot, volume: &Path, target: &Path) -> Result<(), InitFailure> {
+    let fail = |error: std::io::Error| {
+        InitFailure::step(format!("fill the volume at {}", target.display()), error)
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let volume = rustix::fs::open(volume, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
+    let mut entries = rustix::fs::Dir::read_from(&volume).map_err(|e| fail(e.into()))?;
+    let empty = entries
+        .all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")));
+    if !empty {
+        return Ok(());
+    }
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    match openat2(root.targets.root(), target, flags, Mode::empty(), resolve) {
+        Ok(own) => copy_directory(&own, &volume).map_err(fail),
+        // The image has nothing there, or no directory.
+        Err(_) => Ok(()),
     }
 }
 

@@ -1,15 +1,12 @@
 //! What is meant by the arguments of `run`: every text parsed.
 
-use std::fmt::Write as _;
-use std::net::IpAddr;
-
 use anyhow::{Context as _, bail};
 use rbuild_container::{
-    AddHost, Cleanup, ContainerError, NetworkMode, Options, RootAccess, Security, Tmpfs, Ulimit,
-    Volume, parse_env_file,
+    AddHost, Cleanup, ContainerError, Device, Limits, LogLimits, MountOption, NetworkMode, Options,
+    RestartPolicy, RootAccess, Security, Tmpfs, Ulimit, Volume, parse_env_file,
 };
 
-use super::Args;
+use super::options::ContainerArgs;
 use crate::app::App;
 use crate::commands::build::bytes;
 use crate::failure::chain;
@@ -25,20 +22,9 @@ pub(crate) enum PullPolicy {
     Never,
 }
 
-/// A container that was asked for.
-pub(super) struct Request {
-    pub(super) options: Options,
-    /// /etc/resolv.conf.
-    pub(super) resolv_conf: String,
-}
-
-impl Request {
-    pub(super) fn new(app: &App, args: &Args) -> anyhow::Result<Self> {
-        Ok(Self {
-            options: options(app, args).map_err(worded)?,
-            resolv_conf: resolv_conf(&app.environment.resolv_conf(), args)?,
-        })
-    }
+/// The container that was asked for.
+pub(super) fn read(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
+    options(app, args).map_err(worded)
 }
 
 /// Messages of the libraries follow "failed to".
@@ -49,7 +35,7 @@ fn worded(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-fn options(app: &App, args: &Args) -> anyhow::Result<Options> {
+fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
     let mut options = Options {
         args: args.command().to_vec(),
         entrypoint: args.entrypoint.clone(),
@@ -59,16 +45,36 @@ fn options(app: &App, args: &Args) -> anyhow::Result<Options> {
         user: args.user.clone(),
         volumes: all(&args.volumes, |text| Volume::parse(&from_here(text)?))?,
         tmpfs: all(&args.tmpfs, Tmpfs::parse)?,
+        dns: args.dns.clone(),
+        dns_search: args.dns_search.clone(),
+        dns_options: args.dns_options.clone(),
         add_hosts: all(&args.add_hosts, AddHost::parse)?,
         network: NetworkMode::parse(&args.network)?,
         ulimits: all(&args.ulimits, Ulimit::parse)?,
         shm_bytes: args.shm_size.as_deref().map(bytes).transpose()?,
         labels: args.labels.iter().map(|label| label_pair(label)).collect(),
         stop_signal: args.stop_signal.clone(),
+        stop_timeout: args.stop_timeout,
+        restart: RestartPolicy::parse(&args.restart)?,
+        log: log_limits(&args.log_options)?,
+        limits: limits(args)?,
+        cap_add: args.cap_add.clone(),
+        cap_drop: args.cap_drop.clone(),
+        groups: args.groups.clone(),
+        devices: all(&args.devices, Device::parse)?,
         interactive: args.interactive,
         tty: args.tty,
         ..Options::default()
     };
+    for text in &args.mounts {
+        match MountOption::parse(text)? {
+            MountOption::Volume(volume) => options.volumes.push(volume),
+            MountOption::Tmpfs(tmpfs) => options.tmpfs.push(tmpfs),
+        }
+    }
+    for text in &args.security_options {
+        options.add_security_option(text)?;
+    }
     if args.read_only {
         options.root_access = RootAccess::ReadOnly;
     }
@@ -89,6 +95,40 @@ fn options(app: &App, args: &Args) -> anyhow::Result<Options> {
         options.add_env(variable, &source)?;
     }
     Ok(options)
+}
+
+fn limits(args: &ContainerArgs) -> anyhow::Result<Limits> {
+    let size = |text: &Option<String>| text.as_deref().map(bytes).transpose();
+    let swap = args.memory_swap.as_deref().map(Limits::parse_swap);
+    Ok(Limits {
+        memory: size(&args.memory)?,
+        memory_swap: swap.transpose()?,
+        memory_reservation: size(&args.memory_reservation)?,
+        cpus: args.cpus.clone(),
+        cpu_period: args.cpu_period,
+        cpu_quota: args.cpu_quota,
+        cpu_shares: args.cpu_shares,
+        cpuset_cpus: args.cpuset_cpus.clone(),
+        cpuset_mems: args.cpuset_mems.clone(),
+        pids: args.pids_limit,
+    })
+}
+
+/// `--log-opt max-size=10m --log-opt max-file=3`, as docker's json-file has them.
+fn log_limits(texts: &[String]) -> anyhow::Result<LogLimits> {
+    let mut limits = LogLimits::default();
+    for text in texts {
+        match text.split_once('=') {
+            Some(("max-size", size)) => limits.max_bytes = bytes(size)?,
+            Some(("max-file", count)) => {
+                let count = count.parse().ok().filter(|count| *count > 0);
+                limits.max_files =
+                    count.with_context(|| format!("--log-opt {text:?}: it is a number"))?;
+            }
+            _ => bail!("--log-opt {text:?}: there are max-size=SIZE and max-file=NUMBER"),
+        }
+    }
+    Ok(limits)
 }
 
 fn all<T>(
@@ -118,53 +158,6 @@ fn label_pair(label: &str) -> String {
     }
 }
 
-/// The host's file, with what `--dns` and its companions say in the place of its own lines of that kind.
-fn resolv_conf(host: &str, args: &Args) -> anyhow::Result<String> {
-    for server in &args.dns {
-        if server.parse::<IpAddr>().is_err() {
-            bail!("--dns {server:?}: it is an IP address");
-        }
-    }
-    let kinds = [
-        ("nameserver", args.dns.as_slice(), Form::LineEach),
-        ("search", args.dns_search.as_slice(), Form::OneLine),
-        ("options", args.dns_options.as_slice(), Form::OneLine),
-    ];
-    let replaced = |line: &str| {
-        let key = line.split_whitespace().next().unwrap_or_default();
-        let key = if key == "domain" { "search" } else { key };
-        kinds
-            .iter()
-            .any(|(kind, values, _)| *kind == key && !values.is_empty())
-    };
-    let mut text = String::new();
-    for line in host.lines().filter(|line| !replaced(line)) {
-        let _ = writeln!(text, "{line}");
-    }
-    for (kind, values, form) in kinds {
-        match form {
-            _ if values.is_empty() => {}
-            Form::OneLine if values == ["."] => {}
-            Form::OneLine => {
-                let _ = writeln!(text, "{kind} {}", values.join(" "));
-            }
-            Form::LineEach => {
-                for value in values {
-                    let _ = writeln!(text, "{kind} {value}");
-                }
-            }
-        }
-    }
-    Ok(text)
-}
-
-/// How several values of a kind are written.
-#[derive(Clone, Copy)]
-enum Form {
-    LineEach,
-    OneLine,
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -172,10 +165,10 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
-    fn args(words: &[&str]) -> Box<Args> {
+    fn args(words: &[&str]) -> ContainerArgs {
         let words = ["rbuild", "run"].iter().chain(words);
         match Cli::try_parse_from(words).expect("well-formed").command {
-            Command::Run(args) => args,
+            Command::Run(args) => args.container,
             _ => panic!("run was typed"),
         }
     }
@@ -205,22 +198,12 @@ mod tests {
 
     #[test]
     fn unsupported_options_are_refused_by_name() {
-        let args = args(&["-d", "-p", "80:80", "--memory=1g", "busybox"]);
+        let args = args(&["--link", "db", "-p", "80:80", "--userns=host", "busybox"]);
         let words = args.unsupported.check().expect_err("refused").to_string();
-        for name in ["--detach", "--publish", "--memory"] {
+        for name in ["--link", "--publish", "--userns"] {
             assert!(words.contains(name), "{words}");
         }
-        assert!(super::super::Unsupported::default().check().is_ok());
-    }
-
-    #[test]
-    fn name_servers_take_the_place_of_the_hosts_own() {
-        let args = args(&["--dns", "9.9.9.9", "--dns", "1.1.1.1", "busybox"]);
-        let host = "nameserver 10.0.0.1\nsearch corp\n";
-        assert_eq!(
-            resolv_conf(host, &args).expect("addresses"),
-            "search corp\nnameserver 9.9.9.9\nnameserver 1.1.1.1\n"
-        );
+        assert!(self::args(&["busybox"]).check().is_ok());
     }
 
     #[test]

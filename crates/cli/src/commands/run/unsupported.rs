@@ -17,9 +17,7 @@ enum Takes {
 }
 
 const NOT_YET: &str = "it is not supported yet";
-const LIMITS: &str = "limits by cgroups are not supported yet";
-const CAPABILITIES: &str =
-    "containers have Docker's default capabilities, or all of them with --privileged";
+const LIMITS: &str = "this limit is not supported";
 const NAMESPACES: &str = "which namespaces a container gets cannot be chosen yet";
 const HEALTH: &str = "containers are not checked: nobody watches them";
 const NETWORKS: &str = "there are no networks but host and none yet";
@@ -45,33 +43,13 @@ const fn with_short(short: char, refused: Refused) -> Refused {
 const REFUSED: &[Refused] = {
     use Takes::{Nothing, Value};
     &[
-        with_short(
-            'd',
-            refused(
-                "detach",
-                Nothing,
-                "containers run in the foreground; a shell runs one beside others with &",
-            ),
-        ),
         with_short('a', refused("attach", Value, "all streams are attached")),
         with_short('p', refused("publish", Value, PORTS)),
         with_short('P', refused("publish-all", Nothing, PORTS)),
-        with_short('m', refused("memory", Value, LIMITS)),
-        with_short('c', refused("cpu-shares", Value, LIMITS)),
         refused("blkio-weight", Value, LIMITS),
-        refused("cap-add", Value, CAPABILITIES),
-        refused("cap-drop", Value, CAPABILITIES),
         refused("cgroup-parent", Value, LIMITS),
         refused("cgroupns", Value, NAMESPACES),
-        refused("cpu-period", Value, LIMITS),
-        refused("cpu-quota", Value, LIMITS),
-        refused("cpus", Value, LIMITS),
-        refused("cpuset-cpus", Value, LIMITS),
-        refused("cpuset-mems", Value, LIMITS),
-        refused("detach-keys", Value, NOT_YET),
-        refused("device", Value, NOT_YET),
         refused("gpus", Value, NOT_YET),
-        refused("group-add", Value, NOT_YET),
         refused("health-cmd", Value, HEALTH),
         refused("health-interval", Value, HEALTH),
         refused("health-retries", Value, HEALTH),
@@ -84,29 +62,12 @@ const REFUSED: &[Refused] = {
         refused("ipc", Value, NAMESPACES),
         refused("link", Value, NETWORKS),
         refused("log-driver", Value, NOT_YET),
-        refused("log-opt", Value, NOT_YET),
         refused("mac-address", Value, NETWORKS),
-        refused("memory-reservation", Value, LIMITS),
-        refused("memory-swap", Value, LIMITS),
-        refused("mount", Value, "give the same with -v or --tmpfs"),
         refused("network-alias", Value, NETWORKS),
         refused("oom-kill-disable", Nothing, LIMITS),
         refused("oom-score-adj", Value, LIMITS),
         refused("pid", Value, NAMESPACES),
-        refused("pids-limit", Value, LIMITS),
-        refused(
-            "restart",
-            Value,
-            "nobody watches containers to start them again",
-        ),
         refused("runtime", Value, "there is one runtime, and it is rbuild"),
-        refused("security-opt", Value, NOT_YET),
-        refused("sig-proxy", Value, "signals are always passed on"),
-        refused(
-            "stop-timeout",
-            Value,
-            "nobody stops containers that run in the foreground",
-        ),
         refused("sysctl", Value, NOT_YET),
         refused("userns", Value, NAMESPACES),
         refused("uts", Value, NAMESPACES),

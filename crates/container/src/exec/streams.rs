@@ -1,9 +1,9 @@
-//! The user's streams and signals, connected to a container in the foreground.
+//! The user's streams, connected to a process of `exec`: nobody stands between.
 //!
 //! ```text
-//! -t        terminal ⇄ pty ⇄ container       (raw mode, size follows)
-//! not -t    stdout ◀───────── container      handed on as it is, unless it is a terminal: then through a pipe, so
-//!           stdin  ─────────▶ container      that the container cannot reach the user's terminal
+//! -t        terminal ⇄ pty ⇄ process       (raw mode, size follows)
+//! not -t    stdout ◀───────── process      handed on as it is, unless it is a terminal: then through a pipe, so that
+//!           stdin  ─────────▶ process      the process cannot reach the user's terminal
 //! ```
 
 use std::fs::File;
@@ -11,21 +11,20 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 
-use rbuild_sandbox::{Exit, Killer, Stdio, TerminalSize};
+use rbuild_sandbox::{Exit, Stdio, TerminalSize};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{Winsize, isatty, tcsetwinsize};
 use signal_hook::consts::signal as signals;
 use signal_hook::iterator::Signals;
 
+use super::ExecOptions;
+use crate::ContainerError;
+use crate::session::Streams;
 use crate::terminal::{RawTerminal, terminal_size};
-use crate::{ContainerError, Options};
 
 /// One read of output or input.
 const CHUNK_BYTES: usize = 64 << 10;
-
-/// Interrupts after which a container that does not listen is killed, as Docker's client does.
-const INTERRUPTS_TO_KILL: u32 = 3;
 
 /// A terminal whose size nobody knows.
 const UNKNOWN_SIZE: TerminalSize = TerminalSize {
@@ -33,32 +32,8 @@ const UNKNOWN_SIZE: TerminalSize = TerminalSize {
     columns: 80,
 };
 
-/// Passed on to the container's first process. Not here: those that stop us, and those that tell of our own children,
-/// pipes and sockets.
-const FORWARDED: [i32; 8] = [
-    signals::SIGHUP,
-    signals::SIGINT,
-    signals::SIGQUIT,
-    signals::SIGTERM,
-    signals::SIGUSR1,
-    signals::SIGUSR2,
-    signals::SIGCONT,
-    signals::SIGALRM,
-];
-
-/// The user's three streams.
-#[derive(Debug, Clone, Copy)]
-pub struct Streams<'a> {
-    /// Read by the container with `-i`.
-    pub stdin: BorrowedFd<'a>,
-    /// Written by the container.
-    pub stdout: BorrowedFd<'a>,
-    /// Written by the container; with `-t` all goes to stdout.
-    pub stderr: BorrowedFd<'a>,
-}
-
 /// How the streams are connected, made before the container starts.
-pub(crate) struct Wiring<'a> {
+pub(super) struct Wiring<'a> {
     user: Streams<'a>,
     mode: Wired,
     signals: Signals,
@@ -105,8 +80,8 @@ struct Copy {
 }
 
 impl<'a> Wiring<'a> {
-    /// Looks at the streams; from here on signals wait for the container instead of ending us.
-    pub(crate) fn new(options: &Options, user: Streams<'a>) -> Result<Self, ContainerError> {
+    /// Looks at the streams.
+    pub(super) fn new(options: &ExecOptions, user: Streams<'a>) -> Result<Self, ContainerError> {
         let mode = if options.tty {
             Self::terminal(options, user)?
         } else {
@@ -120,8 +95,7 @@ impl<'a> Wiring<'a> {
                 stderr: Outward::new(user.stderr)?,
             }
         };
-        let all = FORWARDED.iter().chain(&[signals::SIGWINCH]);
-        let signals = Signals::new(all).map_err(ContainerError::Attach)?;
+        let signals = Signals::new([signals::SIGWINCH]).map_err(ContainerError::Attach)?;
         Ok(Self {
             user,
             mode,
@@ -129,7 +103,7 @@ impl<'a> Wiring<'a> {
         })
     }
 
-    fn terminal(options: &Options, user: Streams<'_>) -> Result<Wired, ContainerError> {
+    fn terminal(options: &ExecOptions, user: Streams<'_>) -> Result<Wired, ContainerError> {
         if options.interactive && !isatty(user.stdin) {
             return Err(ContainerError::NotATerminal);
         }
@@ -145,7 +119,7 @@ impl<'a> Wiring<'a> {
     }
 
     /// What the sandbox connects the container to.
-    pub(crate) fn stdio(&self) -> Stdio<'_> {
+    pub(super) fn stdio(&self) -> Stdio<'_> {
         match &self.mode {
             Wired::Terminal { size, .. } => Stdio::Terminal(*size),
             Wired::Plain {
@@ -163,8 +137,8 @@ impl<'a> Wiring<'a> {
         }
     }
 
-    /// Copies and forwards until the container ends.
-    pub(crate) fn run(self, running: rbuild_sandbox::Running) -> Result<Exit, ContainerError> {
+    /// Copies until the process ends.
+    pub(super) fn run(self, running: rbuild_sandbox::Running) -> Result<Exit, ContainerError> {
         let Self {
             user,
             mode,
@@ -179,11 +153,10 @@ impl<'a> Wiring<'a> {
                 stderr,
             } => plain_copies(user, stdin, stdout, stderr)?,
         };
-        let killer = running.killer();
         let handle = signals.handle();
         let (ended, end) = pipe()?;
         thread::scope(|scope| {
-            scope.spawn(|| forward(&mut signals, &killer, user, terminal.as_ref()));
+            scope.spawn(|| follow_size(&mut signals, user, terminal.as_ref()));
             scope.spawn(|| input.map(|copy| copy.run_until(&ended)));
             let outputs: Vec<_> = outputs
                 .into_iter()
@@ -328,26 +301,12 @@ fn read_some(from: &mut File, chunk: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// Passes signals on until the handle of `signals` is closed.
-fn forward(signals: &mut Signals, killer: &Killer, user: Streams<'_>, terminal: Option<&OwnedFd>) {
-    let mut interrupts = 0;
-    for signal in signals.forever() {
-        match signal {
-            signals::SIGWINCH => {
-                let size = terminal_size(user.stdout).or_else(|| terminal_size(user.stdin));
-                if let (Some(terminal), Some(size)) = (terminal, size) {
-                    resize(terminal, size);
-                }
-                continue;
-            }
-            signals::SIGINT | signals::SIGTERM => interrupts += 1,
-            _ => {}
-        }
-        if interrupts == INTERRUPTS_TO_KILL {
-            killer.kill();
-        } else {
-            // A process that has just ended takes no signals.
-            let _ = killer.signal(signal);
+/// Gives the terminal the size of the user's until the handle of `signals` is closed.
+fn follow_size(signals: &mut Signals, user: Streams<'_>, terminal: Option<&OwnedFd>) {
+    for _ in signals.forever() {
+        let size = terminal_size(user.stdout).or_else(|| terminal_size(user.stdin));
+        if let (Some(terminal), Some(size)) = (terminal, size) {
+            resize(terminal, size);
         }
     }
 }

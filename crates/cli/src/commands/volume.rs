@@ -1,0 +1,209 @@
+//! `rbuild volume`: directories that outlive containers.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use rbuild_container::{NamedVolume, create_volume, remove_volume, volume, volume_users, volumes};
+use serde_json::{Value, json};
+
+use super::documents;
+use super::format::Format;
+use super::history::{cell, column};
+use super::inspect::indented;
+use super::several::worded;
+use crate::app::App;
+use crate::failure::chain;
+use crate::render::{self, Table};
+
+/// What was typed after `rbuild volume`.
+#[derive(Debug, clap::Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Make a volume; one that is there is fine
+    Create {
+        /// Its name; a made-up one if none is given
+        name: Option<String>,
+        /// Label: NAME[=VALUE]
+        #[arg(long = "label", value_name = "LABEL")]
+        labels: Vec<String>,
+    },
+    /// List volumes
+    #[command(alias = "list")]
+    Ls {
+        /// Only names
+        #[arg(short, long)]
+        quiet: bool,
+        /// json, or a template such as '{{.Name}}'
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+    },
+    /// Remove volumes that no container has
+    #[command(alias = "remove")]
+    Rm {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Those that are not there are fine
+        #[arg(short, long)]
+        force: bool,
+    },
+    /// Show everything about volumes, as JSON
+    Inspect {
+        /// Names
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// json, or a template
+        #[arg(short, long, value_name = "FORMAT")]
+        format: Option<String>,
+    },
+    /// Remove all volumes that no container has
+    Prune {
+        /// Do not ask
+        #[arg(short, long)]
+        force: bool,
+        /// Also named ones (all are)
+        #[arg(short, long)]
+        all: bool,
+    },
+}
+
+/// Does it.
+pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    match &args.verb {
+        Verb::Create { name, labels } => create(app, name.as_deref(), labels)?,
+        Verb::Ls { quiet, format } => list(app, *quiet, format.as_deref())?,
+        Verb::Rm { names, force } => remove(app, names, *force)?,
+        Verb::Inspect { names, format } => inspect(app, names, format.as_deref())?,
+        Verb::Prune { force, .. } => prune(app, *force)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn create(app: &App, name: Option<&str>, labels: &[String]) -> anyhow::Result<()> {
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => super::run::random_name()?,
+    };
+    let labels = labels
+        .iter()
+        .map(|label| label.split_once('=').unwrap_or((label, "")))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let labels: BTreeMap<_, _> = labels.collect();
+    let made = create_volume(app.store()?, &name, labels, app.environment.now());
+    render::out(&format!("{}\n", made.map_err(worded)?.name))?;
+    Ok(())
+}
+
+fn list(app: &App, quiet: bool, format: Option<&str>) -> anyhow::Result<()> {
+    let format = format.map(Format::parse).transpose()?;
+    let rows: Vec<Value> = volumes(app.store()?)
+        .map_err(worded)?
+        .iter()
+        .map(|one| {
+            let labels = one
+                .labels
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"));
+            json!({
+                "Driver": "local",
+                "Labels": labels.collect::<Vec<_>>().join(","),
+                "Mountpoint": one.data,
+                "Name": one.name,
+                "Scope": "local",
+            })
+        })
+        .collect();
+    let text = match format {
+        _ if quiet => column(&rows, "Name"),
+        Some(format) => format.render(&rows)?,
+        None => {
+            let mut table = Table::new(&["DRIVER", "VOLUME NAME"]);
+            for row in &rows {
+                table.row([cell(row, "Driver"), cell(row, "Name")]);
+            }
+            table.render()
+        }
+    };
+    render::out(&text)?;
+    Ok(())
+}
+
+fn remove(app: &App, names: &[String], force: bool) -> anyhow::Result<()> {
+    let store = app.store()?;
+    let mut failures = Vec::new();
+    for name in names {
+        if force && volume(store, name).map_err(worded)?.is_none() {
+            continue;
+        }
+        match remove_volume(store, name) {
+            Ok(()) => render::out(&format!("{name}\n"))?,
+            Err(error) => failures.push(format!("failed to {}", chain(&error))),
+        }
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", failures.join("\nERROR: "))
+}
+
+fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<()> {
+    let format = format.map(Format::parse).transpose()?;
+    let mut found = Vec::new();
+    for name in names {
+        match volume(app.store()?, name).map_err(worded)? {
+            Some(one) => found.push(described(&one)),
+            None => bail!("no such volume: {name}"),
+        }
+    }
+    render::out(&match format {
+        Some(format) => format.render(&found)?,
+        None => format!("{}\n", indented(&Value::Array(found))?),
+    })?;
+    Ok(())
+}
+
+fn described(volume: &NamedVolume) -> Value {
+    json!({
+        "CreatedAt": documents::rfc3339(volume.created),
+        "Driver": "local",
+        "Labels": volume.labels,
+        "Mountpoint": volume.data,
+        "Name": volume.name,
+        "Options": null,
+        "Scope": "local",
+    })
+}
+
+fn prune(app: &App, force: bool) -> anyhow::Result<()> {
+    if !force {
+        if !std::io::stdin().is_terminal() {
+            bail!(
+                "volume prune asks before it removes, and there is no terminal to ask on: give -f"
+            );
+        }
+        if !super::prune::confirmed(
+            "WARNING! This will remove all volumes that no container has.\nAre you sure you want to continue? [y/N] ",
+        )? {
+            return Ok(());
+        }
+    }
+    let store = app.store()?;
+    let mut text = String::new();
+    for one in volumes(store).map_err(worded)? {
+        if volume_users(store, &one.name).map_err(worded)?.is_empty() {
+            remove_volume(store, &one.name).map_err(worded)?;
+            text.push_str(&one.name);
+            text.push('\n');
+        }
+    }
+    render::out(&format!("Deleted Volumes:\n{text}"))?;
+    Ok(())
+}

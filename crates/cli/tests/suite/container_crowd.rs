@@ -1,0 +1,146 @@
+//! Many containers at once, and one at a terminal.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::containers::lab;
+use crate::support::{Caller, Lab, Running, mark, processes_with, require};
+
+const CROWD: usize = 100;
+
+#[test]
+fn a_hundred_containers_come_and_go_at_once() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let mark = mark();
+    let names: Vec<String> = (0..CROWD).map(|number| format!("c{number:02}")).collect();
+    let started: Vec<Running> = names
+        .iter()
+        .map(|name| {
+            let arguments = ["run", "-d", "--name", name, "app", "sleep", &mark];
+            Running::start(&mut lab.command(&arguments))
+        })
+        .collect();
+    for one in started {
+        one.wait().success();
+    }
+    let ids = lab.rbuild(&["ps", "-q", "--no-trunc"]).success().stdout;
+    assert_eq!(ids.lines().count(), CROWD);
+    let removed: Vec<Running> = names
+        .chunks(CROWD / 4)
+        .map(|some| {
+            let mut command = lab.command(&["rm", "-f"]);
+            Running::start(command.args(some))
+        })
+        .collect();
+    for one in removed {
+        one.wait().success();
+    }
+    assert_eq!(lab.rbuild(&["ps", "-aq"]).success().stdout, "");
+    assert_eq!(processes_with(&mark), [""; 0]);
+    let directories = std::fs::read_dir(lab.path("root/containers")).expect("a folder");
+    assert_eq!(directories.count(), 0);
+    let left: Vec<PathBuf> = ids.lines().flat_map(groups).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// The control groups that a container has.
+fn groups(id: &str) -> Vec<PathBuf> {
+    let all = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten();
+    let unified = PathBuf::from("/sys/fs/cgroup/rbuild").join(id);
+    all.flatten()
+        .map(|controller| controller.path().join("rbuild").join(id))
+        .chain([unified])
+        .filter(|path| path.exists())
+        .collect()
+}
+
+/// A terminal that somebody types at.
+struct Screen<'a> {
+    lab: &'a Lab,
+    socket: PathBuf,
+}
+
+impl<'a> Screen<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        let socket = lab.path("tmux");
+        let screen = Self { lab, socket };
+        let size = ["new-session", "-d", "-x", "100", "-y", "30", "sh"];
+        screen.tmux(&size);
+        screen
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        // The environment of a test's commands is what the shell in it gets.
+        let own = self.lab.command(&[]);
+        let mut command = Command::new("tmux");
+        command.env_clear();
+        for (name, value) in own.get_envs() {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        command.env("TERM", "xterm").env("PS1", "$ ");
+        command.args(["-f", "/dev/null", "-S"]).arg(&self.socket);
+        let output = command.args(arguments).output().expect("tmux is there");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn type_line(&self, line: &str) {
+        self.tmux(&["send-keys", "-l", line]);
+        self.tmux(&["send-keys", "Enter"]);
+    }
+
+    /// Waits until the terminal shows `text`.
+    fn until(&self, text: &str) {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let shown = self.tmux(&["capture-pane", "-p"]);
+            if shown.contains(text) {
+                return;
+            }
+            assert!(Instant::now() < end, "{text:?} is not shown:\n{shown}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Screen<'_> {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+#[test]
+fn a_shell_in_a_container_can_be_resized_interrupted_left_and_come_back_to() {
+    if !require("tmux", "a terminal that somebody types at") {
+        return;
+    }
+    let Some(lab) = lab(Caller::Root) else { return };
+    let command = lab.command(&[]);
+    let rbuild = command.get_program().to_string_lossy().into_owned();
+    let screen = Screen::new(&lab);
+    screen.type_line(&format!("{rbuild} run -it --name shell app sh"));
+    screen.until("/ $");
+    screen.type_line("stty size");
+    screen.until("30 100");
+    screen.tmux(&["resize-window", "-x", "90", "-y", "25"]);
+    screen.type_line("sleep 0.2; stty size");
+    screen.until("25 90");
+    screen.type_line("sleep 1000");
+    screen.tmux(&["send-keys", "C-c"]);
+    screen.type_line("echo interrupted-$?");
+    screen.until("interrupted-130");
+    screen.tmux(&["send-keys", "C-p", "C-q"]);
+    screen.until("read escape sequence");
+    screen.type_line("echo left-$?");
+    screen.until("left-0");
+    assert!(lab.rbuild(&["ps"]).success().stdout.contains("shell"));
+    screen.type_line(&format!("{rbuild} attach shell"));
+    screen.type_line("echo again-$((1+1))");
+    screen.until("again-2");
+    screen.type_line("exit 7");
+    screen.type_line("echo ended-$?");
+    screen.until("ended-7");
+}

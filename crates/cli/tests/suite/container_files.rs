@@ -1,0 +1,124 @@
+//! Containers' files: what they changed, copied in and out, kept in volumes.
+
+use rstest::rstest;
+
+use crate::containers::{field, lab};
+use crate::support::Caller;
+
+#[rstest]
+fn what_a_container_changed_is_told_exported_and_made_an_image(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
+    let script = "echo new > /tmp/new; rm /bin/vi; echo line >> /etc/group";
+    let run = [
+        "run", "--name", "edited", "-u", "0", "app", "sh", "-c", script,
+    ];
+    lab.rbuild(&run).success();
+    let told = lab.rbuild(&["diff", "edited"]).success().stdout;
+    for line in ["A /tmp/new", "D /bin/vi", "C /etc/group"] {
+        assert!(told.lines().any(|one| one == line), "{told}");
+    }
+    let archive = lab.path("out/all.tar");
+    let archive = archive.to_str().expect("text");
+    lab.rbuild(&["export", "-o", archive, "edited"]).success();
+    let tree = crate::support::Tree::read(std::path::Path::new(archive));
+    assert_eq!(tree.text("tmp/new"), "new\n");
+    assert!(!tree.has("bin/vi") && tree.has("bin/sh"));
+
+    let commit = [
+        "commit",
+        "-a",
+        "me",
+        "-m",
+        "by hand",
+        "-c",
+        "CMD [\"cat\", \"/tmp/new\"]",
+        "edited",
+        "made:1",
+    ];
+    let id = lab.rbuild(&commit).success().stdout;
+    assert_eq!(field(&lab, "made:1", "{{.Id}}"), id.trim());
+    assert_eq!(
+        field(&lab, "made:1", "{{.Author}} {{.Comment}}"),
+        "me by hand"
+    );
+    assert_eq!(
+        lab.rbuild(&["run", "--rm", "made:1"]).success().stdout,
+        "new\n"
+    );
+    let gone = ["run", "--rm", "made:1", "sh", "-c", "test ! -e /bin/vi"];
+    lab.rbuild(&gone).success();
+    lab.rbuild(&["rename", "edited", "other"]).success();
+    lab.rbuild(&["rm", "other"]).success();
+}
+
+#[rstest]
+fn files_are_copied_out_and_in_whether_the_container_runs_or_not(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
+    let host = lab.own_folder("host");
+    std::fs::write(host.join("file"), "from the host").expect("a new file");
+    let path = |name: &str| host.join(name).to_str().expect("text").to_owned();
+    lab.rbuild(&["create", "--name", "box", "app", "sleep", "1000"])
+        .success();
+    for state in ["created", "running"] {
+        lab.rbuild(&["cp", &path("file"), "box:/tmp/copied"])
+            .success();
+        // A link of the container's leads nowhere but in the container.
+        lab.rbuild(&["cp", "box:/tmp/copied", &path(state)])
+            .success();
+        let back = std::fs::read_to_string(host.join(state)).expect("a copy");
+        assert_eq!(back, "from the host");
+        lab.rbuild(&["start", "box"]).success();
+    }
+    let script = "ln -s /etc /tmp/out; mkdir /tmp/dir; echo deep > /tmp/dir/deep";
+    lab.rbuild(&["exec", "box", "sh", "-c", script]).success();
+    lab.rbuild(&["cp", &path("file"), "box:/tmp/out/inside"])
+        .success();
+    assert!(!std::path::Path::new("/etc/inside").exists());
+    lab.rbuild(&["exec", "box", "cat", "/etc/inside"]).success();
+    lab.rbuild(&["cp", "box:/tmp/dir", &path("")]).success();
+    let deep = std::fs::read_to_string(host.join("dir/deep")).expect("a copy");
+    assert_eq!(deep, "deep\n");
+    lab.rbuild(&["cp", "box:/no/such", &path("")]).failure();
+    lab.rbuild(&["rm", "-f", "box"]).success();
+}
+
+#[rstest]
+fn named_volumes_outlive_containers_and_begin_with_what_the_image_has(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
+    let run = |volume: &str, script: &str| {
+        lab.rbuild(&[
+            "run", "--rm", "-u", "0", "-v", volume, "app", "sh", "-c", script,
+        ])
+        .success()
+        .stdout
+    };
+    run("data:/etc", "echo kept > /etc/mine");
+    assert_eq!(
+        run("data:/d", "cat /d/mine; ls /d | grep -c group"),
+        "kept\n1\n"
+    );
+    assert_eq!(
+        lab.rbuild(&["volume", "create", "second"]).success().stdout,
+        "second\n"
+    );
+    let listed = lab.rbuild(&["volume", "ls"]).success().stdout;
+    let words: Vec<&str> = listed.split_whitespace().collect();
+    let rows = ["local", "data", "local", "second"];
+    assert_eq!(words, [&["DRIVER", "VOLUME", "NAME"], &rows[..]].concat());
+    lab.rbuild(&["create", "--name", "user", "-v", "data:/d", "app"])
+        .success();
+    lab.rbuild(&["volume", "rm", "data"])
+        .failure()
+        .says("in use by user");
+    lab.rbuild(&["volume", "prune", "-f"]).success();
+    let left = lab.rbuild(&["volume", "ls", "-q"]).success().stdout;
+    assert_eq!(left, "data\n");
+    lab.rbuild(&["rm", "user"]).success();
+    lab.rbuild(&["volume", "rm", "data"]).success();
+}

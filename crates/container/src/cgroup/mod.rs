@@ -1,0 +1,268 @@
+//! A container's control groups: its limits, what it uses, and how it is frozen.
+//!
+//! ```text
+//! v2   /sys/fs/cgroup/rbuild/<id>                   one group for all
+//! v1   /sys/fs/cgroup/memory/rbuild/<id>            one for each controller that is mounted
+//! ```
+//!
+//! Who may not write there, as a normal user, has the same below the group that it is in, if that was delegated. Where
+//! none can be made containers go without; a limit that cannot be applied is an error.
+
+mod find;
+mod settings;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::find::find;
+use self::settings::Setting;
+use crate::ContainerError;
+use crate::limits::Limits;
+
+/// How often, and how far apart, a group is asked to go whose last process has just ended.
+const REMOVALS: u32 = 50;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(2);
+
+/// The groups of one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cgroup {
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    /// None could be made.
+    Absent,
+    Unified(PathBuf),
+    /// By controller.
+    Separate(Vec<(String, PathBuf)>),
+}
+
+/// What a container uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time of all its processes.
+    pub cpu: Duration,
+    /// Bytes of memory, without the cache that can be dropped.
+    pub memory: u64,
+    /// Bytes that it may use.
+    pub memory_limit: Option<u64>,
+    /// Processes and threads.
+    pub processes: u64,
+}
+
+impl Cgroup {
+    /// The groups that the container `id` has, whether they exist or not.
+    pub(crate) fn of(id: &str) -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let ours = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        Self {
+            kind: find(&mounts, &ours, id, &|mount| {
+                rustix::fs::access(mount, rustix::fs::Access::WRITE_OK).is_ok()
+            }),
+        }
+    }
+
+    /// Makes the groups, with these limits.
+    pub(crate) fn create(&mut self, limits: &Limits) -> Result<(), ContainerError> {
+        let made = match &self.kind {
+            Kind::Absent => Err(io::ErrorKind::NotFound.into()),
+            Kind::Unified(directory) => create_unified(directory),
+            Kind::Separate(groups) => groups
+                .iter()
+                .try_for_each(|(_, directory)| create_separate(directory)),
+        };
+        if let Err(source) = made {
+            self.remove();
+            self.kind = Kind::Absent;
+            return match limits.first() {
+                None => Ok(()),
+                Some(option) => Err(ContainerError::Limit {
+                    option,
+                    reason: format!(
+                        "this user cannot make control groups here ({source}); as root, or in a group that was delegated, it can"
+                    ),
+                }),
+            };
+        }
+        for one in self.settings(limits)? {
+            let Setting {
+                option,
+                controller,
+                file,
+                value,
+            } = one;
+            let Some(path) = self.file(controller, file) else {
+                return Err(ContainerError::Limit {
+                    option,
+                    reason: format!("this machine has no controller {controller}"),
+                });
+            };
+            fs::write(&path, value).map_err(|error| ContainerError::Limit {
+                option,
+                reason: format!("{} refuses it: {error}", path.display()),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Directories that a process has to join.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        match &self.kind {
+            Kind::Absent => Vec::new(),
+            Kind::Unified(directory) => vec![directory.clone()],
+            Kind::Separate(groups) => groups.iter().map(|(_, path)| path.clone()).collect(),
+        }
+    }
+
+    /// Removes the groups; those that are not there are fine. What stays behind is empty, and used by the next start.
+    pub(crate) fn remove(&self) {
+        for directory in self.directories() {
+            for _ in 0..REMOVALS {
+                match fs::remove_dir(&directory) {
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        std::thread::sleep(REMOVAL_PAUSE);
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+
+    /// Stops all processes where they are.
+    pub(crate) fn freeze(&self) -> Result<(), ContainerError> {
+        self.write_freezer("FROZEN", "1")
+    }
+
+    /// Lets them go on.
+    pub(crate) fn thaw(&self) -> Result<(), ContainerError> {
+        self.write_freezer("THAWED", "0")
+    }
+
+    fn write_freezer(&self, separate: &str, unified: &str) -> Result<(), ContainerError> {
+        let (file, value) = match self.kind {
+            Kind::Unified(_) => ("cgroup.freeze", unified),
+            _ => ("freezer.state", separate),
+        };
+        let path = self
+            .file("freezer", file)
+            .ok_or(ContainerError::NoFreezer)?;
+        fs::write(path, value).map_err(ContainerError::Freeze)
+    }
+
+    /// How many processes the kernel has killed here for want of memory.
+    pub(crate) fn out_of_memory_kills(&self) -> u64 {
+        let file = match self.kind {
+            Kind::Unified(_) => "memory.events",
+            _ => "memory.oom_control",
+        };
+        self.keyed("memory", file, "oom_kill").unwrap_or_default()
+    }
+
+    /// What the container uses; `None` without groups.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let unified = match self.kind {
+            Kind::Absent => return None,
+            Kind::Unified(_) => true,
+            Kind::Separate(_) => false,
+        };
+        let (cpu, memory, cache, limit) = if unified {
+            (
+                self.keyed("cpu", "cpu.stat", "usage_usec")
+                    .map(Duration::from_micros),
+                self.number("memory", "memory.current"),
+                self.keyed("memory", "memory.stat", "inactive_file"),
+                self.number("memory", "memory.max"),
+            )
+        } else {
+            (
+                self.number("cpuacct", "cpuacct.usage")
+                    .map(Duration::from_nanos),
+                self.number("memory", "memory.usage_in_bytes"),
+                self.keyed("memory", "memory.stat", "total_inactive_file"),
+                self.number("memory", "memory.limit_in_bytes")
+                    .filter(|bytes| *bytes < 1 << 60),
+            )
+        };
+        Some(Usage {
+            cpu: cpu.unwrap_or_default(),
+            memory: memory
+                .unwrap_or_default()
+                .saturating_sub(cache.unwrap_or_default()),
+            memory_limit: limit,
+            processes: self.number("pids", "pids.current").unwrap_or_default(),
+        })
+    }
+
+    /// The file of a controller; `None` where there is no such controller.
+    fn file(&self, controller: &str, file: &str) -> Option<PathBuf> {
+        match &self.kind {
+            Kind::Absent => None,
+            Kind::Unified(directory) => Some(directory.join(file)),
+            Kind::Separate(groups) => {
+                let group = groups.iter().find(|(name, _)| name == controller)?;
+                Some(group.1.join(file))
+            }
+        }
+    }
+
+    fn number(&self, controller: &str, file: &str) -> Option<u64> {
+        let text = fs::read_to_string(self.file(controller, file)?).ok()?;
+        text.trim().parse().ok()
+    }
+
+    /// The value of `key` in a file of lines `key value`.
+    fn keyed(&self, controller: &str, file: &str, key: &str) -> Option<u64> {
+        let text = fs::read_to_string(self.file(controller, file)?).ok()?;
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
+    }
+}
+
+fn create_unified(directory: &Path) -> io::Result<()> {
+    let parent = directory.parent().ok_or(io::ErrorKind::NotFound)?;
+    fs::create_dir_all(parent)?;
+    // As many as there are: a limit whose controller is missing fails when it is set.
+    let above = parent.parent().ok_or(io::ErrorKind::NotFound)?;
+    for level in [above, parent] {
+        for controller in ["memory", "cpu", "cpuset", "pids"] {
+            let _ = fs::write(
+                level.join("cgroup.subtree_control"),
+                format!("+{controller}"),
+            );
+        }
+    }
+    create_one(directory)
+}
+
+fn create_separate(directory: &Path) -> io::Result<()> {
+    let parent = directory.parent().ok_or(io::ErrorKind::NotFound)?;
+    fs::create_dir_all(parent)?;
+    inherit_cpuset(parent)?;
+    create_one(directory)?;
+    inherit_cpuset(directory)
+}
+
+fn create_one(directory: &Path) -> io::Result<()> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// A group of v1's cpuset takes no process before it has processors and memory.
+fn inherit_cpuset(directory: &Path) -> io::Result<()> {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let path = directory.join(file);
+        let Ok(own) = fs::read_to_string(&path) else {
+            continue;
+        };
+        if own.trim().is_empty() {
+            let parent = directory.parent().ok_or(io::ErrorKind::NotFound)?;
+            fs::write(&path, fs::read_to_string(parent.join(file))?.trim())?;
+        }
+    }
+    Ok(())
+}

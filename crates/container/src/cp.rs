@@ -1,0 +1,223 @@
+//! `cp`: files from a container to the host and back.
+//!
+//! Paths of the container are resolved in it, whatever its symbolic links say; what is copied is never followed.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rbuild_sandbox::{Owner, copy_contents, copy_tree};
+use rbuild_store::{Container, Store};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, openat2, statat};
+use rustix::io::Errno;
+
+use crate::ContainerError;
+use crate::view::View;
+
+/// Which way files go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the container to the host.
+    Out,
+    /// From the host into the container.
+    In,
+}
+
+/// Whether a link that is named as the source is copied itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// It is.
+    Copied,
+    /// What it leads to is.
+    Followed,
+}
+
+/// Copies `source` to `target`, as cp -r would: into a directory that is there, else under the new name. Of a source that
+/// ends in `/.`, what is in it is copied.
+pub fn copy(
+    store: &Store,
+    container: &Container,
+    direction: Direction,
+    (source, target): (&Path, &Path),
+    links: Links,
+    owner: Owner,
+) -> Result<(), ContainerError> {
+    let view = View::whole(store, container)?;
+    let inside = Tree {
+        root: Some(view.root.as_fd()),
+    };
+    let host = Tree { root: None };
+    let (from, to) = match direction {
+        Direction::Out => (inside, host),
+        Direction::In => (host, inside),
+    };
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| ContainerError::Copy { path, source }
+    };
+    let original = from.find(source, links).map_err(failed(source))?;
+    let is_directory = original.kind == FileType::Directory;
+    let place = to
+        .place(target, is_directory, original.contents, &original.name)
+        .map_err(failed(target))?;
+    match place {
+        Place::Into(directory) if original.contents => {
+            let opened = from.open(source, OFlags::RDONLY | OFlags::DIRECTORY);
+            let opened = opened.map_err(failed(source))?;
+            copy_contents(opened.as_fd(), directory.as_fd(), owner)
+        }
+        Place::Into(directory) => copy_tree(
+            original.parent.as_fd(),
+            &original.name,
+            directory.as_fd(),
+            &original.name,
+            owner,
+        ),
+        Place::As(directory, name) => copy_tree(
+            original.parent.as_fd(),
+            &original.name,
+            directory.as_fd(),
+            &name,
+            owner,
+        ),
+    }
+    .map_err(failed(source))
+}
+
+/// A tree of files: the host's, or a container's.
+#[derive(Clone, Copy)]
+struct Tree<'a> {
+    root: Option<BorrowedFd<'a>>,
+}
+
+/// What is to be copied.
+struct Original {
+    parent: OwnedFd,
+    name: OsString,
+    kind: FileType,
+    /// Only what is in it.
+    contents: bool,
+}
+
+/// Where it goes.
+enum Place {
+    /// Below this directory.
+    Into(OwnedFd),
+    /// Under this name.
+    As(OwnedFd, OsString),
+}
+
+impl Tree<'_> {
+    fn open(self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        let opened = match self.root {
+            None => rustix::fs::openat(CWD, path, flags, Mode::empty()),
+            Some(root) => openat2(
+                root,
+                Path::new("/").join(path),
+                flags,
+                Mode::empty(),
+                ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            ),
+        };
+        Ok(opened?)
+    }
+
+    fn find(self, path: &Path, links: Links) -> io::Result<Original> {
+        let mut path = path.to_owned();
+        let contents = ends_in_dot(&path);
+        if links == Links::Followed {
+            path = self.follow(path)?;
+        }
+        let (parent, name) = match path.file_name() {
+            Some(name) if !contents => (parent_of(&path), name.to_owned()),
+            // The root, `.`, `..`: as itself.
+            _ => (path.clone(), OsString::from(".")),
+        };
+        let parent = self.open(&parent, OFlags::PATH | OFlags::DIRECTORY)?;
+        let stat = statat(&parent, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Original {
+            parent,
+            kind: FileType::from_raw_mode(stat.st_mode),
+            contents: contents || name == ".",
+            name,
+        })
+    }
+
+    /// What the link at `path` leads to, one link after the other.
+    fn follow(self, mut path: PathBuf) -> io::Result<PathBuf> {
+        /// The kernel's own limit.
+        const MAX_LINKS: usize = 40;
+        for _ in 0..MAX_LINKS {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+                return Ok(path);
+            };
+            let directory = self.open(parent_or_here(parent), OFlags::PATH | OFlags::DIRECTORY)?;
+            match rustix::fs::readlinkat(&directory, name, Vec::new()) {
+                Ok(text) => {
+                    let text = PathBuf::from(OsStr::new(&*text.to_string_lossy()));
+                    path = parent.join(text);
+                }
+                Err(_) => return Ok(path),
+            }
+        }
+        Err(Errno::LOOP.into())
+    }
+
+    fn place(
+        self,
+        path: &Path,
+        is_directory: bool,
+        contents: bool,
+        name: &OsStr,
+    ) -> io::Result<Place> {
+        match self.open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
+            Ok(directory) => return Ok(Place::Into(directory)),
+            Err(error) if error.raw_os_error() == Some(Errno::NOTDIR.raw_os_error()) => {
+                // Over a file that is there: only a file can.
+                if is_directory {
+                    return Err(error);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let asked_for_directory = ends_in_slash(path);
+        if asked_for_directory && !is_directory {
+            return Err(Errno::NOTDIR.into());
+        }
+        let new_name = path.file_name().unwrap_or(name).to_owned();
+        let parent = self.open(&parent_of(path), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        if contents {
+            rustix::fs::mkdirat(&parent, &*new_name, Mode::from_raw_mode(0o755))?;
+            return Ok(Place::Into(
+                self.open(path, OFlags::RDONLY | OFlags::DIRECTORY)?,
+            ));
+        }
+        Ok(Place::As(parent, new_name))
+    }
+}
+
+fn parent_of(path: &Path) -> PathBuf {
+    parent_or_here(path.parent().unwrap_or(path)).to_owned()
+}
+
+fn parent_or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
+/// `dir/.`; a path's parts do not tell it.
+fn ends_in_dot(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    path.as_os_str().as_bytes().ends_with(b"/.") || path.components().eq([Component::CurDir])
+}
+
+fn ends_in_slash(path: &Path) -> bool {
+    use std::os::unix::ffi::OsStrExt as _;
+    path.as_os_str().as_bytes().ends_with(b"/")
+}

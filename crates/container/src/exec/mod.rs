@@ -1,0 +1,106 @@
+//! A further process in a container that runs: in its namespaces and control groups, behind its fence, with its
+//! environment.
+//!
+//! The container's supervisor starts the keeper of the process, since only it may join the container's namespaces; all
+//! else goes between the command and that keeper directly.
+
+mod streams;
+
+use rbuild_sandbox::{Process, Running, Stdio, Tie, enter};
+use rbuild_store::{Container, Store};
+
+use self::streams::Wiring;
+use crate::environment::merge;
+use crate::link::Message;
+use crate::options::Security;
+use crate::session::Streams;
+use crate::spec::process;
+use crate::{ContainerError, ContainerId, StoredConfig, control};
+
+/// What is to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOptions {
+    /// The command.
+    pub args: Vec<String>,
+    /// `-e` and `--env-file`, as `NAME=value`; they win over the container's own.
+    pub env: Vec<String>,
+    /// `-w`; the container's directory where it is not given.
+    pub workdir: Option<String>,
+    /// `-u`; the container's user where it is not given.
+    pub user: Option<String>,
+    /// `-i`: the process reads the user's input.
+    pub interactive: bool,
+    /// `-t`: the process has a terminal.
+    pub tty: bool,
+    /// `--privileged`.
+    pub security: Security,
+}
+
+/// Runs a process in a container with the user's streams, and tells its exit status.
+pub fn exec(
+    store: &Store,
+    container: &Container,
+    options: &ExecOptions,
+    streams: Streams<'_>,
+) -> Result<i32, ContainerError> {
+    let wiring = Wiring::new(options, streams)?;
+    let running = begin(store, container, options, wiring.stdio(), Tie::Firm)?;
+    Ok(wiring.run(running)?.code())
+}
+
+/// Starts a process in a container and leaves it to itself. What it writes is lost.
+pub fn exec_detached(
+    store: &Store,
+    container: &Container,
+    options: &ExecOptions,
+) -> Result<(), ContainerError> {
+    begin(store, container, options, Stdio::Null, Tie::Loose).map(Running::release)
+}
+
+fn begin(
+    store: &Store,
+    container: &Container,
+    options: &ExecOptions,
+    stdio: Stdio<'_>,
+    tie: Tie,
+) -> Result<Running, ContainerError> {
+    let id = ContainerId::from_store(&container.id);
+    let config = StoredConfig::from_json(&id, &container.config)?;
+    let directory = store.container_path(&container.id);
+    enter(&added(&id, &config, options)?, stdio, tie, |channel| {
+        control::send_with(&directory, &id, "exec in", &Message::Enter, &channel)
+    })
+}
+
+/// The process, with the container's own as its model.
+fn added(
+    id: &ContainerId,
+    config: &StoredConfig,
+    options: &ExecOptions,
+) -> Result<Process, ContainerError> {
+    if options.args.first().is_none_or(String::is_empty) {
+        return Err(ContainerError::NoCommand);
+    }
+    let mut model = config.options.clone();
+    model.tty = options.tty;
+    model.args.clone_from(&options.args);
+    model.entrypoint = Some(String::new());
+    model.env = merge([model.env.as_slice(), &options.env]);
+    if let Some(user) = &options.user {
+        model.user = Some(user.clone());
+    }
+    if let Some(workdir) = &options.workdir {
+        if !workdir.starts_with('/') {
+            return Err(ContainerError::option(
+                "--workdir",
+                workdir,
+                "it is an absolute path",
+            ));
+        }
+        model.workdir = Some(workdir.clone());
+    }
+    if options.security == Security::Privileged {
+        model.security = Security::Privileged;
+    }
+    process(&model, &config.image, id)
+}

@@ -1,0 +1,142 @@
+//! How much of the machine a container may use.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ContainerError;
+
+/// The least memory that a container can do with, as Docker has it.
+const MEMORY_MIN_BYTES: u64 = 6 << 20;
+
+/// Limits; none means that there is no limit but the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// `--memory`, in bytes.
+    pub memory: Option<u64>,
+    /// `--memory-swap`: memory and swap together; -1 for any amount of swap.
+    pub memory_swap: Option<i64>,
+    /// `--memory-reservation`.
+    pub memory_reservation: Option<u64>,
+    /// `--cpus`, a decimal number.
+    pub cpus: Option<String>,
+    /// `--cpu-period`, in microseconds.
+    pub cpu_period: Option<u64>,
+    /// `--cpu-quota`, in microseconds.
+    pub cpu_quota: Option<u64>,
+    /// `--cpu-shares`.
+    pub cpu_shares: Option<u64>,
+    /// `--cpuset-cpus`, as 0-3,5.
+    pub cpuset_cpus: Option<String>,
+    /// `--cpuset-mems`.
+    pub cpuset_mems: Option<String>,
+    /// `--pids-limit`; 0 and less for none.
+    pub pids: Option<i64>,
+}
+
+impl Limits {
+    /// Whether the values make sense.
+    pub(crate) fn check(&self) -> Result<(), ContainerError> {
+        if let Some(bytes) = self.memory.filter(|bytes| *bytes < MEMORY_MIN_BYTES) {
+            return Err(ContainerError::option(
+                "--memory",
+                bytes.to_string(),
+                "no container can do with less than 6m",
+            ));
+        }
+        if let Some(text) = &self.cpus
+            && parse_cpus(text).is_none()
+        {
+            let reason = "it is a number of processors such as 1.5";
+            return Err(ContainerError::option("--cpus", text, reason));
+        }
+        if self.cpus.is_some() && (self.cpu_period.is_some() || self.cpu_quota.is_some()) {
+            return Err(ContainerError::option(
+                "--cpus",
+                "",
+                "it says the same as --cpu-quota and --cpu-period: give one or the other",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The first that is given, by its option.
+    pub(crate) fn first(&self) -> Option<&'static str> {
+        let given = [
+            ("--memory", self.memory.is_some()),
+            ("--memory-swap", self.memory_swap.is_some()),
+            ("--memory-reservation", self.memory_reservation.is_some()),
+            ("--cpus", self.cpus.is_some()),
+            ("--cpu-period", self.cpu_period.is_some()),
+            ("--cpu-quota", self.cpu_quota.is_some()),
+            ("--cpu-shares", self.cpu_shares.is_some()),
+            ("--cpuset-cpus", self.cpuset_cpus.is_some()),
+            ("--cpuset-mems", self.cpuset_mems.is_some()),
+            ("--pids-limit", self.pids.is_some_and(|count| count > 0)),
+        ];
+        given
+            .iter()
+            .find_map(|(option, given)| given.then_some(*option))
+    }
+
+    /// Processor time in each period, in microseconds, and the period.
+    pub(crate) fn cpu_time(&self, usual_period: u64) -> Option<(u64, u64)> {
+        if let Some(thousandths) = self.cpus.as_deref().and_then(parse_cpus) {
+            return Some((thousandths * usual_period / 1000, usual_period));
+        }
+        let quota = self.cpu_quota?;
+        Some((quota, self.cpu_period.unwrap_or(usual_period)))
+    }
+
+    /// Reads `--memory-swap`.
+    pub fn parse_swap(text: &str) -> Result<i64, ContainerError> {
+        if text == "-1" {
+            return Ok(-1);
+        }
+        let bytes = parse_bytes(text).and_then(|bytes| i64::try_from(bytes).ok());
+        bytes.ok_or_else(|| {
+            ContainerError::option("--memory-swap", text, "it is a size such as 512m, or -1")
+        })
+    }
+}
+
+/// `1.5` in thousandths of a processor.
+fn parse_cpus(text: &str) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let digits: String = part.chars().chain("000".chars()).take(3).collect();
+    let thousandths = whole.checked_mul(1000)? + digits.parse::<u64>().ok()?;
+    (thousandths > 0).then_some(thousandths)
+}
+
+/// `64m`, `1g`, `4096`: bytes, in binary units.
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let number = lower.trim_end_matches('b').trim_end_matches('i');
+    let (digits, shift) = match number.chars().last()? {
+        'k' => (&number[..number.len() - 1], 10),
+        'm' => (&number[..number.len() - 1], 20),
+        'g' => (&number[..number.len() - 1], 30),
+        _ => (number, 0),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_processors_are_read_exactly() {
+        for (text, thousandths) in [("1.5", Some(1500)), (".25", Some(250)), ("2", Some(2000))] {
+            assert_eq!(parse_cpus(text), thousandths);
+        }
+        assert_eq!(parse_cpus("x"), None);
+        assert_eq!(parse_cpus("0"), None);
+        assert_eq!(Limits::parse_swap("1g").expect("a size"), 1 << 30);
+        assert!(Limits::parse_swap("much").is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! Named volumes: directories that outlive containers.
+//!
+//! ```text
+//! volumes/<name>/_data         what containers see
+//! volumes/<name>/volume.json   its labels, and when it was made
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rbuild_store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::{ContainerError, ContainerId, StoredConfig, names};
+
+/// Below the store's root.
+const VOLUMES: &str = "volumes";
+/// The directory with what containers see.
+const DATA: &str = "_data";
+/// What is known of it.
+const FACTS: &str = "volume.json";
+
+/// A named volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedVolume {
+    /// Its name.
+    pub name: String,
+    /// Where its files are.
+    pub data: PathBuf,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When it was made.
+    pub created: SystemTime,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Facts {
+    labels: BTreeMap<String, String>,
+    created: SystemTime,
+}
+
+/// Makes the volume `name`, if it is not there yet.
+pub fn create_volume(
+    store: &Store,
+    name: &str,
+    labels: BTreeMap<String, String>,
+    now: SystemTime,
+) -> Result<NamedVolume, ContainerError> {
+    names::check(name)?;
+    if let Some(known) = volume(store, name)? {
+        return Ok(known);
+    }
+    let directory = place(store.root(), name);
+    let failed = |source| ContainerError::Create {
+        path: directory.clone(),
+        source,
+    };
+    // What containers write belongs to users of theirs; nobody else gets in.
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private.create(&directory).map_err(failed)?;
+    let mut public = fs::DirBuilder::new();
+    public.recursive(true).mode(0o755);
+    public.create(directory.join(DATA)).map_err(failed)?;
+    let facts = Facts {
+        labels,
+        created: now,
+    };
+    let text = serde_json::to_vec(&facts).expect("facts are plain JSON");
+    // Renamed into place: a volume is known by this file.
+    let new = directory.join("volume.json.new");
+    fs::write(&new, text).map_err(failed)?;
+    fs::rename(&new, directory.join(FACTS)).map_err(failed)?;
+    volume(store, name)?.ok_or_else(|| missing(name))
+}
+
+/// The volume `name`, if there is one.
+pub fn volume(store: &Store, name: &str) -> Result<Option<NamedVolume>, ContainerError> {
+    if names::check(name).is_err() {
+        return Ok(None);
+    }
+    let directory = place(store.root(), name);
+    let bytes = match fs::read(directory.join(FACTS)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(ContainerError::Create {
+                path: directory,
+                source,
+            });
+        }
+    };
+    let facts: Facts = serde_json::from_slice(&bytes).map_err(|error| ContainerError::Create {
+        path: directory.clone(),
+        source: error.into(),
+    })?;
+    Ok(Some(NamedVolume {
+        name: name.to_owned(),
+        data: directory.join(DATA),
+        labels: facts.labels,
+        created: facts.created,
+    }))
+}
+
+/// All volumes, by name.
+pub fn volumes(store: &Store) -> Result<Vec<NamedVolume>, ContainerError> {
+    let directory = store.root().join(VOLUMES);
+    let entries = match fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => {
+            return Err(ContainerError::Create {
+                path: directory,
+                source,
+            });
+        }
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    let found = names.iter().map(|name| volume(store, name));
+    Ok(found
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+        .collect())
+}
+
+/// The names of the containers that have a volume.
+pub fn volume_users(store: &Store, name: &str) -> Result<Vec<String>, ContainerError> {
+    let containers = store.containers()?;
+    let has = |container: &rbuild_store::Container| {
+        let id = ContainerId::from_store(&container.id);
+        let config = StoredConfig::from_json(&id, &container.config);
+        config.is_ok_and(|config| {
+            let volumes = config.options.volumes.iter();
+            volumes
+                .filter_map(|volume| volume.name.as_deref())
+                .any(|own| own == name)
+        })
+    };
+    Ok(containers
+        .into_iter()
+        .filter(has)
+        .map(|container| container.name)
+        .collect())
+}
+
+/// Removes a volume that no container has, with all that is in it.
+pub fn remove_volume(store: &Store, name: &str) -> Result<(), ContainerError> {
+    if volume(store, name)?.is_none() {
+        return Err(missing(name));
+    }
+    let users = volume_users(store, name)?;
+    if !users.is_empty() {
+        return Err(ContainerError::VolumeInUse {
+            name: name.to_owned(),
+            users: users.join(", "),
+        });
+    }
+    let directory = place(store.root(), name);
+    let failed = |source| ContainerError::Create {
+        path: directory.clone(),
+        source,
+    };
+    // First what makes it a volume: half a removal leaves none.
+    fs::remove_file(directory.join(FACTS)).map_err(failed)?;
+    fs::remove_dir_all(&directory).map_err(failed)
+}
+
+fn missing(name: &str) -> ContainerError {
+    ContainerError::MissingVolume {
+        name: name.to_owned(),
+    }
+}
+
+/// Where the files of the volume `name` of a store at `root` are.
+pub(crate) fn data(root: &Path, name: &str) -> PathBuf {
+    place(root, name).join(DATA)
+}
+
+/// Where the volume `name` of a store at `root` is.
+fn place(root: &Path, name: &str) -> PathBuf {
+    root.join(VOLUMES).join(name)
+}
