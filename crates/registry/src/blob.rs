@@ -219,11 +219,13 @@ impl BlobReader {
                 actual: self.size + 1,
             });
         }
-        crate::resolve::check_digest(
-            &self.attempt(),
-            self.digest,
-            std::mem::take(&mut self.digester).finish(),
-        )?;
+        let found = std::mem::take(&mut self.digester).finish();
+        let checked = crate::resolve::check_digest(&self.attempt(), self.digest, found);
+        if checked.is_err() {
+            // Whoever asks again asks others first, if there are any.
+            self.endpoint().set_down();
+        }
+        checked?;
         self.state = State::Verified;
         Ok(())
     }

@@ -23,6 +23,10 @@ use crate::{Attempt, Client, RegistryError};
 /// proxies that are the reason.
 const UPLOAD_CHUNK_BYTES: u64 = 32 << 20;
 
+/// How often a blob is sent that does not arrive as it was sent. Whoever damages it three times will go on so, or the source
+/// is not what its digest says.
+const DAMAGED_UPLOADS: u32 = 3;
+
 /// What is uploaded.
 pub struct BlobUpload<'a> {
     /// The blob's digest and size.
@@ -89,6 +93,7 @@ impl Session<'_> {
     fn run(&mut self, start_path: &str) -> Result<(), RegistryError> {
         let mut backoff = self.client.transport().backoff(&self.about.subject);
         let mut position = self.start(start_path)?;
+        let mut damaged = 0;
         loop {
             let error = match self.send(&mut position, &mut backoff) {
                 Ok(()) => return Ok(()),
@@ -96,6 +101,14 @@ impl Session<'_> {
             };
             if self.way == Way::Whole && refuses_the_whole(&error) {
                 self.way = Way::Chunks;
+                position = self.start(start_path)?;
+                continue;
+            }
+            if is_damaged(&error) {
+                damaged += 1;
+                if damaged == DAMAGED_UPLOADS {
+                    return Err(error);
+                }
                 position = self.start(start_path)?;
                 continue;
             }
@@ -227,6 +240,11 @@ impl Session<'_> {
 /// Whether a registry, or what stands before it, takes no blob of this size at once.
 fn refuses_the_whole(error: &RegistryError) -> bool {
     matches!(error.status(), Some(405 | 411 | 413 | 415 | 501))
+}
+
+/// Whether other bytes arrived than the digest says.
+fn is_damaged(error: &RegistryError) -> bool {
+    matches!(error, RegistryError::Status { reply, .. } if reply.has_code("DIGEST_INVALID"))
 }
 
 /// Whether the registry has lost the upload, or thinks that it stands elsewhere.

@@ -289,3 +289,54 @@ fn only_what_is_missing_is_sent() {
     assert_eq!(arrival("c/d", None), BlobArrival::Uploaded);
     assert_eq!(scene.proxy.count("PUT", "/uploads/"), 1);
 }
+
+#[test]
+fn a_blob_that_was_damaged_on_its_way_is_sent_again() {
+    arrives(
+        vec![Rule::times(
+            "PUT",
+            "/uploads/",
+            2,
+            Fault::CorruptUpload(MIB as u64),
+        )],
+        |proxy| assert_eq!(proxy.count("PUT", "/uploads/"), 3),
+    );
+}
+
+/// A source that interrupts its own upload after its first bytes.
+struct Interrupting(rbuild_registry::Client);
+
+impl Read for Interrupting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.cancel();
+        buffer.fill(7);
+        Ok(buffer.len())
+    }
+}
+
+#[test]
+fn cancelling_ends_an_upload_in_its_middle() {
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+    let client = client();
+    let open =
+        || -> io::Result<Box<dyn Read + Send>> { Ok(Box::new(Interrupting(client.clone()))) };
+    let sent = AtomicU64::new(0);
+    let size = 1 << 40;
+    let upload = BlobUpload {
+        descriptor: &descriptor("application/octet-stream", Digest::sha256_of(b"x"), size),
+        open: &open,
+        progress: &|position| sent.store(position, Ordering::SeqCst),
+    };
+    let error = client
+        .push_blob(&reference(&proxy.host(), "a:1"), &upload)
+        .expect_err("interrupted");
+    assert!(matches!(error, RegistryError::Cancelled { .. }), "{error}");
+    assert!(sent.load(Ordering::SeqCst) < MIB as u64);
+    assert!(
+        proxy.count("PUT", "/uploads/") <= 1,
+        "it is not tried again"
+    );
+}

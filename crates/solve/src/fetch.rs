@@ -20,6 +20,7 @@ use rbuild_sys::OverlayFlavor;
 
 use crate::adopt::Adoption;
 use crate::build::Build;
+use crate::damage::{again_if_damaged, extract_checked};
 use crate::error::StepError;
 use crate::report::{event_vertex, now_done, now_started};
 use crate::tree::{Stack, Tree};
@@ -189,7 +190,7 @@ impl<'a> Fetcher<'a> {
             return Ok(layer);
         }
         self.note_start(origin.vertex);
-        let fetched = self.extract_layer(diff_id, origin);
+        let fetched = again_if_damaged(|| self.extract_layer(diff_id, origin));
         self.note_end(origin.vertex, fetched.as_ref().err());
         fetched
     }
@@ -212,8 +213,7 @@ impl<'a> Fetcher<'a> {
                 copy: store.blob_writer()?,
             };
             let mut source = self.watch(&mut tee, origin);
-            let extracted = extract(decompress(&mut source)?, writer)?;
-            io::copy(&mut source, &mut io::sink()).map_err(StepError::Download)?;
+            let extracted = extract_checked(&mut source, writer)?;
             tee.copy
                 .commit(Some(&digest), Some(origin.descriptor().size()))?;
             extracted

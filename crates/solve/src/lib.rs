@@ -18,6 +18,7 @@ mod cancel;
 mod canvas;
 mod cdi;
 mod copy;
+mod damage;
 mod diff_ids;
 mod epoch;
 mod error;

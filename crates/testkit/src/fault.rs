@@ -19,6 +19,8 @@ pub enum Fault {
     Drop,
     /// Passes on this many bytes of the request's body, then closes both connections.
     DropUploadAfter(u64),
+    /// Changes the byte of the request's body at this place.
+    CorruptUpload(u64),
     /// Sends the headers and this many bytes of the answer's body, then closes the connection.
     TruncateAfter(u64),
     /// Changes the byte of the answer's body at this place.

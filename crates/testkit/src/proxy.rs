@@ -228,12 +228,51 @@ fn pass_request(
     let length = head.content_length().unwrap_or(0);
     head.set("Connection", "close");
     upstream.write_all(&head.bytes())?;
+    if head.get("transfer-encoding").is_some() {
+        let limit = match fault {
+            Some(Fault::DropUploadAfter(limit)) => *limit,
+            _ => u64::MAX,
+        };
+        return pass_chunks(upstream, reader, limit);
+    }
     let (limit, passed) = match fault {
         Some(Fault::DropUploadAfter(limit)) if *limit < length => (*limit, Passed::Broken),
         _ => (length, Passed::Whole),
     };
-    io::copy(&mut reader.take(limit), &mut upstream)?;
+    let mut body = reader.take(limit);
+    if let Some(Fault::CorruptUpload(at)) = fault {
+        io::copy(&mut (&mut body).take(*at), &mut upstream)?;
+        let mut byte = [0];
+        body.read_exact(&mut byte)?;
+        upstream.write_all(&[byte[0] ^ 0x20])?;
+    }
+    io::copy(&mut body, &mut upstream)?;
     Ok(passed)
+}
+
+/// Passes a body of unknown length on, chunk by chunk, until `limit` bytes of it.
+fn pass_chunks(mut upstream: &TcpStream, reader: &mut impl Read, limit: u64) -> io::Result<Passed> {
+    let mut passed = 0;
+    loop {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            let mut byte = [0];
+            reader.read_exact(&mut byte)?;
+            line.push(byte[0]);
+        }
+        let text = String::from_utf8_lossy(&line);
+        let size = u64::from_str_radix(text.trim(), 16).map_err(io::Error::other)?;
+        passed += size;
+        if passed > limit {
+            return Ok(Passed::Broken);
+        }
+        upstream.write_all(&line)?;
+        // The chunk and the end of its line; the last one has none of its own.
+        io::copy(&mut reader.take(size + 2), &mut upstream)?;
+        if size == 0 {
+            return Ok(Passed::Whole);
+        }
+    }
 }
 
 fn pass_answer(
