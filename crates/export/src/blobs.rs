@@ -126,7 +126,7 @@ impl Blobs<'_> {
         {
             return Ok(packed_before(&known, layer));
         }
-        pack(self, layer, form)
+        pack(self, layer, form, None)
     }
 
     /// The descriptor of the uncompressed tar: its digest is the diffID, so nothing has to be written.

@@ -18,6 +18,7 @@ mod blobs;
 mod engine;
 mod error;
 mod files;
+mod growth;
 mod history;
 mod images;
 mod inline;

@@ -1,5 +1,6 @@
 //! Packing: a layer's tar into a blob of the store, compressed as the output wants it.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::thread;
 
@@ -9,6 +10,7 @@ use rbuild_layer::{ChunkedForm, ChunkedLayer, CompressionLevel, compress, pack_c
 use crate::assemble::BuiltLayer;
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, as_oci};
 use crate::error::ExportError;
+use crate::growth::{Followed, Growth};
 
 /// In the store's descriptors only: what a blob decompresses to where that is not the layer's tar.
 const DIFF_ID: &str = "containerd.io/uncompressed";
@@ -16,23 +18,51 @@ const DIFF_ID: &str = "containerd.io/uncompressed";
 /// What is collected before it goes to the thread that packs it.
 const PIPE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Packs `layer`, and remembers the blob.
+/// Packs `layer`, and remembers the blob. `growth` lets somebody read it while it is written.
 pub(crate) fn pack(
     blobs: &Blobs<'_>,
     layer: &BuiltLayer,
     form: LayerForm,
+    growth: Option<&Growth>,
 ) -> Result<TravellingLayer, ExportError> {
+    let mut writer = blobs.store.blob_writer()?;
+    if let Some(growth) = growth {
+        growth.begin(&writer)?;
+    }
+    let mut sink = Followed {
+        writer: &mut writer,
+        growth,
+    };
     let level = form
         .level
         .map_or(CompressionLevel::Default, CompressionLevel::Of);
-    let (described, diff_id) = match form.packing {
+    let (kind, annotations, diff_id) = match form.packing {
         Packing::Stream(compression) => {
-            let described = stream(blobs, layer, compression, level)?;
-            (described, layer.diff_id)
+            stream(blobs, layer, compression, level, &mut sink)?;
+            (kind_of(compression), BTreeMap::new(), layer.diff_id)
         }
-        Packing::Estargz => chunked(blobs, layer, ChunkedForm::Estargz, level)?,
-        Packing::ZstdChunked => chunked(blobs, layer, ChunkedForm::ZstdChunked, level)?,
+        Packing::Estargz => {
+            let packed = chunked(blobs, layer, ChunkedForm::Estargz, level, &mut sink)?;
+            (
+                media_type::OCI_LAYER_GZIP,
+                packed.annotations,
+                packed.diff_id,
+            )
+        }
+        Packing::ZstdChunked => {
+            let packed = chunked(blobs, layer, ChunkedForm::ZstdChunked, level, &mut sink)?;
+            (
+                media_type::OCI_LAYER_ZSTD,
+                packed.annotations,
+                packed.diff_id,
+            )
+        }
     };
+    let size = writer.written();
+    let mut described = descriptor(kind, writer.commit(None, None)?, size);
+    for (key, value) in annotations {
+        described = with_annotation(&described, key, &value);
+    }
     if form.level.is_none() {
         let kept = match form.packing {
             Packing::Estargz => with_annotation(&described, DIFF_ID, &diff_id.to_string()),
@@ -66,14 +96,12 @@ fn stream(
     layer: &BuiltLayer,
     compression: Compression,
     level: CompressionLevel,
-) -> Result<Descriptor, ExportError> {
-    let mut writer = blobs.store.blob_writer()?;
-    let mut compressor = compress(&mut writer, compression, level).map_err(ExportError::Archive)?;
+    sink: impl Write,
+) -> Result<(), ExportError> {
+    let mut compressor = compress(sink, compression, level).map_err(ExportError::Archive)?;
     blobs.write_layer_tar(layer, UnlessCancelled(blobs, &mut compressor))?;
     compressor.finish().map_err(ExportError::Archive)?;
-    let size = writer.written();
-    let digest = writer.commit(None, None)?;
-    Ok(descriptor(kind_of(compression), digest, size))
+    Ok(())
 }
 
 /// One thread writes the tar, this one and those of the packer read it.
@@ -82,37 +110,23 @@ fn chunked(
     layer: &BuiltLayer,
     form: ChunkedForm,
     level: CompressionLevel,
-) -> Result<(Descriptor, DiffId), ExportError> {
-    let mut writer = blobs.store.blob_writer()?;
+    sink: impl Write,
+) -> Result<ChunkedLayer, ExportError> {
     let (reader, pipe) = io::pipe().map_err(ExportError::Archive)?;
-    let ChunkedLayer {
-        diff_id,
-        annotations,
-    } = thread::scope(|scope| {
+    thread::scope(|scope| {
         let tar = scope.spawn(move || {
             let mut pipe = BufWriter::with_capacity(PIPE_BUFFER_BYTES, pipe);
             blobs.write_layer_tar(layer, UnlessCancelled(blobs, &mut pipe))?;
             pipe.flush().map_err(ExportError::Archive)
         });
-        let packed = pack_chunked(reader, &mut writer, form, level);
+        let packed = pack_chunked(reader, sink, form, level);
         let written = tar
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         // Where both fail, the packer is why: nobody reads the pipe then.
         let packed = packed?;
         written.map(|()| packed)
-    })?;
-    let size = writer.written();
-    let digest = writer.commit(None, None)?;
-    let kind = match form {
-        ChunkedForm::Estargz => media_type::OCI_LAYER_GZIP,
-        ChunkedForm::ZstdChunked => media_type::OCI_LAYER_ZSTD,
-    };
-    let mut described = descriptor(kind, digest, size);
-    for (key, value) in annotations {
-        described = with_annotation(&described, key, &value);
-    }
-    Ok((described, diff_id))
+    })
 }
 
 fn with_annotation(descriptor: &Descriptor, key: &str, value: &str) -> Descriptor {

@@ -2,21 +2,28 @@
 //!
 //! ```text
 //! known there ─ no → packed here, or as it came ─ there? ─ no → mounted? ─ no → uploaded
+//!                          └─ new and large: uploaded while it is packed
 //! ```
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use rbuild_image::{Compression, Descriptor, Digest, LayerId, Packing, Reference};
+use rbuild_layer::FileTimes;
 use rbuild_plan::ImageOrigin;
 use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError};
 
 use crate::assemble::BuiltLayer;
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
-use crate::pack::packed_before;
+use crate::growth::{Ending, Follower, Growth};
+use crate::pack::{pack, packed_before};
 use crate::push::PushProgress;
+
+/// The smallest tar that is uploaded while it is packed, in bytes. Smaller ones are packed in a moment, and asked for then.
+const STREAMED_BYTES: u64 = 32 << 20;
 
 /// Sends layers to the repository of a name.
 pub(crate) struct LayerSender<'a> {
@@ -38,10 +45,7 @@ impl LayerSender<'_> {
         {
             return Ok(known);
         }
-        let packed = {
-            let _one_at_a_time = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
-            self.blobs.prepare_layer(layer, self.form)?
-        };
+        let packed = self.pack(layer)?;
         let digest = digest_of(&packed.descriptor)?;
         if !self.is_there(&digest)? {
             if self.is_mounted(layer, &digest)? {
@@ -51,6 +55,39 @@ impl LayerSender<'_> {
             }
         }
         Ok(packed)
+    }
+
+    /// The layer's blob in this form. What is large and made here, and so is nowhere yet, is uploaded while it is packed.
+    fn pack(&self, layer: &BuiltLayer) -> Result<TravellingLayer, ExportError> {
+        let one_at_a_time = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_new_and_large(layer)? {
+            return self.blobs.prepare_layer(layer, self.form);
+        }
+        let growth = Growth::default();
+        thread::scope(|scope| {
+            let follower = Follower::new(&growth);
+            let registry = self.blobs.registry;
+            // Where it fails, the blob is sent as any other.
+            scope.spawn(|| registry.push_while_made(self.name, follower, || growth.blob()));
+            let _ending = Ending(&growth);
+            let packed = pack(&self.blobs, layer, self.form, Some(&growth))?;
+            growth.end(&packed.descriptor);
+            drop(one_at_a_time);
+            Ok(packed)
+        })
+    }
+
+    /// Whether the layer has yet to be packed, and there is no asking a registry for it before: files that have their own times
+    /// are the same nowhere else. Others may have made what is dated by an epoch.
+    fn is_new_and_large(&self, layer: &BuiltLayer) -> Result<bool, ExportError> {
+        let is_packed = self.form.packing != Packing::Stream(Compression::None);
+        let is_ours = layer.base.is_none() && layer.remote.is_none();
+        if !is_packed || !is_ours || layer.times != FileTimes::Own || layer.size < STREAMED_BYTES {
+            return Ok(false);
+        }
+        let store = self.blobs.store;
+        let known = store.layer_blob(&layer.diff_id, self.form.packing)?;
+        Ok(known.is_none() || self.form.level.is_some())
     }
 
     /// The blob of a layer that was packed in this form once, wherever that blob is now.

@@ -40,6 +40,7 @@ mod present;
 mod push;
 mod reply;
 mod resolve;
+mod stream;
 mod transport;
 mod upload;
 

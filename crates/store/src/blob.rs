@@ -46,6 +46,11 @@ impl BlobWriter {
         self.written
     }
 
+    /// What is written, for somebody who reads along; it can be read to its end whatever becomes of the blob.
+    pub fn reader(&self) -> Result<File> {
+        File::open(&self.path).map_err(StoreError::io("open", &self.path))
+    }
+
     /// Puts the blob in its place, and gives its digest.
     ///
     /// Fails with [`StoreError::SizeMismatch`] or [`StoreError::DigestMismatch`] where `size` in bytes or `expected` are given

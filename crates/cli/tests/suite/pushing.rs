@@ -298,3 +298,103 @@ fn layers_for_lazy_pulling_are_ordinary_layers_for_all_others(
         .rbuild(&["run", "--rm", &name, "cat", "/dir/file"]);
     assert_eq!(here.stdout, "content", "{here}");
 }
+
+#[test]
+fn a_push_gets_through_whatever_passes() {
+    let Some(scene) = Scene::new() else { return };
+    let project = scene
+        .lab
+        .project("FROM busybox\nCOPY file /file\nRUN seq 1 1000 > /numbers\n");
+    project.file("file", "content");
+    let busy = Fault::status_with(429, "Retry-After", "0");
+    for rule in [
+        Rule::once("GET", "/v2/", Fault::Drop),
+        Rule::once("HEAD", "/blobs/", busy.clone()),
+        Rule::once("POST", "/uploads/", Fault::Drop),
+        Rule::once("PUT", "/uploads/", Fault::status(502)),
+        Rule::once("PUT", "/uploads/", Fault::DropUploadAfter(50)),
+        Rule::once("PUT", "/uploads/", Fault::CorruptUpload(20)),
+        Rule::once("PUT", "/manifests/", Fault::status(500)),
+        Rule::once("PUT", "/manifests/", busy),
+    ] {
+        scene.proxy.inject(rule);
+    }
+    scene
+        .lab
+        .build(&project, &["--push", "-t", &scene.name("app:1")]);
+    let copied = scene.lab.path("copied");
+    let target = format!("oci:{}:1", copied.display());
+    let source = format!("docker://{}/app:1", scene.registry.host());
+    scene
+        .registry
+        .skopeo(&[
+            "copy",
+            "--quiet",
+            "--src-tls-verify=false",
+            &source,
+            &target,
+        ])
+        .expect("every byte is right");
+}
+
+#[test]
+fn a_layer_that_was_damaged_on_its_way_is_pulled_again() {
+    let Some(scene) = Scene::new() else { return };
+    let project = scene.lab.project("FROM busybox\nCOPY file /file\n");
+    project.file("file", "content ".repeat(1000));
+    let name = scene.name("app:1");
+    scene.lab.build(&project, &["--push", "-t", &name]);
+    let other = Lab::with_bases(Caller::Root, &[]).expect("root can be root");
+    // The first of an image's blobs is its config.
+    for at in [0, 30] {
+        let damage = Fault::Corrupt(at);
+        scene
+            .proxy
+            .inject(Rule::once("GET", "/blobs/", damage).after(1));
+    }
+    other.rbuild(&["pull", &name]).success();
+    let run = other.rbuild(&["run", "--rm", &name, "wc", "-c", "/file"]);
+    assert_eq!(run.stdout.trim(), "8000 /file", "{run}");
+    scene
+        .proxy
+        .inject(Rule::always("GET", "/blobs/", Fault::Corrupt(30)).after(1));
+    other.rbuild(&["rmi", &name]).success();
+    let refused = other.rbuild(&["pull", &name]).failure();
+    assert!(refused.stderr.contains("sha256:"), "{refused}");
+}
+
+/// Forty MB that do not compress.
+const LARGE: &str = "FROM busybox\nRUN dd if=/dev/urandom of=/large bs=1M count=40 2>/dev/null\n";
+
+#[test]
+fn a_large_layer_is_uploaded_while_it_is_packed_and_as_a_whole_where_that_breaks() {
+    let Some(scene) = Scene::new() else { return };
+    for (name, fault) in [
+        ("whole:1", None),
+        ("broken:1", Some(Fault::DropUploadAfter(1 << 20))),
+        ("refused:1", Some(Fault::status(405))),
+    ] {
+        let is_broken = fault.is_some();
+        if let Some(fault) = fault {
+            scene.proxy.inject(Rule::once("PATCH", "/uploads/", fault));
+        }
+        let before = scene.proxy.count("PATCH", "/uploads/");
+        let project = scene.lab.project(LARGE);
+        scene
+            .lab
+            .build(&project, &["--no-cache", "--push", "-t", &scene.name(name)]);
+        assert!(scene.proxy.count("PATCH", "/uploads/") > before, "{name}");
+        let target = format!("oci:{}:1", scene.lab.path(&name[..3]).display());
+        let source = format!("docker://{}/{name}", scene.registry.host());
+        scene
+            .registry
+            .skopeo(&[
+                "copy",
+                "--quiet",
+                "--src-tls-verify=false",
+                &source,
+                &target,
+            ])
+            .unwrap_or_else(|error| panic!("{name}, {is_broken}: {error}"));
+    }
+}

@@ -16,6 +16,54 @@ pub(crate) enum Body<'a> {
     Bytes(&'a [u8]),
     /// A part of a source.
     Stream(&'a Source<'a>),
+    /// What comes, as long as it comes; once.
+    Growing(&'a dyn Once),
+}
+
+/// A body that can be sent once.
+pub(crate) trait Once {
+    /// Its bytes.
+    fn take(&self) -> io::Result<Box<dyn Read + '_>>;
+}
+
+/// A source of unknown length.
+pub(crate) struct Growing<'a> {
+    source: Mutex<Option<Box<dyn Read + Send + 'a>>>,
+    cancel: &'a CancelFlag,
+}
+
+impl<'a> Growing<'a> {
+    pub(crate) fn new(source: impl Read + Send + 'a, cancel: &'a CancelFlag) -> Self {
+        Self {
+            source: Mutex::new(Some(Box::new(source))),
+            cancel,
+        }
+    }
+}
+
+impl Once for Growing<'_> {
+    fn take(&self) -> io::Result<Box<dyn Read + '_>> {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = source
+            .take()
+            .ok_or_else(|| io::Error::other("it was sent already"))?;
+        let cancel = self.cancel;
+        Ok(Box::new(GrowingReader { inner, cancel }))
+    }
+}
+
+struct GrowingReader<'a> {
+    inner: Box<dyn Read + Send + 'a>,
+    cancel: &'a CancelFlag,
+}
+
+impl Read for GrowingReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_set() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        self.inner.read(buffer)
+    }
 }
 
 /// How a blob's bytes are opened, each time they are sent.
@@ -113,6 +161,10 @@ impl Body<'_> {
             Self::Bytes(bytes) => {
                 let mut reader = *bytes;
                 send(SendBody::from_reader(&mut reader), Some(bytes.len() as u64))
+            }
+            Self::Growing(growing) => {
+                let mut reader = growing.take().map_err(ureq::Error::Io)?;
+                send(SendBody::from_reader(&mut reader), None)
             }
             Self::Stream(source) => {
                 let mut reader = source.open().map_err(ureq::Error::Io)?;

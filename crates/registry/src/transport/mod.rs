@@ -19,7 +19,7 @@ mod scope;
 mod token;
 
 pub(crate) use agent::Agents;
-pub(crate) use body::{Body, Source};
+pub(crate) use body::{Body, Growing, Source};
 pub(crate) use cancel::CancelFlag;
 pub(crate) use endpoint::{Endpoint, endpoints_of};
 pub(crate) use exchange::{Call, Patience, Retry, Transport};
