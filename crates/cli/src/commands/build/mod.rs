@@ -221,16 +221,7 @@ fn build(
         return Ok(Finished::Printed);
     }
     explain::announce_warnings(reporter, request, places, &planned);
-    let ahead = request.outputs.push_ahead(
-        &AheadBuild {
-            store: app.store()?,
-            registry: app.registry(),
-            imports: &caches.imports,
-            plan: &planned.plan,
-        },
-        planned.source_date_epoch,
-        &steps,
-    );
+    let ahead = push_ahead(app, request, &caches, &planned, &steps)?;
     let build = Build {
         imports: Arc::clone(&caches.imports),
         on_layer: ahead.hook(),
@@ -302,6 +293,24 @@ fn build(
         app.maintain_store();
     }
     Ok(Finished::Built(Box::new(outcome)))
+}
+
+/// Begins to push the layers of outputs that are pushed, as they come.
+fn push_ahead(
+    app: &App,
+    request: &Request,
+    caches: &OpenedCaches,
+    planned: &Planned,
+    steps: &Arc<InternalSteps>,
+) -> anyhow::Result<Ahead> {
+    let build = AheadBuild {
+        store: app.store()?,
+        registry: app.registry(),
+        imports: &caches.imports,
+        plan: &planned.plan,
+    };
+    let epoch = planned.source_date_epoch;
+    Ok(request.outputs.push_ahead(&build, epoch, steps))
 }
 
 /// What the plan reads of the contexts, if anybody wants to know. What cannot be read now is the steps' to tell.
