@@ -487,10 +487,13 @@ def push_a_new_layer(tool, inputs):
 
 def ten_layers(inputs, folder):
     inputs.real_file(folder)
-    data = (folder / "big").read_bytes()
-    part = len(data) // 20
-    for layer in range(10):
-        (folder / f"part{layer}").write_bytes(data[layer * part:(layer + 1) * part])
+    # In small bites: what this process holds counts as the memory of those it starts.
+    bites = (folder / "big").stat().st_size // 20 >> 20
+    with open(folder / "big", "rb") as big:
+        for layer in range(10):
+            with open(folder / f"part{layer}", "wb") as part:
+                for _ in range(max(1, bites)):
+                    part.write(big.read(1 << 20))
     (folder / "big").unlink()
 
 
