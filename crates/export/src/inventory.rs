@@ -20,6 +20,35 @@ pub fn inventory(store: &Store, layers: &[LayerId]) -> Result<Inventory, ExportE
     Ok(scan(&files))
 }
 
+/// The regular files of `layer` that are in `directory` itself, by name. One of more than `limit` bytes is an error.
+pub fn files_in(
+    store: &Store,
+    layer: LayerId,
+    directory: &str,
+    limit: u64,
+) -> Result<Vec<(String, Vec<u8>)>, ExportError> {
+    let files = MergedFiles::open(store, &[layer], FileTimes::Own)?;
+    let mut found = Vec::new();
+    for path in files.paths() {
+        let Some((above, name)) = path.rsplit_once('/') else {
+            continue;
+        };
+        if above != directory {
+            continue;
+        }
+        let read = files.read(&path, limit);
+        match read.map_err(ExportError::file("read", &path))? {
+            Some(bytes) => found.push((name.to_owned(), bytes)),
+            None => {
+                return Err(ExportError::Unsupported(format!(
+                    "read /{path}: it has more than {limit} bytes"
+                )));
+            }
+        }
+    }
+    Ok(found)
+}
+
 impl Files for MergedFiles {
     fn paths(&self) -> Vec<String> {
         let entries = self.index().entries().iter();

@@ -39,7 +39,7 @@ pub use engine::load;
 pub use error::ExportError;
 pub use files::{InFolder, write_files, write_files_tar};
 pub use images::{BuiltImages, Exported};
-pub use inventory::inventory;
+pub use inventory::{files_in, inventory};
 pub use layout::{ArchiveKind, Labels, write_archive, write_directory};
 pub use local_store::{name_in_store, store_documents};
 pub use push::{PushBy, PushProgress, push};

@@ -44,7 +44,7 @@ impl<'i> Resolver<'i> {
         items.flatten().map(|item| item.name.value).collect()
     }
 
-    fn resolve(
+    pub(crate) fn resolve(
         &mut self,
         reference: &str,
         platform: &Platform,

@@ -11,7 +11,7 @@ use rbuild_dockerfile::Span;
 use rbuild_image::{HistoryEntry, ImageConfig, Platform};
 
 use crate::fold::Seed;
-use crate::{FileAction, Input, MountKind, Operation};
+use crate::{FileAction, ImageScan, Input, MountKind, Operation};
 
 /// A vertex of a [`Plan`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,8 @@ pub struct Plan {
     seed: Seed,
     /// One for each platform of the build.
     pub outputs: Vec<ImageOutput>,
+    /// What is looked through for bills of materials, for each output; empty if nothing is.
+    pub scans: Vec<ImageScan>,
 }
 
 impl Plan {

@@ -64,6 +64,7 @@ mod platform_args;
 mod policy;
 mod reach;
 mod report;
+mod scans;
 mod stage;
 mod targets;
 mod words;
@@ -85,4 +86,5 @@ pub use options::{
 pub use outline::{Outline, OutlineArg, OutlineNeed};
 pub use planner::{Planned, UnusedBuildArg, base_images, epoch_source, plan};
 pub use policy::{PolicyError, PolicySource, SourcePolicies};
+pub use scans::{ImageScan, SCAN_DESTINATION, Scan, ScannedTree};
 pub use targets::{Target, targets};

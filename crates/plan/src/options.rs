@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rbuild_dockerfile::Diagnostic;
 use rbuild_image::Platform;
 
-use crate::{Devices, GitSource, HttpSource, NetworkMode, SourcePolicies};
+use crate::{Devices, GitSource, HttpSource, NetworkMode, Scan, SourcePolicies};
 
 /// Everything besides the file that decides what is built.
 #[derive(Debug, Clone)]
@@ -48,6 +48,8 @@ pub struct PlanOptions {
     pub ulimits: Vec<(String, u64, u64)>,
     /// What the build context is.
     pub main_context: MainContext,
+    /// Who looks for packages in what is built.
+    pub scan: Scan,
     /// What `.dockerignore` leaves out, for the lint `CopyIgnoredFile`.
     pub ignored: Option<Ignored>,
     /// The parser's warnings: `# check=` decides about them together with the plan's own.
@@ -81,6 +83,7 @@ impl Default for PlanOptions {
             shm_size: None,
             ulimits: Vec::new(),
             main_context: MainContext::Directory,
+            scan: Scan::None,
             ignored: None,
             syntax_warnings: Vec::new(),
         }

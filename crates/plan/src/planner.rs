@@ -25,8 +25,8 @@ use crate::reach::{Base, Role, StageGraph, StageIndex, Triggers};
 use crate::report::Report;
 use crate::stage::{StageState, Tree};
 use crate::{
-    BaseImage, ImageForm, ImageOutput, Images, Outline, Plan, PlanError, PlanOptions,
-    ResolvedImage, Scope, config, outline,
+    BaseImage, ImageForm, ImageOutput, ImageScan, Images, Outline, Plan, PlanError, PlanOptions,
+    ResolvedImage, Scan, Scope, VertexId, config, outline, scans,
 };
 
 /// A plan and what should be said of the file.
@@ -277,8 +277,26 @@ fn plan_platform(
         return Ok(());
     }
     outline.get_or_insert_with(|| outline_of(build, &graph, root, &done));
-    if let Some(state) = done[root].take() {
-        add_output(build, plan, state);
+    let trees = match &build.options.scan {
+        Scan::None => Ok(None),
+        Scan::Trees | Scan::Generator { .. } => {
+            scans::trees(build, plan, &graph, root, &done).map(Some)
+        }
+    };
+    let trees = match trees {
+        Ok(trees) => trees,
+        Err(refusal) => {
+            report.push(refusal);
+            return Ok(());
+        }
+    };
+    let Some(state) = done[root].take() else {
+        return Ok(());
+    };
+    let core = add_output(build, plan, state);
+    if let Some(trees) = trees {
+        let generated = scans::generator(build, plan, resolver, &graph, core, &trees)?;
+        plan.scans.push(ImageScan { trees, generated });
     }
     Ok(())
 }
@@ -383,7 +401,8 @@ fn onbuilds(graph: &StageGraph<'_>, index: StageIndex) -> Vec<String> {
         .collect()
 }
 
-fn add_output(build: &Build<'_>, plan: &mut Plan, state: StageState) {
+/// Gives the tree of the image.
+fn add_output(build: &Build<'_>, plan: &mut Plan, state: StageState) -> Option<VertexId> {
     let base_history = state.config.base_history();
     let mut config = state.config.finish();
     let labels = build.options.labels.iter().cloned();
@@ -403,4 +422,5 @@ fn add_output(build: &Build<'_>, plan: &mut Plan, state: StageState) {
         config,
         base_history,
     });
+    root
 }

@@ -34,12 +34,21 @@ pub struct Solution {
     /// The layers of each output of the plan, bottom first. Each layer has its diffID in the store, but for those
     /// of base images that were not needed here.
     pub outputs: Vec<Vec<LayerId>>,
+    /// The layers of what the plan has looked through ([`Plan::scans`]).
+    pub scanned: BTreeMap<VertexId, Vec<LayerId>>,
     /// Steps whose results were there.
     pub cached: usize,
     /// Steps that ran.
     pub executed: usize,
     /// Why they ran, in the order of the plan.
     pub misses: Vec<Miss>,
+}
+
+impl Solution {
+    /// The layers of a tree that is looked through; empty of any other.
+    pub fn looked_at(&self, tree: VertexId) -> &[LayerId] {
+        self.scanned.get(&tree).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Builds everything that `plan` asks for.
@@ -431,7 +440,26 @@ impl<'a> Schedule<'a> {
                     .map_err(|error| step_failed(root, error))?;
             }
         }
+        for (root, layers) in self.scanned() {
+            self.fetcher
+                .fetch(&Stack::new(layers))
+                .map_err(|error| step_failed(root, error))?;
+        }
         Ok(())
+    }
+
+    /// The layers of what is looked through: of a generator's step its own.
+    fn scanned(&self) -> BTreeMap<VertexId, Vec<LayerId>> {
+        let layers = |root: VertexId| match self.states.get(&root) {
+            Some(State::Done(Tree::Layers(stack))) => stack.layers().to_vec(),
+            _ => Vec::new(),
+        };
+        let scans = self.plan.scans.iter();
+        let trees = scans.clone().flat_map(|scan| &scan.trees);
+        let trees = trees.map(|tree| (tree.root, layers(tree.root)));
+        let steps = scans.filter_map(|scan| scan.generated);
+        let steps = steps.map(|root| (root, layers(root).pop().into_iter().collect()));
+        trees.chain(steps).collect()
     }
 
     fn note_failure(&self, id: VertexId, error: &StepError) {
@@ -473,6 +501,7 @@ impl<'a> Schedule<'a> {
             .collect();
         Solution {
             outputs,
+            scanned: self.scanned(),
             cached: self.story.cached(),
             executed: self.story.executed(),
             misses: self.story.misses(),

@@ -28,6 +28,7 @@ mod explaining;
 mod failures;
 mod flags;
 mod full_disk;
+mod generators;
 mod imagetools;
 mod inputs;
 mod keys;

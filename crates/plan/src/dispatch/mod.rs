@@ -30,7 +30,7 @@ use crate::report::Report;
 use crate::stage::{StageState, Tree};
 use crate::{
     CacheUse, ContextSource, CopyAction, FileAction, FileOperation, Input, MainContext, Mode,
-    Operation, Owner, Parents, Plan, Unpack, Vertex, VertexId, Wildcard, near, platform_args,
+    Operation, Owner, Parents, Plan, PlanOptions, Unpack, Vertex, VertexId, Wildcard, near, platform_args,
     words,
 };
 
@@ -319,25 +319,32 @@ impl Step<'_, '_, '_> {
 
     /// The build context, if there is one.
     pub(crate) fn context(&mut self, span: Span) -> Outcome<Option<VertexId>> {
-        let (operation, name) = match &self.stage.build.options.main_context {
-            MainContext::Absent => return Ok(None),
-            MainContext::Directory | MainContext::Archive => (
-                Operation::Context(ContextSource::Main),
-                "[internal] load build context".to_owned(),
-            ),
-            MainContext::Git(source) => (
-                Operation::Git(source.clone()),
-                format!("[internal] load git source {}", source.url),
-            ),
-            MainContext::Http(source) => (
-                Operation::Http(source.clone()),
-                format!("[internal] load remote build context {}", source.url),
-            ),
+        let Some((operation, name)) = main_context(self.stage.build.options) else {
+            return Ok(None);
         };
         let operation = self.allowed(operation, span)?;
         let context = add_internal(self.stage.plan, self.stage.build, operation, name);
         Ok(Some(context))
     }
+}
+
+/// What the build context is, and what loading it is called; none if there is none.
+pub(crate) fn main_context(options: &PlanOptions) -> Option<(Operation, String)> {
+    Some(match &options.main_context {
+        MainContext::Absent => return None,
+        MainContext::Directory | MainContext::Archive => (
+            Operation::Context(ContextSource::Main),
+            "[internal] load build context".to_owned(),
+        ),
+        MainContext::Git(source) => (
+            Operation::Git(source.clone()),
+            format!("[internal] load git source {}", source.url),
+        ),
+        MainContext::Http(source) => (
+            Operation::Http(source.clone()),
+            format!("[internal] load remote build context {}", source.url),
+        ),
+    })
 }
 
 /// A layer with all that a context's directory holds.

@@ -3,7 +3,7 @@
 use rbuild_dockerfile::{Diagnostic, Dockerfile, Severity, Source, lint, parse};
 use rbuild_plan::{
     Devices, IgnoreEffect, IgnorePattern, Ignored, Images, Plan, PlanOptions, Planned,
-    ResolveError, ResolvedImage, Scope, base_images, syntax_warnings,
+    ResolveError, ResolvedImage, Scan, Scope, base_images, syntax_warnings,
 };
 use rbuild_source::IgnoreRules;
 
@@ -137,6 +137,10 @@ fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
         shm_size: request.shm_size,
         ulimits: request.ulimits.clone(),
         main_context: inputs.main.clone(),
+        scan: match request.action {
+            Action::Build | Action::PrintPlan(_) => request.attests.scan(),
+            Action::Call(_) => Scan::None,
+        },
         ignored,
         ..PlanOptions::default()
     }

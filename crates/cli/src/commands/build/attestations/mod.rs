@@ -38,7 +38,7 @@ pub(super) fn make(
     if request.attests.sbom.is_some() {
         let documents = sbom::make(app, request, planned, solution, build, steps)?;
         for (of_image, document) in made.iter_mut().zip(documents) {
-            of_image.push((document, Inline::Anywhere));
+            of_image.extend(document.into_iter().map(|one| (one, Inline::Anywhere)));
         }
     }
     if let Some(wanted) = &request.attests.provenance {

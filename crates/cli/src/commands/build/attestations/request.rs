@@ -2,6 +2,7 @@
 
 use anyhow::{bail, ensure};
 use rbuild_attest::{Detail, Reproducibility, SlsaVersion};
+use rbuild_plan::Scan;
 
 use crate::commands::build::args::{Args, boolean};
 use crate::commands::build::request::fields;
@@ -106,6 +107,21 @@ impl Attests {
         Ok(attests)
     }
 
+    /// Who looks for packages.
+    pub(in crate::commands::build) fn scan(&self) -> Scan {
+        match &self.sbom {
+            None => Scan::None,
+            Some(SbomRequest {
+                generator: Some(image),
+                parameters,
+            }) => Scan::Generator {
+                image: image.clone(),
+                parameters: parameters.clone(),
+            },
+            Some(_) => Scan::Trees,
+        }
+    }
+
     /// Whether there is anything to make.
     pub(in crate::commands::build) fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -201,12 +217,6 @@ impl Given {
             } else {
                 wanted.parameters.push((key.to_uppercase(), value.clone()));
             }
-        }
-        if let Some(image) = &wanted.generator {
-            bail!(
-                "{}: generator={image}: images that look for packages are not run yet; leave it out",
-                self.flag
-            );
         }
         if let (None, Some((name, _))) = (&wanted.generator, wanted.parameters.first()) {
             let (flag, name) = (self.flag, name.to_lowercase());
