@@ -18,7 +18,7 @@ use crate::assemble::{BuiltImage, Document};
 use crate::error::ExportError;
 
 /// What an attestation manifest is an artifact of.
-const ARTIFACT_TYPE: &str = "application/vnd.docker.attestation.manifest.v1+json";
+pub(crate) const ARTIFACT_TYPE: &str = "application/vnd.docker.attestation.manifest.v1+json";
 /// The config of an artifact that needs none (OCI image-spec, guidance for an empty descriptor).
 const EMPTY_CONFIG_TYPE: &str = "application/vnd.oci.empty.v1+json";
 const EMPTY_CONFIG: &[u8] = b"{}";
@@ -40,11 +40,23 @@ pub enum AttestationForm {
     Image,
 }
 
+/// Where attestation manifests are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AttestationPlace {
+    /// In an index, beside the image.
+    #[default]
+    Index,
+    /// `attestations=referrers`: only from the image, which stands alone.
+    Referrers,
+}
+
 /// How the attestations of images are written, where they are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AttestationStyle {
     /// What their manifests look like.
     pub form: AttestationForm,
+    /// Where they are found.
+    pub place: AttestationPlace,
     /// What the images are called.
     pub names: Vec<Reference>,
 }
@@ -74,9 +86,11 @@ impl AttestationStyle {
             .map(|one| statement_document(one, &subjects))
             .collect::<Result<Vec<_>, _>>()?;
         let layers: Vec<&Descriptor> = statements.iter().map(|one| &one.descriptor).collect();
-        let (config, mut document) = match self.form {
-            AttestationForm::Artifact => artifact(&layers, manifest)?,
-            AttestationForm::Image => unknown_image(&layers)?,
+        let (config, mut document) = match (self.place, self.form) {
+            (AttestationPlace::Index, AttestationForm::Image) => unknown_image(&layers)?,
+            (_, AttestationForm::Artifact) | (AttestationPlace::Referrers, _) => {
+                artifact(&layers, manifest)?
+            }
         };
         let annotations = [
             (REFERENCE_TYPE, ATTESTATION_MANIFEST.to_owned()),

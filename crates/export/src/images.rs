@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::annotations::Annotations;
 use crate::assemble::{BuiltImage, Document, index_document, manifest_document};
-use crate::attestations::{AttestationStyle, Attested, unknown_platform};
+use crate::attestations::{AttestationPlace, AttestationStyle, Attested, unknown_platform};
 use crate::blobs::{TravellingLayer, digest_of};
 use crate::error::ExportError;
 
@@ -97,19 +97,35 @@ impl BuiltImages {
         manifest_document(config, layers, &image.platform, &self.annotations)
     }
 
-    /// What is attested of one of the images, whose manifest is `manifest`.
+    /// What an index says of one of the images, whose manifest is `manifest`, beside the image itself.
     pub(crate) fn attestations(
         &self,
         image: &BuiltImage,
         manifest: &Document,
     ) -> Result<Option<Attested>, ExportError> {
-        self.style.attested(image, manifest)
+        match self.style.place {
+            AttestationPlace::Index => self.style.attested(image, manifest),
+            AttestationPlace::Referrers => Ok(None),
+        }
+    }
+
+    /// What is attested of one of the images without an index knowing of it.
+    pub(crate) fn referrers(
+        &self,
+        image: &BuiltImage,
+        manifest: &Document,
+    ) -> Result<Option<Attested>, ExportError> {
+        match self.style.place {
+            AttestationPlace::Index => Ok(None),
+            AttestationPlace::Referrers => self.style.attested(image, manifest),
+        }
     }
 
     /// Whether an index stands above what is written: attestations need one.
     pub(crate) fn written_form(&self) -> ImageForm {
         let is_attested = |image: &BuiltImage| !image.attestations.is_empty();
-        if self.images.iter().any(is_attested) {
+        let is_in_index = self.style.place == AttestationPlace::Index;
+        if is_in_index && self.images.iter().any(is_attested) {
             ImageForm::Indexed
         } else {
             self.form

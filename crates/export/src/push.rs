@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use rbuild_image::{DiffId, Digest, Reference, media_type};
 use rbuild_plan::ImageForm;
-use rbuild_registry::{BlobState, BlobUpload, transfer_all};
+use rbuild_registry::{BlobState, BlobUpload, Referrer, transfer_all};
 
 use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document};
-use crate::attestations::Attested;
+use crate::attestations::{ARTIFACT_TYPE, Attested};
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
@@ -114,12 +114,29 @@ impl Push<'_> {
         if let Some(attested) = &attested {
             self.attestations(attested)?;
         }
+        if let Some(attested) = self.images.referrers(image, &manifest)? {
+            self.referrer(&attested, &manifest.digest())?;
+        }
         Ok(Written {
             manifest: manifest.descriptor,
             config: config.digest(),
             platform: image.platform.clone(),
             attestations: attested.map(|attested| attested.manifest.descriptor),
         })
+    }
+
+    /// What is found from its `subject` alone.
+    fn referrer(&self, attested: &Attested, subject: &Digest) -> Result<(), ExportError> {
+        for part in &attested.parts {
+            self.put_document(part)?;
+        }
+        let referrer = Referrer {
+            bytes: &attested.manifest.bytes,
+            subject,
+            artifact_type: ARTIFACT_TYPE,
+        };
+        self.blobs.registry.put_referrer(self.name, referrer)?;
+        Ok(())
     }
 
     /// What an index is to name beside an image.

@@ -81,15 +81,17 @@ pub(crate) fn trees(
     let argument = |index: StageIndex, name: &str| {
         let state = done[index].as_ref()?;
         let own = state.args.get(name);
-        own.or_else(|| build.globals.env.get(name)).map(str::to_owned)
+        own.or_else(|| build.globals.env.get(name))
+            .map(str::to_owned)
     };
     let wants_context = argument(root, CONTEXT);
     if wants_context.is_some_and(|value| is_on(&value, None))
         && let Some((operation, name)) = main_context(build.options)
     {
         let allowed = build.options.policies.operation(operation);
-        let operation = allowed
-            .map_err(|refusal| Diagnostic::error(POLICY_CODE, refusal.to_string(), Span::default()))?;
+        let operation = allowed.map_err(|refusal| {
+            Diagnostic::error(POLICY_CODE, refusal.to_string(), Span::default())
+        })?;
         let is_directory = matches!(operation, Operation::Context(_));
         let mut tree = add_internal(plan, build, operation, name);
         if is_directory {
@@ -144,8 +146,8 @@ pub(crate) fn generator(
     let Scan::Generator { image, parameters } = &build.options.scan else {
         return Ok(None);
     };
-    let resolved = resolver.resolve(image, &build.own_platform, Span::default(), graph)?;
-    let Some(args) = command(&resolved) else {
+    let found = resolver.resolve(image, &build.own_platform, Span::default(), graph)?;
+    let Some(args) = command(&found) else {
         let message = format!("--sbom: the generator {image} has neither ENTRYPOINT nor CMD");
         let mistake = Diagnostic::error("sbom-generator", message, Span::default());
         return Err(PlanError::Mistakes {
@@ -156,10 +158,10 @@ pub(crate) fn generator(
         let name = "[internal] empty file system".to_owned();
         add_internal(plan, build, Operation::Merge, name)
     });
-    let mut inputs = vec![destination(build, plan, image, &resolved), core];
+    let mut inputs = vec![destination(build, plan, image, &found), core];
     inputs.extend(extras.iter().map(|tree| tree.root));
-    let variables = variables(&resolved, parameters, extras);
-    let directory = match resolved.config.config.working_dir.as_str() {
+    let variables = variables(&found, parameters, extras);
+    let directory = match found.config.config.working_dir.as_str() {
         "" => "/",
         given => given,
     };

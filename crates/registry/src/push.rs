@@ -1,6 +1,6 @@
 //! Giving a registry what it lacks: asking, mounting, manifests. Blobs' bytes go through [`crate::upload`].
 
-use rbuild_image::{Descriptor, Digest, MAX_DOCUMENT_BYTES, Reference};
+use rbuild_image::{Descriptor, Digest, ImageError, MAX_DOCUMENT_BYTES, Reference};
 use ureq::http::Method;
 use url::Url;
 
@@ -68,14 +68,17 @@ impl Client {
         reference: &Reference,
         descriptor: &Descriptor,
     ) -> Result<Digest, RegistryError> {
-        Digest::try_from(descriptor.digest()).map_err(|source| {
-            let endpoint = self.destination(reference);
-            let about = attempt("upload to", reference.to_string(), &endpoint);
-            RegistryError::Document {
-                attempt: Box::new(about),
-                source,
-            }
-        })
+        Digest::try_from(descriptor.digest()).map_err(|source| self.malformed(reference, source))
+    }
+
+    /// What is to be sent to `reference`'s repository cannot be.
+    pub(crate) fn malformed(&self, reference: &Reference, source: ImageError) -> RegistryError {
+        let endpoint = self.destination(reference);
+        let about = attempt("upload to", reference.to_string(), &endpoint);
+        RegistryError::Document {
+            attempt: Box::new(about),
+            source,
+        }
     }
 
     /// Whether `reference`'s repository at the registry itself holds the blob.
@@ -194,11 +197,25 @@ impl Client {
         bytes: &[u8],
         digest: Digest,
     ) -> Result<Digest, RegistryError> {
-        let endpoint = self.destination(reference);
-        let about = attempt("push the manifest of", reference.to_string(), &endpoint);
         if let Some(expected) = reference.digest() {
+            let endpoint = self.destination(reference);
+            let about = attempt("push the manifest of", reference.to_string(), &endpoint);
             check_digest(&about, expected, digest)?;
         }
+        self.put_manifest_answer(reference, name, media_type, bytes)?;
+        Ok(digest)
+    }
+
+    /// What the registry says to a manifest that is put under `name`.
+    pub(crate) fn put_manifest_answer(
+        &self,
+        reference: &Reference,
+        name: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<ureq::http::Response<ureq::Body>, RegistryError> {
+        let endpoint = self.destination(reference);
+        let about = attempt("push the manifest of", reference.to_string(), &endpoint);
         if bytes.len() > MAX_DOCUMENT_BYTES {
             return Err(RegistryError::protocol(
                 &about,
@@ -213,9 +230,9 @@ impl Client {
         let path = format!("{}/manifests/{name}", reference.repository());
         let answer = self.transport().send(&call, &path)?;
         if let Some(told) = told_digest(answer.headers(), &about)? {
-            check_digest(&about, digest, told)?;
+            check_digest(&about, Digest::sha256_of(bytes), told)?;
         }
-        Ok(digest)
+        Ok(answer)
     }
 
     /// Ends an upload that is not needed. Registries sweep them up in the end, so failure does not matter.

@@ -96,7 +96,8 @@ fn a_generator_that_does_not_do_its_work_fails_the_build() {
 
 #[test]
 fn referrers_are_found_from_an_image_that_is_as_if_nothing_were_attested() {
-    let (Some(lab), Some(registry)) = (Lab::with_bases(Caller::Root, &[]), Registry::start()) else {
+    let (Some(lab), Some(registry)) = (Lab::with_bases(Caller::Root, &[]), Registry::start())
+    else {
         return;
     };
     let project = lab.project("FROM scratch\nCOPY Dockerfile /\n");
@@ -117,9 +118,16 @@ fn referrers_are_found_from_an_image_that_is_as_if_nothing_were_attested() {
         manifest["mediaType"],
         "application/vnd.oci.image.manifest.v1+json"
     );
-    let shown = lab.rbuild(&["imagetools", "inspect", "--format", "{{json .Manifest.Digest}}", &name]);
-    let digest = shown.success().stdout;
-    let digest = digest.trim().trim_matches('"').trim_start_matches("sha256:");
+    let shown = lab.rbuild(&[
+        "imagetools",
+        "inspect",
+        "--format",
+        "{{json .Manifest}}",
+        &name,
+    ]);
+    let shown: Value = serde_json::from_str(&shown.success().stdout).expect("JSON");
+    let digest = shown["digest"].as_str().expect("a digest");
+    let digest = digest.trim_start_matches("sha256:");
     // Debian's registry has no API for referrers.
     let index = raw(&format!("{}/app:sha256-{digest}", registry.host()));
     let entries = index["manifests"].as_array().expect("entries");
@@ -130,7 +138,10 @@ fn referrers_are_found_from_an_image_that_is_as_if_nothing_were_attested() {
         assert_eq!(referrer["subject"]["digest"], format!("sha256:{digest}"));
         assert_eq!(referrer["artifactType"], entry["artifactType"]);
     }
-    let nowhere = format!("type=oci,attestations=referrers,dest={}", lab.path("x").display());
+    let nowhere = format!(
+        "type=oci,attestations=referrers,dest={}",
+        lab.path("x").display()
+    );
     lab.try_build(&project, &["--sbom=true", "-o", &nowhere])
         .failure()
         .says("attestations=referrers is for what is pushed");

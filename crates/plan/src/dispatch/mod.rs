@@ -30,8 +30,8 @@ use crate::report::Report;
 use crate::stage::{StageState, Tree};
 use crate::{
     CacheUse, ContextSource, CopyAction, FileAction, FileOperation, Input, MainContext, Mode,
-    Operation, Owner, Parents, Plan, PlanOptions, Unpack, Vertex, VertexId, Wildcard, near, platform_args,
-    words,
+    Operation, Owner, Parents, Plan, PlanOptions, Unpack, Vertex, VertexId, Wildcard, near,
+    platform_args, words,
 };
 
 /// The code of what a source policy refuses.

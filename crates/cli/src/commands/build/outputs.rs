@@ -12,10 +12,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{
-    Annotation, AnnotationPlace, Annotations, ArchiveKind, AttestationForm, AttestationStyle,
-    Blobs, BuiltImage, BuiltImages, Dating, ExportError, Exported, Labels, LayerForm, PushBy,
-    PushProgress, StatementFiles, load, name_in_store, push, store_documents, write_archive,
-    write_directory, write_files, write_files_tar, write_statements,
+    Annotation, AnnotationPlace, Annotations, ArchiveKind, AttestationForm, AttestationPlace,
+    AttestationStyle, Blobs, BuiltImage, BuiltImages, Dating, ExportError, Exported, Labels,
+    LayerForm, PushBy, PushProgress, StatementFiles, load, name_in_store, push, store_documents,
+    write_archive, write_directory, write_files, write_files_tar, write_statements,
 };
 use rbuild_image::{Compression, Digest, Packing, Platform, Reference};
 use rbuild_layer::FileTimes;
@@ -28,7 +28,7 @@ use self::destination::{Destination, open};
 use self::spec::parse;
 pub(super) use self::spec::{boolean, compression};
 use super::args::Args;
-use super::attestations::Inline;
+use super::attestations::{Attests, Inline};
 use super::internal::{InternalStep, InternalSteps};
 use super::local_files::Looked;
 use super::request::Request;
@@ -58,6 +58,8 @@ struct Output {
 struct Attested {
     /// `oci-artifact=`
     form: AttestationForm,
+    /// `attestations=`
+    place: AttestationPlace,
     /// `attestation-inline=`
     inline: Inline,
     /// `attestation-prefix=`
@@ -68,6 +70,7 @@ impl Default for Attested {
     fn default() -> Self {
         Self {
             form: AttestationForm::default(),
+            place: AttestationPlace::default(),
             inline: Inline::Anywhere,
             prefix: String::new(),
         }
@@ -209,10 +212,16 @@ impl Outputs {
         &self,
         platforms: &[Platform],
         form: ImageForm,
+        attests: &Attests,
     ) -> anyhow::Result<()> {
         let of_images = self.0.iter().filter(|output| output.kind.is_image());
         for output in of_images {
             let annotations = Annotations::new(output.annotations.clone());
+            // What is attested of an image stands in an index beside it.
+            let form = match output.attested.place {
+                AttestationPlace::Index if !attests.is_empty() => ImageForm::Indexed,
+                _ => form,
+            };
             annotations.check(platforms, form)?;
         }
         Ok(())
@@ -342,6 +351,7 @@ pub(super) fn write(
             if output.kind.is_image() {
                 images = images.attested(AttestationStyle {
                     form: output.attested.form,
+                    place: output.attested.place,
                     names: output.names.clone(),
                 });
                 images = images.annotated(Annotations::new(output.annotations.clone()))?;

@@ -143,15 +143,9 @@ impl Request {
         let image_form = image_form(&platforms, &build_args)?;
         let outputs = Outputs::new(args, &names)?;
         let attests = Attests::new(args)?;
-        // Attestations stand in an index.
-        let written_form = if attests.is_empty() {
-            image_form
-        } else {
-            ImageForm::Indexed
-        };
         match platforms.as_slice() {
-            [] => outputs.check_annotations(&[app.platform()], written_form)?,
-            platforms => outputs.check_annotations(platforms, written_form)?,
+            [] => outputs.check_annotations(&[app.platform()], image_form, &attests)?,
+            platforms => outputs.check_annotations(platforms, image_form, &attests)?,
         }
         Ok(Self {
             context: args.context.clone(),

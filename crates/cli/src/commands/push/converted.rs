@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use rbuild_export::{
-    AttestationForm, AttestationStyle, Blobs, BuiltImage, BuiltImages, BuiltLayer, ExportError,
-    LayerForm, PushBy, PushProgress, TimesNote,
+    AttestationForm, AttestationPlace, AttestationStyle, Blobs, BuiltImage, BuiltImages,
+    BuiltLayer, ExportError, LayerForm, PushBy, PushProgress, TimesNote,
 };
 use rbuild_image::{
     Compression, Descriptor, Digest, ImageConfig, LayerId, Reference, is_attestation,
@@ -32,6 +32,7 @@ pub(super) fn push(
     let store = app.store()?;
     let mut style = AttestationStyle {
         form: AttestationForm::default(),
+        place: AttestationPlace::default(),
         names: vec![name.clone()],
     };
     let (attested, images): (Vec<_>, Vec<_>) = documents

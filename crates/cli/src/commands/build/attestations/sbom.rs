@@ -76,12 +76,7 @@ impl Scanner<'_> {
         Ok(documents)
     }
 
-    fn document(
-        &self,
-        file: &str,
-        about: &str,
-        layers: &[LayerId],
-    ) -> anyhow::Result<Attestation> {
+    fn document(&self, file: &str, about: &str, layers: &[LayerId]) -> anyhow::Result<Attestation> {
         let inventory = inventory(&self.build.store, layers)?;
         for finding in &inventory.findings {
             let message = format!(
@@ -145,8 +140,13 @@ fn statement(name: &str, bytes: &[u8]) -> anyhow::Result<Attestation> {
         let kind = &statement["predicateType"];
         bail!("its predicate type is {kind}, not {SPDX_PREDICATE:?}");
     }
-    let subjects = statement["subject"].as_array().map_or(&[][..], Vec::as_slice);
-    let subjects = subjects.iter().filter_map(InTotoSubject::from_json).collect();
+    let subjects = statement["subject"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let subjects = subjects
+        .iter()
+        .filter_map(InTotoSubject::from_json)
+        .collect();
     Ok(Attestation {
         file_name: name.to_owned(),
         predicate_type: SPDX_PREDICATE.to_owned(),

@@ -1,7 +1,7 @@
 //! One `--output` as it was typed: `PATH`, `-`, or `type=…,…`.
 
 use anyhow::{Context as _, bail};
-use rbuild_export::{Annotation, AttestationForm, BaseForm, LayerForm, PushBy};
+use rbuild_export::{Annotation, AttestationForm, AttestationPlace, BaseForm, LayerForm, PushBy};
 use rbuild_image::{Compression, Packing, Reference};
 
 use super::dates::{Dates, OwnEpoch, Rewrite};
@@ -110,6 +110,13 @@ impl Spec {
                     AttestationForm::Image
                 };
             }
+            "attestations" => {
+                self.attested.place = match value.as_str() {
+                    "index" => AttestationPlace::Index,
+                    "referrers" => AttestationPlace::Referrers,
+                    _ => bail!("{key}={value}: it is index or referrers"),
+                };
+            }
             "attestation-inline" => {
                 self.attested.inline = if boolean(key, &value)? {
                     Inline::Only
@@ -175,6 +182,9 @@ impl Spec {
                 "output type {other:?} is not known: it is image, registry, oci, docker, local, tar or cacheonly"
             ),
         };
+        if self.attested.place == AttestationPlace::Referrers && !kind.pushes() {
+            bail!("--output {text:?}: attestations=referrers is for what is pushed to a registry");
+        }
         let plain = matches!(
             kind,
             Kind::Image { push: false } | Kind::Docker { .. } | Kind::Load
