@@ -46,12 +46,12 @@ pub(super) fn make(
     let outputs = planned.plan.outputs.iter().zip(&solution.outputs);
     outputs
         .zip(&planned.plan.scans)
-        .map(|((output, layers), scan)| match scan.generated {
-            Some(vertex) => generated(build, solution.looked_at(vertex)),
-            None => {
-                let title = format!("[{}] generating sbom", output.platform);
-                steps.run(&title, |_| scanner.documents(layers, scan))
+        .map(|((output, layers), scan)| {
+            if let Some(vertex) = scan.generated {
+                return generated(build, solution.looked_at(vertex));
             }
+            let title = format!("[{}] generating sbom", output.platform);
+            steps.run(&title, |_| scanner.documents(layers, scan))
         })
         .collect()
 }
