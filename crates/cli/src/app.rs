@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rbuild_container::HostFiles;
 use rbuild_image::Platform;
+use rbuild_progress::LogViewer;
 use rbuild_registry::{Client, ClientOptions, Credentials, DockerConfig, RegistryConfig};
 use rbuild_solve::SshKeys;
 use rbuild_source::{GitClient, GitOptions, GitProtocols, HttpClient};
@@ -18,6 +19,7 @@ use rbuild_web::{Proxies, WebOptions};
 
 use crate::args::Global;
 use crate::cache_config::CacheConfig;
+use crate::containers_files;
 
 /// Who we say we are on the web. Servers that make exceptions for `BuildKit` are to make them for us.
 const USER_AGENT: &str = concat!(
@@ -42,7 +44,9 @@ pub(crate) struct App {
 impl App {
     /// Reads the configuration and enters the namespaces that all work is done in. Must come before any thread.
     pub(crate) fn new(global: &Global) -> anyhow::Result<Self> {
-        let environment = Environment;
+        let environment = Environment {
+            user: rustix::process::geteuid().as_raw(),
+        };
         let root = match &global.root {
             Some(root) => std::path::absolute(root)?,
             None => environment.default_root()?,
@@ -117,7 +121,18 @@ impl App {
 
     fn client(&self, mut options: ClientOptions, credentials: Arc<dyn Credentials>) -> Client {
         options.web = self.web();
-        Client::with_options(self.config.clone(), credentials, options)
+        Client::with_options(self.registries(), credentials, options)
+    }
+
+    /// Our configuration and what other programs on this machine know of registries.
+    fn registries(&self) -> RegistryConfig {
+        let mut config = self.config.clone();
+        config.host_folders = containers_files::host_folders(self.environment);
+        match containers_files::registries(self.environment) {
+            Ok(containers) => config.containers = containers,
+            Err(error) => config.unusable = Some(crate::failure::chain(error.as_ref())),
+        }
+        config
     }
 
     /// Fetches git repositories; clones are kept in the store.
@@ -148,6 +163,14 @@ impl App {
     /// Leaves the store to be synced, swept and kept within its limits, by a process that nobody waits for.
     pub(crate) fn maintain_store(&self) {
         crate::maintenance::start(&self.root, self.config_file.as_deref());
+    }
+
+    /// Makes a command of this program work on the same store with the same configuration.
+    pub(crate) fn hand_on(&self, command: &mut std::process::Command) {
+        command.arg("--root").arg(&self.root);
+        if let Some(config) = &self.config_file {
+            command.arg("--config").arg(config);
+        }
     }
 
     /// What the cache may take of the disk; `None` if nothing is to be collected by itself.
@@ -217,7 +240,10 @@ fn load_config(
 
 /// The process's environment variables, by what they mean.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Environment;
+pub(crate) struct Environment {
+    /// Who we were before we entered a namespace.
+    user: u32,
+}
 
 #[expect(
     clippy::unused_self,
@@ -258,7 +284,7 @@ impl Environment {
         Ok(data.join("rbuild"))
     }
 
-    fn config_home(self) -> Option<PathBuf> {
+    pub(crate) fn config_home(self) -> Option<PathBuf> {
         self.path("XDG_CONFIG_HOME")
             .or_else(|| Some(self.home()?.join(".config")))
     }
@@ -277,16 +303,17 @@ impl Environment {
         let docker = self
             .path("DOCKER_CONFIG")
             .or_else(|| Some(self.home()?.join(".docker")));
-        let runtime = self
-            .path("XDG_RUNTIME_DIR")
-            .map(|path| path.join("containers/auth.json"));
+        let runtime = match self.path("XDG_RUNTIME_DIR") {
+            Some(path) => path.join("containers/auth.json"),
+            None => PathBuf::from(format!("/run/containers/{}/auth.json", self.user)),
+        };
         let containers = self
             .config_home()
             .map(|path| path.join("containers/auth.json"));
         let files = [
             self.path("REGISTRY_AUTH_FILE"),
             docker.map(|path| path.join("config.json")),
-            runtime,
+            Some(runtime),
             containers,
         ];
         files.into_iter().flatten().collect()
@@ -377,6 +404,20 @@ impl Environment {
     /// Whether somebody can be asked.
     pub(crate) fn stdin_is_terminal(self) -> bool {
         std::io::stdin().is_terminal()
+    }
+
+    /// Who shows what is written to standard error, if it is no terminal.
+    pub(crate) fn log_viewer(self) -> LogViewer {
+        let is_true = |name: &str| self.text(name).as_deref() == Some("true");
+        if self.stderr_is_terminal() {
+            LogViewer::Plain
+        } else if is_true("GITHUB_ACTIONS") {
+            LogViewer::GitHub
+        } else if is_true("GITLAB_CI") {
+            LogViewer::GitLab
+        } else {
+            LogViewer::Plain
+        }
     }
 
     /// Whether progress can be drawn in place.

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     /// Build an image from a Dockerfile
     #[command(visible_alias = "b")]
     Build(Box<build::Args>),
+    /// Build twice and show what differs
+    Verify(Box<build::Args>),
     /// List images
     Images(images::Args),
     /// Show the history of an image
@@ -172,6 +174,7 @@ const VERBS: &[&str] = &[
     "rm",
     "prune",
     "du",
+    "verify",
     "version",
     "completion",
     "help",

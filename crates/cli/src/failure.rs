@@ -9,10 +9,15 @@
 use std::fmt;
 use std::process::ExitCode;
 
-pub(crate) use rbuild_solve::with_causes as chain;
+use rbuild_progress::redacted;
 
 /// The exit status of an interrupted command: 128 + SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
+
+/// An error and its causes in words, without passwords.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    redacted(&rbuild_solve::with_causes(error)).into_owned()
+}
 
 /// The user interrupted.
 #[derive(Debug)]

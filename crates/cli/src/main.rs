@@ -9,6 +9,7 @@ mod args;
 mod base_images;
 mod cache_config;
 mod commands;
+mod containers_files;
 mod failure;
 mod interrupt;
 mod maintenance;
@@ -24,7 +25,7 @@ use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
     imagetools, inspect, kill, login, logout, logs, pause, port, prune, ps, pull, push, rename, rm,
-    rmi, run, start, stats, stop, tag, top, version, volume, wait,
+    rmi, run, start, stats, stop, tag, top, verify, version, volume, wait,
 };
 
 fn main() -> ExitCode {
@@ -48,6 +49,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Build(args) => build::run(app, &args),
+        Command::Verify(args) => verify::run(app, &args),
         Command::Images(args) => images::run(app, &args),
         Command::History(args) => history::run(app, &args),
         Command::Inspect(args) => inspect::run(app, &args),

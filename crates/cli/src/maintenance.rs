@@ -19,7 +19,7 @@ use crate::app::App;
 pub(crate) const VERB: &str = "maintain";
 /// The running program, not by its path: seen from the mount namespace that we entered, a path on another mount
 /// than `/` is told wrong.
-const OWN_PROGRAM: &str = "/proc/self/exe";
+pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 /// At most one at a time works on a store, and at most one more waits for its turn: whoever comes then has nothing to do that
 /// the one who waits will not.
 const LOCK: &str = "maintenance";

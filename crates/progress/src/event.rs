@@ -83,6 +83,23 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// What of it is words of ours.
+    pub(crate) fn texts(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Planned { name, .. } => vec![name],
+            Self::Missed { reason, .. } => vec![reason],
+            Self::Status { id, .. } => vec![id],
+            Self::Done {
+                outcome: Outcome::Failed { message },
+                ..
+            }
+            | Self::Warning { message, .. } => vec![message],
+            Self::Started { .. } | Self::Output { .. } | Self::Done { .. } => Vec::new(),
+        }
+    }
+}
+
 /// What a warning is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarningAbout {

@@ -26,12 +26,14 @@
 #![forbid(unsafe_code)]
 
 mod event;
+mod folds;
 mod frame;
 mod lines;
 mod mode;
 mod model;
 mod plain;
 mod rawjson;
+mod redact;
 mod renderer;
 mod reporter;
 #[cfg(test)]
@@ -41,7 +43,9 @@ mod terminal;
 mod units;
 
 pub use event::{Event, EventKind, EventVertex, Outcome, StatusState, Stream, WarningAbout};
+pub use folds::LogViewer;
 pub use mode::{Mode, ModeError};
+pub use redact::redacted;
 pub use renderer::{Colors, RenderOptions, Renderer, TerminalSize};
 pub use reporter::{Heard, Listener, Reporter};
 pub use summary::{FailedVertex, Summary};

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
+use crate::folds::Folds;
 use crate::lines::LineSplitter;
 use crate::model::{Model, Status};
 use crate::renderer::Draw;
@@ -41,6 +42,7 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// Draws lines.
 pub(crate) struct Plain<W> {
     writer: W,
+    folds: Folds,
     out: Vec<u8>,
     feeds: BTreeMap<EventVertex, Feed>,
     /// Vertices whose text waits, first come first.
@@ -94,9 +96,10 @@ enum Piece {
 }
 
 impl<W: Write + Send> Plain<W> {
-    pub(crate) fn new(writer: W) -> Self {
+    pub(crate) fn new(writer: W, folds: Folds) -> Self {
         Self {
             writer,
+            folds,
             out: Vec::new(),
             feeds: BTreeMap::new(),
             waiting: Vec::new(),
@@ -151,7 +154,7 @@ impl<W: Write + Send> Plain<W> {
             .as_ref()
             .is_some_and(|floor| ended(self, floor.vertex))
         {
-            self.leave_floor();
+            self.leave_floor(now);
             self.hear_the_waiting(now);
         }
         if self.floor.is_none() {
@@ -168,7 +171,7 @@ impl<W: Write + Send> Plain<W> {
 
     fn hear_the_waiting(&mut self, now: Duration) {
         for vertex in std::mem::take(&mut self.waiting) {
-            self.leave_floor();
+            self.leave_floor(now);
             self.take_floor(vertex, now);
         }
         if self
@@ -176,7 +179,7 @@ impl<W: Write + Send> Plain<W> {
             .as_ref()
             .is_some_and(|floor| self.feeds[&floor.vertex].stage == Stage::Ended)
         {
-            self.leave_floor();
+            self.leave_floor(now);
         }
     }
 
@@ -194,20 +197,28 @@ impl<W: Write + Send> Plain<W> {
         if feed.stage == Stage::Unseen {
             feed.stage = Stage::Known;
         }
-        // Writing to a Vec cannot fail.
-        let _ = writeln!(self.out, "#{number} {}", feed.name);
+        let title = format!("#{number} {}", feed.name);
+        if feed.stage == Stage::Ended && feed.pieces.len() == 1 {
+            // Its last word is all there is: nothing to fold.
+            self.out.extend_from_slice(title.as_bytes());
+            self.out.push(b'\n');
+        } else {
+            self.folds.open(&mut self.out, &title, now);
+        }
         self.write_feed(vertex);
     }
 
-    fn leave_floor(&mut self) {
+    fn leave_floor(&mut self, now: Duration) {
         let Some(floor) = self.floor.take() else {
             return;
         };
         self.end_open_line();
         let feed = &self.feeds[&floor.vertex];
         if feed.stage != Stage::Ended {
+            // Writing to a Vec cannot fail.
             let _ = writeln!(self.out, "#{} ...", feed.number.unwrap_or_default());
         }
+        self.folds.close(&mut self.out, now);
         self.out.push(b'\n');
     }
 
@@ -336,19 +347,20 @@ impl<W: Write + Send> Draw for Plain<W> {
                     .as_ref()
                     .is_none_or(|floor| floor.vertex != vertex)
                 {
-                    self.leave_floor();
+                    self.leave_floor(now);
                     self.take_floor(vertex, now);
                 }
                 self.write_feed(vertex);
             }
         }
-        self.leave_floor();
+        self.leave_floor(now);
         write_warnings(&mut self.out, &model.summary().warnings);
         self.flush();
     }
 
-    fn abandon(&mut self, _: &Model) {
+    fn abandon(&mut self, model: &Model) {
         self.end_open_line();
+        self.folds.close(&mut self.out, model.now());
         self.flush();
     }
 }

@@ -1,12 +1,21 @@
+use std::time::{Duration, UNIX_EPOCH};
+
 use insta::assert_snapshot;
 
 use super::Plain;
+use crate::folds::Folds;
 use crate::script::{Script, Sink};
-use crate::{EventKind, Outcome};
+use crate::{EventKind, LogViewer, Outcome};
 
 fn plain(tell: impl FnOnce(&mut Script)) -> String {
+    shown_by(LogViewer::Plain, tell)
+}
+
+fn shown_by(viewer: LogViewer, tell: impl FnOnce(&mut Script)) -> String {
     let sink = Sink::default();
-    let mut script = Script::drawn_by(Plain::new(sink.clone()));
+    let started_at = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let folds = Folds::new(viewer, started_at);
+    let mut script = Script::drawn_by(Plain::new(sink.clone(), folds));
     tell(&mut script);
     sink.text()
 }
@@ -226,5 +235,43 @@ fn a_step_that_ran_before_says_why_it_runs_again() {
     #2 [2/2] COPY . .
     #2 not cached: src/main.rs changed (and 2 more)
     #2 DONE 0.2s
+    ");
+}
+
+fn two_steps(b: &mut Script) {
+    b.plan(10, "[1/2] RUN echo 100%").plan(20, "[2/2] COPY . .");
+    b.start(0, 10)
+        .output(100, 10, "::warning::no command\n100%\n")
+        .completed(1_500, 10)
+        .done(1_500, 20, Outcome::Cached);
+    b.end(1_600);
+}
+
+#[test]
+fn github_folds_each_step_that_says_something() {
+    assert_snapshot!(shown_by(LogViewer::GitHub, two_steps), @r"
+    ::group::#1 [1/2] RUN echo 100%25
+    #1 0.100 ::warning::no command
+    #1 0.100 100%
+    #1 DONE 1.5s
+    ::endgroup::
+
+    #2 [2/2] COPY . .
+    #2 CACHED
+    ");
+}
+
+#[test]
+fn gitlab_folds_each_step_that_says_something() {
+    let text = shown_by(LogViewer::GitLab, two_steps);
+    assert_snapshot!(text.replace("\r\u{1b}[0K", "<CR>"), @r"
+    section_start:1700000000:rbuild_1700000000_1[collapsed=true]<CR>#1 [1/2] RUN echo 100%
+    #1 0.100 ::warning::no command
+    #1 0.100 100%
+    #1 DONE 1.5s
+    section_end:1700000001:rbuild_1700000000_1<CR>
+
+    #2 [2/2] COPY . .
+    #2 CACHED
     ");
 }

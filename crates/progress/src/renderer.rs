@@ -6,12 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use crate::folds::Folds;
 use crate::model::Model;
 use crate::plain::Plain;
 use crate::rawjson::RawJson;
 use crate::reporter::Message;
 use crate::terminal::Terminal;
-use crate::{Event, Mode, Reporter, Summary};
+use crate::{Event, LogViewer, Mode, Reporter, Summary};
 
 /// Events that may wait to be drawn before workers have to wait: a few thousand chunks of output.
 const CHANNEL_EVENTS: usize = 4096;
@@ -50,9 +51,11 @@ pub struct RenderOptions {
     pub terminal: Option<Box<dyn Fn() -> TerminalSize + Send>>,
     /// Whether the terminal is given colours.
     pub colors: Colors,
+    /// Who shows the lines of [`Mode::Plain`].
+    pub viewer: LogViewer,
     /// Moving lines of output below a running step.
     pub log_lines: usize,
-    /// The wall clock at the build's zero, which [`Mode::RawJson`] writes its times by.
+    /// The wall clock at the build's zero, which [`Mode::RawJson`] and folds write their times by.
     pub started_at: SystemTime,
 }
 
@@ -62,6 +65,7 @@ impl Default for RenderOptions {
             mode: Mode::Auto,
             terminal: None,
             colors: Colors::Ansi,
+            viewer: LogViewer::Plain,
             log_lines: 6,
             started_at: SystemTime::UNIX_EPOCH,
         }
@@ -144,6 +148,7 @@ fn drawing(options: RenderOptions, writer: Box<dyn Write + Send>) -> Box<dyn Dra
         mode,
         terminal,
         colors,
+        viewer,
         log_lines,
         started_at,
     } = options;
@@ -158,7 +163,9 @@ fn drawing(options: RenderOptions, writer: Box<dyn Write + Send>) -> Box<dyn Dra
             };
             Box::new(Terminal::new(writer, Box::new(size), colors, log_lines))
         }
-        (Mode::Auto | Mode::Plain, _) => Box::new(Plain::new(writer)),
+        (Mode::Auto | Mode::Plain, _) => {
+            Box::new(Plain::new(writer, Folds::new(viewer, started_at)))
+        }
         (Mode::RawJson, _) => Box::new(RawJson::new(writer, started_at)),
         (Mode::Quiet, _) => Box::new(Quiet),
     }

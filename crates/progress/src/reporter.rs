@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use crate::redact::redact;
 use crate::{Event, EventKind};
 
 /// What travels to the drawing thread.
@@ -80,9 +81,12 @@ impl Reporter {
         }
     }
 
-    /// Tells that something happened now.
-    pub fn send(&self, kind: EventKind) {
+    /// Tells that something happened now. Passwords in web addresses are masked.
+    pub fn send(&self, mut kind: EventKind) {
         if let Some(sender) = &self.sender {
+            for text in kind.texts() {
+                redact(text);
+            }
             let at = self.elapsed();
             // A renderer that is gone has drawn its end: nothing is left to tell.
             let _ = sender.send(Message::Event(Event { at, kind }));

@@ -14,7 +14,7 @@ use ureq::http::Method;
 use url::Url;
 
 use crate::client::{all_failed, attempt, note_failure};
-use crate::transport::{Backoff, Call, Endpoint, Retry, Scope};
+use crate::transport::{Backoff, Call, Endpoint, Retry};
 use crate::{Attempt, Client, RegistryError};
 
 /// Bytes that must have come since the last failure for failures to be counted anew.
@@ -262,7 +262,7 @@ impl BlobReader {
         let about = self.attempt();
         let offset = self.digester.written();
         let mut call = Call::new(self.endpoint(), &about, Method::GET)
-            .scopes([Scope::pull(&self.repository)])
+            .scopes([self.endpoint().pull_scope(&self.repository)])
             .retry(Retry::No);
         if offset > 0 {
             call = call.header("range", format!("bytes={offset}-"));

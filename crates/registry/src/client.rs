@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rbuild_image::Reference;
 
 use crate::present::PresentBlobs;
-use crate::transport::{Agents, CancelFlag, Endpoint, Transport, endpoints_of};
+use crate::transport::{Agents, CancelFlag, Endpoint, Transport, sites_of};
 use crate::{Attempt, ClientOptions, Credentials, Fault, RegistryConfig, RegistryError};
 
 /// Talks to registries. Cheap to clone; clones share connections, tokens and what was learnt about hosts.
@@ -15,10 +15,13 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
+/// A registry, and the rule of `registries.conf` that holds for the name.
+type NameKind = (String, Option<usize>);
+
 struct Shared {
     config: RegistryConfig,
     transport: Transport,
-    endpoints: Mutex<HashMap<String, Arc<[Arc<Endpoint>]>>>,
+    endpoints: Mutex<HashMap<NameKind, Arc<[Arc<Endpoint>]>>>,
     present: PresentBlobs,
 }
 
@@ -78,9 +81,9 @@ impl Client {
     /// push to registries of their own), then the registry itself; those that did not answer come last.
     pub(crate) fn sources(&self, reference: &Reference) -> Vec<Arc<Endpoint>> {
         let mut all: Vec<_> = self
-            .endpoints(reference.registry())
+            .endpoints(reference.registry(), Some(reference.repository()))
             .iter()
-            .filter(|endpoint| endpoint.may_have(reference.repository()))
+            .filter(|endpoint| endpoint.site().serves(reference))
             .cloned()
             .collect();
         all.sort_by_key(|endpoint| endpoint.is_down());
@@ -89,26 +92,34 @@ impl Client {
 
     /// The host to push to.
     pub(crate) fn destination(&self, reference: &Reference) -> Arc<Endpoint> {
-        self.own_endpoint(reference.registry())
+        self.own_endpoint(reference.registry(), Some(reference.repository()))
     }
 
     /// The registry itself, no mirror.
-    pub(crate) fn own_endpoint(&self, registry: &str) -> Arc<Endpoint> {
-        let endpoints = self.endpoints(registry);
+    pub(crate) fn own_endpoint(&self, registry: &str, repository: Option<&str>) -> Arc<Endpoint> {
+        let endpoints = self.endpoints(registry, repository);
         let own = endpoints
             .last()
             .expect("the registry itself is always there");
         Arc::clone(own)
     }
 
-    fn endpoints(&self, registry: &str) -> Arc<[Arc<Endpoint>]> {
+    /// All that have to do with a name: those to pull from, and last the registry itself.
+    fn endpoints(&self, registry: &str, repository: Option<&str>) -> Arc<[Arc<Endpoint>]> {
+        let config = &self.shared.config;
+        let rule = config.containers.position(registry, repository);
         let mut known = self
             .shared
             .endpoints
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let make = || endpoints_of(&self.shared.config, registry).into();
-        Arc::clone(known.entry(registry.to_owned()).or_insert_with(make))
+        let make = || {
+            let rule = rule.map(|position| config.containers.rule(position));
+            let sites = sites_of(config, registry, rule).into_iter();
+            sites.map(|site| Arc::new(Endpoint::new(site))).collect()
+        };
+        let key = (registry.to_owned(), rule);
+        Arc::clone(known.entry(key).or_insert_with(make))
     }
 
     /// Asks one host after the other until one answers.
@@ -123,7 +134,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error @ RegistryError::Cancelled { .. }) => return Err(error),
                 // The same host under the other name: its first answer says it all.
-                Err(error) if endpoint.is_second_name() && error.is_not_found() => {}
+                Err(error) if endpoint.site().is_second_name() && error.is_not_found() => {}
                 Err(error) => {
                     note_failure(&endpoint, &error);
                     failures.push(error);

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::RegistryError;
+use crate::{ContainersRegistries, RegistryError};
 
 /// The `registry` tables of a configuration file, by host name (and port) as image names have it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -27,6 +27,15 @@ pub struct RegistryConfig {
     /// One table for each registry.
     #[serde(default, rename = "registry")]
     pub registries: BTreeMap<String, HostConfig>,
+    /// What `registries.conf` says besides.
+    #[serde(skip)]
+    pub containers: ContainersRegistries,
+    /// Where hosts may have a folder with certificates and `hosts.toml`: `/etc/docker/certs.d`, what counts most first.
+    #[serde(skip)]
+    pub host_folders: Vec<PathBuf>,
+    /// Why no registry may be used: something of the configuration is not understood.
+    #[serde(skip)]
+    pub unusable: Option<String>,
 }
 
 /// One registry's table.

@@ -35,8 +35,13 @@ impl fmt::Debug for Credential {
 
 /// Where credentials come from.
 pub trait Credentials: Send + Sync {
-    /// The credential for `registry` (`docker.io`, `localhost:5000`), `None` to go without.
-    fn get(&self, registry: &str) -> Result<Option<Credential>, RegistryError>;
+    /// The credential for `registry` (`docker.io`, `localhost:5000`) and, where one is asked about, a repository there
+    /// (`library/busybox`), `None` to go without.
+    fn get(
+        &self,
+        registry: &str,
+        repository: Option<&str>,
+    ) -> Result<Option<Credential>, RegistryError>;
 }
 
 /// No credentials for anyone.
@@ -44,7 +49,11 @@ pub trait Credentials: Send + Sync {
 pub struct Anonymous;
 
 impl Credentials for Anonymous {
-    fn get(&self, _registry: &str) -> Result<Option<Credential>, RegistryError> {
+    fn get(
+        &self,
+        _registry: &str,
+        _repository: Option<&str>,
+    ) -> Result<Option<Credential>, RegistryError> {
         Ok(None)
     }
 }
@@ -59,7 +68,11 @@ pub struct OnlyFor {
 }
 
 impl Credentials for OnlyFor {
-    fn get(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
+    fn get(
+        &self,
+        registry: &str,
+        _repository: Option<&str>,
+    ) -> Result<Option<Credential>, RegistryError> {
         Ok((registry == self.registry).then(|| self.credential.clone()))
     }
 }

@@ -3,11 +3,17 @@
 //!
 //! ```json
 //! {
-//!   "auths": { "https://index.docker.io/v1/": { "auth": "base64 of user:password" } },
+//!   "auths": {
+//!     "https://index.docker.io/v1/": { "auth": "base64 of user:password" },
+//!     "quay.io/team/app": { "auth": "…" }
+//!   },
 //!   "credHelpers": { "gcr.io": "gcloud" },
 //!   "credsStore": "secretservice"
 //! }
 //! ```
+//!
+//! A key of `auths` may be a repository or a beginning of its path, as in the files of podman, buildah and skopeo; the
+//! longest that fits counts.
 
 mod credential_file;
 mod helper;
@@ -23,7 +29,7 @@ use serde::Deserialize;
 
 use crate::{Credential, Credentials, RegistryError};
 
-pub use credential_file::{CredentialFile, KeptIn};
+pub use credential_file::{CredentialFile, KeptIn, LoginName};
 
 /// Docker Hub's key in `auths` and to credential helpers.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -40,7 +46,7 @@ pub struct DockerConfig {
     text: Option<String>,
     paths: Vec<PathBuf>,
     files: OnceLock<Result<Vec<File>, String>>,
-    found: Mutex<HashMap<String, Option<Credential>>>,
+    told: Mutex<HashMap<(String, String), Option<Credential>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,7 +79,7 @@ impl DockerConfig {
             text: None,
             paths: paths.into_iter().collect(),
             files: OnceLock::new(),
-            found: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -105,27 +111,43 @@ impl DockerConfig {
         }
     }
 
-    fn look_up(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
+    /// What a helper knows of `server`; it is asked once.
+    fn ask(&self, helper: &str, server: &str) -> Result<Option<Credential>, RegistryError> {
+        // Held while the helper runs: it may ask the user, and should do so once.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let question = (helper.to_owned(), server.to_owned());
+        if let Some(known) = told.get(&question) {
+            return Ok(known.clone());
+        }
+        let credential = helper::get(helper, server)?;
+        told.insert(question, credential.clone());
+        Ok(credential)
+    }
+}
+
+impl Credentials for DockerConfig {
+    fn get(
+        &self,
+        registry: &str,
+        repository: Option<&str>,
+    ) -> Result<Option<Credential>, RegistryError> {
         for file in self.files()? {
-            if let Some(found) = file.get(registry)? {
-                return Ok(Some(found));
+            let found = match file.get(registry, repository)? {
+                Kept::Here(credential) => credential,
+                Kept::With { helper, server } => self.ask(helper, &server)?,
+            };
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
     }
 }
 
-impl Credentials for DockerConfig {
-    fn get(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
-        // Held while a helper runs: it may ask the user, and should do so once.
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = found.get(registry) {
-            return Ok(known.clone());
-        }
-        let credential = self.look_up(registry)?;
-        found.insert(registry.to_owned(), credential.clone());
-        Ok(credential)
-    }
+/// Where a file says that a credential is.
+enum Kept<'a> {
+    Here(Option<Credential>),
+    With { helper: &'a str, server: String },
 }
 
 /// `None` for a file that does not exist; otherwise the file, or what is wrong with it (its contents are
@@ -154,36 +176,65 @@ fn parse<T: for<'a> Deserialize<'a>>(bytes: &[u8], name: &str) -> Option<Result<
 }
 
 impl File {
-    fn get(&self, registry: &str) -> Result<Option<Credential>, RegistryError> {
+    fn get(&self, registry: &str, repository: Option<&str>) -> Result<Kept<'_>, RegistryError> {
         let keys = keys_of(registry);
         let helper = self.helpers.as_ref().and_then(|helpers| {
             keys.iter()
                 .find_map(|key| helpers.get(key).map(|helper| (key, helper)))
         });
         if let Some((key, helper)) = helper {
-            return helper::get(helper, key);
+            return Ok(Kept::With {
+                helper,
+                server: key.clone(),
+            });
         }
-        if let Some(auth) = self.auth_of(registry, &keys)
-            && let Some(credential) = auth.credential(registry)?
-        {
-            return Ok(Some(credential));
+        for auth in self.auths_of(registry, repository, &keys) {
+            if let Some(credential) = auth.credential(registry)? {
+                return Ok(Kept::Here(Some(credential)));
+            }
         }
-        match &self.store {
-            Some(store) if !store.is_empty() => helper::get(store, &keys[0]),
-            _ => Ok(None),
-        }
+        Ok(match &self.store {
+            Some(store) if !store.is_empty() => Kept::With {
+                helper: store,
+                server: keys[0].clone(),
+            },
+            _ => Kept::Here(None),
+        })
     }
 
-    fn auth_of(&self, registry: &str, keys: &[String]) -> Option<&Auth> {
-        let auths = self.auths.as_ref()?;
+    /// The entries that fit, the closest first.
+    fn auths_of(&self, registry: &str, repository: Option<&str>, keys: &[String]) -> Vec<&Auth> {
+        let Some(auths) = self.auths.as_ref() else {
+            return Vec::new();
+        };
+        let of_path = repository
+            .into_iter()
+            .flat_map(beginnings)
+            .filter_map(|path| auths.get(&format!("{registry}/{path}")));
         let exact = keys.iter().find_map(|key| auths.get(key));
         // Keys of old are URLs; only their host counts.
         let by_host = || {
-            let mut fitting = auths.iter().filter(|(key, _)| host_of(key) == registry);
+            let mut fitting = auths.iter().filter(|(key, _)| is_url_of(key, registry));
             fitting.next().map(|(_, auth)| auth)
         };
-        exact.or_else(by_host)?.as_ref()
+        let of_host = exact.or_else(by_host);
+        of_path.chain(of_host).filter_map(Option::as_ref).collect()
     }
+}
+
+/// `a/b/c`, `a/b`, `a`.
+fn beginnings(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| {
+        path.rsplit_once('/').map(|(before, _)| before)
+    })
+}
+
+/// Whether `key` is a URL of `registry`, as `https://index.docker.io/v1/`, perhaps without its scheme; a repository's path
+/// is none.
+fn is_url_of(key: &str, registry: &str) -> bool {
+    let path = key.split_once('/').map_or("", |(_, path)| path);
+    let is_url = key.contains("://") || matches!(path.trim_end_matches('/'), "" | "v1" | "v2");
+    is_url && host_of(key) == registry
 }
 
 impl Auth {

@@ -12,7 +12,7 @@ impl Client {
     ///
     /// Fails with [`RegistryError::Denied`] if it is not taken.
     pub fn log_in(&self, registry: &str) -> Result<(), RegistryError> {
-        let endpoint = self.own_endpoint(registry);
+        let endpoint = self.own_endpoint(registry, None);
         let attempt = attempt("log in to", registry.to_owned(), &endpoint);
         let call = Call::new(&endpoint, &attempt, Method::GET);
         self.transport().send(&call, "")?;

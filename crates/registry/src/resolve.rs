@@ -9,7 +9,7 @@ use rbuild_image::{
 use ureq::http::{HeaderMap, Method};
 
 use crate::client::attempt;
-use crate::transport::{Call, Endpoint, Retry, Scope};
+use crate::transport::{Call, Endpoint, Retry};
 use crate::{Attempt, Client, RegistryError};
 
 /// The manifests that we read.
@@ -212,7 +212,7 @@ fn manifest_call<'a>(
 ) -> Call<'a> {
     Call::new(endpoint, about, method)
         .header("accept", ACCEPT)
-        .scopes([Scope::pull(reference.repository())])
+        .scopes([endpoint.pull_scope(reference.repository())])
 }
 
 fn manifest_path(reference: &Reference, wanted: Option<Digest>) -> String {

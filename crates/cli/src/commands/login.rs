@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use rbuild_registry::{Credential, CredentialFile, KeptIn, OnlyFor, RegistryError};
+use rbuild_registry::{Credential, CredentialFile, KeptIn, LoginName, OnlyFor, RegistryError};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::app::App;
@@ -26,7 +26,7 @@ const MAX_PASSWORD_BYTES: u64 = 1 << 20;
 /// What was typed after `rbuild login`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The registry, as localhost:5000 [default: docker.io]
+    /// The registry, as localhost:5000, or a part of it, as quay.io/team [default: docker.io]
     server: Option<String>,
     /// The user's name
     #[arg(short, long, value_name = "NAME")]
@@ -46,20 +46,20 @@ pub(crate) struct Args {
 
 /// Logs in.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
-    let registry = registry_name(args.server.as_deref());
-    let (username, password) = credential(app, args, &registry)?;
+    let login = login_name(args.server.as_deref());
+    let (username, password) = credential(app, args, &login)?;
     let credential = Credential::Password {
         username: username.clone(),
         password: password.clone(),
     };
     let client = app.registry_as(Arc::new(OnlyFor {
-        registry: registry.clone(),
+        registry: login.registry.clone(),
         credential,
     }));
     client
-        .log_in(&registry)
+        .log_in(&login.registry)
         .map_err(|error| explained(&error))?;
-    if let KeptIn::File(path) = file(app)?.set(&registry, &username, &password)? {
+    if let KeptIn::File(path) = file(app)?.set(&login, &username, &password)? {
         render::note(&format!(
             "note: the password is kept unencrypted in {}; a credential helper (\"credsStore\") avoids that\n",
             path.display()
@@ -92,18 +92,24 @@ pub(super) fn file(app: &App) -> anyhow::Result<CredentialFile> {
     Ok(CredentialFile::new(path))
 }
 
-/// `https://index.docker.io/v1/` and `docker.io` are one registry.
-pub(super) fn registry_name(server: Option<&str>) -> String {
+/// `https://index.docker.io/v1/` and `docker.io` are one registry; `quay.io/team` is a part of one.
+pub(super) fn login_name(server: Option<&str>) -> LoginName {
     let server = server.unwrap_or(DOCKER_HUB);
-    let rest = server.split_once("://").map_or(server, |(_, rest)| rest);
-    let host = rest.split('/').next().unwrap_or(rest);
-    if host.is_empty() || HUB_ALIASES.contains(&host) {
-        return DOCKER_HUB.to_owned();
+    let (is_url, rest) = match server.split_once("://") {
+        Some((_, rest)) => (true, rest),
+        None => (false, server),
+    };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_hub = host.is_empty() || HUB_ALIASES.contains(&host);
+    let path = path.trim_matches('/');
+    let is_api = is_url || matches!(path, "" | "v1" | "v2");
+    LoginName {
+        registry: if is_hub { DOCKER_HUB } else { host }.to_owned(),
+        repository: (!is_api).then(|| path.to_owned()),
     }
-    host.to_owned()
 }
 
-fn credential(app: &App, args: &Args, registry: &str) -> anyhow::Result<(String, String)> {
+fn credential(app: &App, args: &Args, login: &LoginName) -> anyhow::Result<(String, String)> {
     let username = args.username.as_deref().filter(|name| !name.is_empty());
     if args.password_stdin {
         let Some(username) = username else {
@@ -118,16 +124,16 @@ fn credential(app: &App, args: &Args, registry: &str) -> anyhow::Result<(String,
     }
     if (username.is_none() || args.password.is_none()) && !app.environment.stdin_is_terminal() {
         bail!(
-            "nobody can be asked for the password, as standard input is no terminal: use `rbuild login --username NAME --password-stdin {registry}`"
+            "nobody can be asked for the password, as standard input is no terminal: use `rbuild login --username NAME --password-stdin {login}`"
         );
     }
     let username = match username {
         Some(username) => username.to_owned(),
-        None => ask(&format!("Username for {registry}: "))?,
+        None => ask(&format!("Username for {login}: "))?,
     };
     let password = match &args.password {
         Some(password) => password.clone(),
-        None => ask_unseen(&format!("Password for {username} at {registry}: "))?,
+        None => ask_unseen(&format!("Password for {username} at {login}: "))?,
     };
     for (what, given) in [("user name", &username), ("password", &password)] {
         if given.is_empty() {
@@ -192,11 +198,25 @@ mod tests {
             None,
             Some("docker.io"),
             Some("https://index.docker.io/v1/"),
+            Some("index.docker.io/v1/"),
             Some("registry-1.docker.io"),
         ] {
-            assert_eq!(registry_name(name), "docker.io", "{name:?}");
+            assert_eq!(login_name(name).to_string(), "docker.io", "{name:?}");
         }
-        assert_eq!(registry_name(Some("https://ghcr.io/v2/")), "ghcr.io");
-        assert_eq!(registry_name(Some("localhost:5000")), "localhost:5000");
+        assert_eq!(
+            login_name(Some("https://ghcr.io/v2/")).to_string(),
+            "ghcr.io"
+        );
+        assert_eq!(
+            login_name(Some("localhost:5000/")).to_string(),
+            "localhost:5000"
+        );
+    }
+
+    #[test]
+    fn a_login_may_be_for_a_part_of_a_registry() {
+        let login = login_name(Some("quay.io/team/app"));
+        assert_eq!(login.registry, "quay.io");
+        assert_eq!(login.repository.as_deref(), Some("team/app"));
     }
 }

@@ -2,11 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use rbuild_testkit::{PASSWORD, Registry, RegistrySetup, USERNAME};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rbuild_testkit::{FaultProxy, PASSWORD, Registry, RegistrySetup, TokenRules, USERNAME};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::support::{Caller, Lab, Running};
+use crate::support::{Caller, Lab, Running, WebServer};
 
 /// A registry that wants a password, and a place whose credentials are in `config.json` of its own.
 fn locked(caller: Caller) -> Option<(Lab, Registry)> {
@@ -191,4 +193,141 @@ fn a_ci_systems_credentials_are_taken_from_the_environment() {
     Running::start(push.env("DOCKER_AUTH_CONFIG", config.to_string()))
         .wait()
         .success();
+}
+
+/// Keeps an image in the store under `name`.
+fn image(lab: &Lab, name: &str) {
+    let project = lab.project("FROM scratch\nCOPY a /\n");
+    project.file("a", "a");
+    lab.build(&project, &["-t", name]);
+}
+
+#[test]
+fn a_login_of_podmans_kind_counts_for_its_part_of_a_registry() {
+    let Some((lab, registry)) = locked(Caller::Root) else {
+        return;
+    };
+    let host = registry.host();
+    let file = lab.path("home/.config/containers/auth.json");
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+    let (file, part) = (file.display().to_string(), format!("{host}/team"));
+    let user = ["-u", USERNAME, "-p", PASSWORD];
+    let login = ["login", "--authfile", &file, "--tls-verify=false"];
+    registry
+        .skopeo(&[&login[..], &user, &[&part]].concat())
+        .expect("skopeo logs in");
+    let [inside, outside] = ["team/app:1", "other/app:1"].map(|name| format!("{host}/{name}"));
+    image(&lab, &inside);
+    lab.rbuild(&["tag", &inside, &outside]).success();
+    lab.rbuild(&["push", &inside]).success();
+    lab.rbuild(&["push", &outside]).failure();
+
+    let done = lab.rbuild(&["logout", &part]).success();
+    assert_eq!(done.stdout, format!("Not logged in to {part}\n"));
+    done.says("still has credentials");
+    // A login of our own for another part stands beside it.
+    let login = ["login", "-u", USERNAME, "--password-stdin"];
+    let other = format!("{host}/other");
+    lab.rbuild_with_input(&[&login[..], &[&other]].concat(), PASSWORD)
+        .success();
+    lab.rbuild(&["push", &outside]).success();
+    lab.rbuild(&["logout", &other]).success();
+    lab.rbuild(&["push", &outside]).failure();
+}
+
+#[test]
+fn a_helpers_identity_token_is_changed_for_access_tokens() {
+    let Some(lab) = Lab::with_bases(Caller::Root, &[]) else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+    proxy.require_tokens(TokenRules {
+        identity_token: Some("refresh me".to_owned()),
+        ..TokenRules::default()
+    });
+    let name = format!("{}/app:1", proxy.host());
+    image(&lab, &name);
+    lab.rbuild(&["push", &name]).failure();
+
+    let bin = lab.own_folder("helpers");
+    let helper = bin.join("docker-credential-test");
+    let answer = "#!/bin/sh\necho '{\"Username\":\"<token>\",\"Secret\":\"refresh me\"}'\n";
+    std::fs::write(&helper, answer).expect("a file");
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).expect("our own");
+    let path = format!(
+        "{}:{}",
+        bin.display(),
+        std::env::var("PATH").expect("a path")
+    );
+    for auth in [
+        json!({"credHelpers": {proxy.host(): "test"}}),
+        json!({"auths": {proxy.host(): {"auth": "dTo=", "identitytoken": "refresh me"}}}),
+    ] {
+        proxy.revoke_tokens();
+        let given = proxy.tokens_given();
+        let mut push = lab.command(&["push", &name]);
+        push.env("PATH", &path)
+            .env("DOCKER_AUTH_CONFIG", auth.to_string());
+        Running::start(&mut push).wait().success();
+        assert!(proxy.tokens_given() > given, "{auth}");
+    }
+}
+
+#[test]
+fn secrets_are_in_nothing_that_a_build_says() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+    let basic = BASE64.encode(format!("{USERNAME}:{PASSWORD}"));
+    proxy.require_tokens(TokenRules {
+        basic: Some(basic.clone()),
+        ..TokenRules::default()
+    });
+    let auth = json!({"auths": {proxy.host(): {"auth": basic}}}).to_string();
+    let web = WebServer::start(&lab.own_folder("web"));
+    std::fs::write(lab.path("web/a"), "a").expect("a file");
+    let url = web.url.replace("http://", "http://someone:hunter3@");
+    let project = lab.project(&format!(
+        "FROM busybox\nADD {url}/a /a\nRUN --mount=type=secret,id=key test -s /run/secrets/key\n"
+    ));
+    let name = format!("{}/app:1", proxy.host());
+    let mut said = String::new();
+    for (progress, auth) in [("plain", "{}"), ("plain", &auth), ("rawjson", &auth)] {
+        let arguments = [
+            "--debug",
+            "--explain",
+            "--progress",
+            progress,
+            "--secret",
+            "id=key,env=KEY",
+            "--metadata-file",
+            "meta.json",
+            "--push",
+            "-t",
+            &name,
+        ];
+        let mut command = lab.build_command(&arguments);
+        command.arg(&project.dir);
+        command
+            .env("DOCKER_AUTH_CONFIG", auth)
+            .env("KEY", "hunter2");
+        let outcome = Running::start(&mut command).wait();
+        assert_eq!(outcome.status.success(), auth != "{}", "{outcome}");
+        said.push_str(&outcome.stdout);
+        said.push_str(&outcome.stderr);
+    }
+    let missing = lab.project("FROM scratch\nARG URL\nADD $URL /\n");
+    let missing = lab.try_build(&missing, &["--build-arg", &format!("URL={url}/missing")]);
+    said.push_str(&missing.failure().stderr);
+    said.push_str(&std::fs::read_to_string(lab.path("out/meta.json")).expect("a file"));
+    for secret in [PASSWORD, &basic, "token-", "hunter2", "hunter3"] {
+        assert!(!said.contains(secret), "{secret:?} is in:\n{said}");
+    }
 }

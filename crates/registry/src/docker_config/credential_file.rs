@@ -1,5 +1,6 @@
 //! Writing what `login` and `logout` change in Docker's `config.json`; all else in it stays as it was.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use serde_json::{Map, Value, json};
 
-use super::{BASE64, helper, host_of, keys_of, parse};
+use super::{BASE64, helper, is_url_of, keys_of, parse};
 use crate::RegistryError;
 
 /// Only its owner reads a file with passwords.
@@ -18,6 +19,40 @@ const MODE: u32 = 0o600;
 #[derive(Debug, Clone)]
 pub struct CredentialFile {
     path: PathBuf,
+}
+
+/// What a password is for: a registry, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginName {
+    /// `docker.io`, `localhost:5000`
+    pub registry: String,
+    /// A repository there, or the beginning of a repository's path.
+    pub repository: Option<String>,
+}
+
+impl LoginName {
+    /// The keys that it has had in files, that of today first.
+    fn keys(&self) -> Vec<String> {
+        match &self.repository {
+            None => keys_of(&self.registry),
+            Some(_) => vec![self.to_string()],
+        }
+    }
+
+    /// Whether the entry of `key` is for it.
+    fn is_meant_by(&self, key: &str) -> bool {
+        let by_url = self.repository.is_none() && is_url_of(key, &self.registry);
+        by_url || self.keys().iter().any(|known| known == key)
+    }
+}
+
+impl fmt::Display for LoginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.repository {
+            None => f.write_str(&self.registry),
+            Some(repository) => write!(f, "{}/{repository}", self.registry),
+        }
+    }
 }
 
 /// Where a password was put.
@@ -35,44 +70,59 @@ impl CredentialFile {
         Self { path: path.into() }
     }
 
-    /// Keeps a password for `registry` (`docker.io`, `localhost:5000`): with the helper that the file names for it,
-    /// else in the file.
+    /// Keeps a password for what `login` names: with the helper that the file names for its registry, else in the file.
     pub fn set(
         &self,
-        registry: &str,
+        login: &LoginName,
         username: &str,
         password: &str,
     ) -> Result<KeptIn, RegistryError> {
         self.change(|config| {
-            let key = &keys_of(registry)[0];
-            let (entry, kept) = if let Some(name) = helper_for(config, registry) {
-                helper::store(&name, key, username, password)?;
-                (json!({}), KeptIn::Helper(name))
-            } else {
-                let auth = BASE64.encode(format!("{username}:{password}"));
-                (json!({ "auth": auth }), KeptIn::File(self.path.clone()))
+            let key = &login.keys()[0];
+            let (entry, kept) = match (helper_for(config, &login.registry), &login.repository) {
+                (Some(name), Some(_)) => {
+                    let reason = format!(
+                        "docker-credential-{name} keeps one login for each registry: leave the path away"
+                    );
+                    let registry = login.to_string();
+                    return Err(RegistryError::Credentials { registry, reason });
+                }
+                (Some(name), None) => {
+                    helper::store(&name, key, username, password)?;
+                    (json!({}), KeptIn::Helper(name))
+                }
+                (None, _) => {
+                    let auth = BASE64.encode(format!("{username}:{password}"));
+                    (json!({ "auth": auth }), KeptIn::File(self.path.clone()))
+                }
             };
             let auths = object(config, "auths").ok_or_else(|| self.malformed())?;
-            auths.retain(|known, _| known == key || host_of(known) != host_of(key));
+            auths.retain(|known, _| !login.is_meant_by(known));
             auths.insert(key.clone(), entry);
             Ok(kept)
         })
     }
 
-    /// Forgets what is kept for `registry`; tells whether there was anything.
-    pub fn remove(&self, registry: &str) -> Result<bool, RegistryError> {
+    /// Whether the file names `login`.
+    pub fn has(&self, login: &LoginName) -> Result<bool, RegistryError> {
+        let config = self.read(&self.path)?;
+        let auths = config.get("auths").and_then(Value::as_object);
+        Ok(auths.is_some_and(|auths| auths.keys().any(|key| login.is_meant_by(key))))
+    }
+
+    /// Forgets what is kept for `login`; tells whether there was anything.
+    pub fn remove(&self, login: &LoginName) -> Result<bool, RegistryError> {
         if !self.path.exists() {
             return Ok(false);
         }
         self.change(|config| {
-            let keys = keys_of(registry);
-            let erased = match helper_for(config, registry) {
-                Some(name) => helper::erase(&name, &keys[0])?,
-                None => false,
+            let erased = match (helper_for(config, &login.registry), &login.repository) {
+                (Some(name), None) => helper::erase(&name, &login.keys()[0])?,
+                _ => false,
             };
             let auths = object(config, "auths").ok_or_else(|| self.malformed())?;
             let before = auths.len();
-            auths.retain(|key, _| !keys.contains(key) && host_of(key) != registry);
+            auths.retain(|key, _| !login.is_meant_by(key));
             Ok(erased || auths.len() < before)
         })
     }

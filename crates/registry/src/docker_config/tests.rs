@@ -18,9 +18,9 @@ fn password(username: &str, password: &str) -> Credential {
 fn docker_hub_is_found_under_its_old_url() {
     let (_dir, config) =
         credentials(r#"{"auths":{"https://index.docker.io/v1/":{"auth":"YWxpY2U6czpjcmV0"}}}"#);
-    let found = config.get("docker.io").expect("a lookup");
+    let found = config.get("docker.io", None).expect("a lookup");
     assert_eq!(found, Some(password("alice", "s:cret")));
-    assert_eq!(config.get("ghcr.io").expect("a lookup"), None);
+    assert_eq!(config.get("ghcr.io", None).expect("a lookup"), None);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn every_kind_of_entry_is_read() {
             "tok.example.com":{"registrytoken":"access"},
             "empty.example.com":{}, "null.example.com":null}}"#,
     );
-    let get = |registry| config.get(registry).expect("a lookup");
+    let get = |registry| config.get(registry, None).expect("a lookup");
     assert_eq!(get("localhost:5000"), Some(password("u", "p")));
     assert_eq!(get("old.example.com"), Some(password("u", "p")));
     assert_eq!(
@@ -59,11 +59,11 @@ fn a_missing_file_holds_nothing_and_the_first_that_knows_wins() {
         .chain(second.paths);
     let config = DockerConfig::new(paths);
     assert_eq!(
-        config.get("a.io").expect("a lookup"),
+        config.get("a.io", None).expect("a lookup"),
         Some(password("u", "1"))
     );
     assert_eq!(
-        config.get("b.io").expect("a lookup"),
+        config.get("b.io", None).expect("a lookup"),
         Some(password("u", "3"))
     );
 }
@@ -71,13 +71,16 @@ fn a_missing_file_holds_nothing_and_the_first_that_knows_wins() {
 #[test]
 fn errors_and_debug_output_hold_no_secret() {
     let (_dir, config) = credentials(r#"{"auths":{"a.io":{"auth":"!!hunter2!!"}}}"#);
-    let error = config.get("a.io").expect_err("not base64").to_string();
+    let error = config
+        .get("a.io", None)
+        .expect_err("not base64")
+        .to_string();
     assert!(
         error.contains("a.io") && !error.contains("hunter2"),
         "{error}"
     );
     let (_dir, config) = credentials(r#"{"auths":{"a.io":{"auth":"hunter2"}}"#);
-    let error = config.get("a.io").expect_err("not JSON").to_string();
+    let error = config.get("a.io", None).expect_err("not JSON").to_string();
     assert!(
         error.contains("line 1") && !error.contains("hunter2"),
         "{error}"
@@ -88,10 +91,34 @@ fn errors_and_debug_output_hold_no_secret() {
 #[test]
 fn a_missing_helper_is_an_error_that_names_it() {
     let (_dir, config) = credentials(r#"{"credHelpers":{"a.io":"rbuild-test-missing"}}"#);
-    let error = config.get("a.io").expect_err("no helper").to_string();
+    let error = config.get("a.io", None).expect_err("no helper").to_string();
     assert!(
         error.contains("docker-credential-rbuild-test-missing"),
         "{error}"
     );
-    assert_eq!(config.get("b.io").expect("a lookup"), None);
+    assert_eq!(config.get("b.io", None).expect("a lookup"), None);
+}
+
+#[test]
+fn the_entry_of_the_longest_path_counts() {
+    let (_dir, config) = credentials(
+        r#"{"auths":{
+            "quay.io":{"auth":"dTox"},
+            "quay.io/team":{"auth":"dToy"},
+            "quay.io/team/app":{"auth":"dToz"},
+            "docker.io/library":{"auth":"dTo0"},
+            "only.io/team":{"auth":"dTo1"}}}"#,
+    );
+    let get = |registry: &str, path: &str| config.get(registry, Some(path)).expect("a lookup");
+    assert_eq!(get("quay.io", "team/app"), Some(password("u", "3")));
+    assert_eq!(get("quay.io", "team/app/debug"), Some(password("u", "3")));
+    assert_eq!(get("quay.io", "team/application"), Some(password("u", "2")));
+    assert_eq!(get("quay.io", "teams/app"), Some(password("u", "1")));
+    assert_eq!(
+        get("docker.io", "library/busybox"),
+        Some(password("u", "4"))
+    );
+    assert_eq!(get("docker.io", "me/app"), None);
+    assert_eq!(get("only.io", "other/app"), None);
+    assert_eq!(config.get("only.io", None).expect("a lookup"), None);
 }

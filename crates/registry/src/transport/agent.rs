@@ -10,6 +10,7 @@ use ureq::tls::TlsConfig;
 use ureq::typestate::AgentScope;
 use ureq::{Agent, Proxy};
 
+use super::site::Verification;
 use crate::RegistryError;
 use crate::config::Keypair;
 use crate::options::ClientOptions;
@@ -18,13 +19,6 @@ use crate::options::ClientOptions;
 const IDLE_CONNECTIONS_PER_HOST: usize = 16;
 /// Bytes taken from, and given to, a socket at once.
 const SOCKET_BUFFER_BYTES: usize = 128 << 10;
-
-/// Whether a server must prove who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Verification {
-    Required,
-    Off,
-}
 
 /// What makes two HTTPS connections differ.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -9,14 +9,11 @@ use rbuild_web::is_loopback;
 use ureq::Agent;
 use url::Url;
 
-use super::agent::{Agents, Route, Trust, Verification};
+use super::agent::{Agents, Route, Trust};
 use super::challenge::Challenge;
+use super::site::{Site, Verification};
 use super::token::TokenSlot;
-use crate::config::RegistryConfig;
 use crate::{Attempt, RegistryError};
-
-/// The registry behind `docker.io`.
-const DOCKER_HUB_HOST: &str = "registry-1.docker.io";
 
 /// How long a server may think about a greeting in TLS: one that waits for a line of HTTP never answers.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -37,29 +34,13 @@ pub(crate) enum Scheme {
     Https,
 }
 
-/// How Docker Hub's official images are called at a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Names {
-    /// `library/busybox`, as at Docker Hub.
-    Complete,
-    /// `busybox`: a registry of one's own that was filled by hand.
-    WithoutLibrary,
-}
-
-/// The namespace of Docker Hub's official images.
-const LIBRARY: &str = "library/";
-
 /// One host, and all that was learnt about it.
 pub(crate) struct Endpoint {
     /// Whose credentials it gets: `docker.io`, or the mirror's own.
     pub(crate) registry: String,
     /// Host and port.
     pub(crate) host: String,
-    /// A path before the repository: empty, or `/cache`.
-    prefix: String,
-    /// The registry that a mirror is asked for.
-    namespace: Option<String>,
-    names: Names,
+    site: Site,
     wire: Wire,
     trust: Trust,
     scheme: OnceLock<Scheme>,
@@ -70,76 +51,26 @@ pub(crate) struct Endpoint {
     down: AtomicBool,
 }
 
-/// The endpoints to pull `registry`'s contents from: its mirrors, then itself, which is also where pushes go.
-pub(crate) fn endpoints_of(config: &RegistryConfig, registry: &str) -> Vec<Arc<Endpoint>> {
-    let mirrors = config.host(registry).mirrors;
-    let mirror = |names| {
-        mirrors
-            .iter()
-            .map(move |mirror| Arc::new(Endpoint::mirror(config, mirror, registry, names)))
-    };
-    let mut all: Vec<Arc<Endpoint>> = mirror(Names::Complete).collect();
-    if registry == "docker.io" {
-        all.extend(mirror(Names::WithoutLibrary));
-    }
-    let host = match registry {
-        "docker.io" => DOCKER_HUB_HOST,
-        other => other,
-    };
-    all.push(Arc::new(Endpoint::new(config, registry, host, "", None)));
-    all
-}
-
 impl Endpoint {
-    /// `[http[s]://]host[:port][/path]`.
-    fn mirror(config: &RegistryConfig, mirror: &str, of: &str, names: Names) -> Self {
-        let (wire, rest) = match mirror.split_once("://") {
-            Some(("http", rest)) => (Some(Wire::Http), rest),
-            Some(("https", rest)) => (Some(Wire::Https), rest),
-            _ => (None, mirror),
-        };
-        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let path = path.trim_matches('/');
-        let path = path.strip_prefix("v2/").unwrap_or(path);
-        let mut endpoint = Self::new(config, host, host, path, Some(of.to_owned()));
-        endpoint.wire = wire.unwrap_or(endpoint.wire);
-        endpoint.names = names;
-        endpoint
-    }
-
-    fn new(
-        config: &RegistryConfig,
-        registry: &str,
-        host: &str,
-        path: &str,
-        namespace: Option<String>,
-    ) -> Self {
-        let table = config.host(registry);
-        let insecure = table.insecure.unwrap_or(false);
-        let wire = match table.http {
+    /// The host at `site`, of which nothing is known yet.
+    pub(crate) fn new(site: Site) -> Self {
+        let verification = site.verification.unwrap_or(Verification::Required);
+        let is_lenient = verification == Verification::Off || is_loopback(&site.host);
+        let wire = match site.http {
             Some(true) => Wire::Http,
-            None if insecure || is_loopback(host) => Wire::Either,
+            None if is_lenient => Wire::Either,
             Some(false) | None => Wire::Https,
         };
         Self {
-            registry: registry.to_owned(),
-            host: host.to_owned(),
-            prefix: match path {
-                "" => String::new(),
-                path => format!("/{path}"),
-            },
-            namespace,
-            names: Names::Complete,
+            registry: site.registry.clone(),
+            host: site.host.clone(),
             wire,
             trust: Trust {
-                roots: table.ca.clone(),
-                keypair: table.keypair.first().map(Trust::keypair),
-                verification: if insecure {
-                    Verification::Off
-                } else {
-                    Verification::Required
-                },
+                roots: site.certificates.ca.clone(),
+                keypair: site.keypair().map(Trust::keypair),
+                verification,
             },
+            site,
             scheme: OnceLock::new(),
             probing: Mutex::default(),
             challenge: Mutex::default(),
@@ -149,32 +80,34 @@ impl Endpoint {
         }
     }
 
-    /// Whether this is a mirror that was asked under the complete name before.
-    pub(crate) fn is_second_name(&self) -> bool {
-        self.names == Names::WithoutLibrary
+    /// What is configured of it.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
     }
 
-    /// Whether this host may have `repository` under another name than those before it.
-    pub(crate) fn may_have(&self, repository: &str) -> bool {
-        self.names == Names::Complete || repository.starts_with(LIBRARY)
+    /// A token's scope for pulling from `repository`, as that is called here.
+    pub(crate) fn pull_scope(&self, repository: &str) -> super::Scope {
+        super::Scope::pull(&self.site.path(repository))
     }
 
-    /// `scheme://host/v2/<prefix>/<path>`, with `?ns=` for a mirror. The first call finds out which protocol is
+    /// `scheme://host/v2/<path>`, with `?ns=` for a mirror. The first call finds out which protocol is
     /// spoken.
     pub(crate) fn url(&self, agents: &Agents, path: &str) -> Result<Url, RegistryError> {
+        if let Some(reason) = &self.site.refusal {
+            return Err(RegistryError::Config {
+                reason: reason.clone(),
+            });
+        }
         let scheme = match self.scheme(agents)? {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
-        let path = match self.names {
-            Names::Complete => path,
-            Names::WithoutLibrary => path.strip_prefix(LIBRARY).unwrap_or(path),
-        };
-        let text = format!("{scheme}://{}/v2{}/{path}", self.host, self.prefix);
+        let (root, path) = (&self.site.root, self.site.path(path));
+        let text = format!("{scheme}://{}{root}/v2/{path}", self.host);
         let mut url = Url::parse(&text).map_err(|error| RegistryError::Config {
             reason: format!("the host {:?}: {error}", self.host),
         })?;
-        if let Some(namespace) = &self.namespace {
+        if let Some(namespace) = &self.site.namespace {
             url.query_pairs_mut().append_pair("ns", namespace);
         }
         Ok(url)
@@ -200,7 +133,7 @@ impl Endpoint {
     /// reason to fall back.
     fn probe(&self, agents: &Agents) -> Result<Scheme, RegistryError> {
         let agent = agents.https(&self.trust, route_to(&self.host))?;
-        let url = format!("https://{}/v2/", self.host);
+        let url = format!("https://{}{}/v2/", self.host, self.site.root);
         let request = agent.head(url).config();
         let request = request.timeout_global(Some(PROBE_TIMEOUT)).build();
         let Err(error) = request.call() else {
@@ -288,17 +221,33 @@ fn route_to(host: &str) -> Route {
 
 #[cfg(test)]
 mod tests {
+    use rbuild_image::Reference;
+
     use super::*;
+    use crate::transport::site::sites_of;
+    use crate::{ContainersRegistries, RegistryConfig};
 
     fn config(text: &str) -> RegistryConfig {
         RegistryConfig::from_toml(text).expect("a configuration")
     }
 
-    fn urls(config: &RegistryConfig, registry: &str, repository: &str) -> Vec<String> {
+    fn endpoints(config: &RegistryConfig, name: &str) -> Vec<Endpoint> {
+        let name: Reference = name.parse().expect("a name");
+        let rules = &config.containers;
+        let rule = rules.position(name.registry(), Some(name.repository()));
+        sites_of(config, name.registry(), rule.map(|at| rules.rule(at)))
+            .into_iter()
+            .filter(|site| site.serves(&name))
+            .map(Endpoint::new)
+            .collect()
+    }
+
+    fn urls(config: &RegistryConfig, name: &str) -> Vec<String> {
         let agents = Agents::new(crate::ClientOptions::default());
-        endpoints_of(config, registry)
+        let repository = name.parse::<Reference>().expect("a name");
+        let repository = repository.repository();
+        endpoints(config, name)
             .iter()
-            .filter(|endpoint| endpoint.may_have(repository))
             .map(|endpoint| {
                 endpoint
                     .url(&agents, &format!("{repository}/manifests/b"))
@@ -319,7 +268,7 @@ mod tests {
             "#,
         );
         assert_eq!(
-            urls(&config, "docker.io", "me/a"),
+            urls(&config, "me/a"),
             [
                 "http://m.example.com:5000/v2/me/a/manifests/b?ns=docker.io",
                 "https://p.example.com/v2/hub/me/a/manifests/b?ns=docker.io",
@@ -328,7 +277,7 @@ mod tests {
         );
         // An official image may be at a mirror without `library/`; Docker Hub itself is asked under its name.
         assert_eq!(
-            urls(&config, "docker.io", "library/a"),
+            urls(&config, "a"),
             [
                 "http://m.example.com:5000/v2/library/a/manifests/b?ns=docker.io",
                 "https://p.example.com/v2/hub/library/a/manifests/b?ns=docker.io",
@@ -338,14 +287,14 @@ mod tests {
             ]
         );
         assert_eq!(
-            urls(&config, "ghcr.io", "a"),
+            urls(&config, "ghcr.io/a"),
             ["https://ghcr.io/v2/a/manifests/b"]
         );
     }
 
     #[test]
     fn credentials_belong_to_one_host_and_port() {
-        let endpoint = &endpoints_of(&config("[registry.\"a.io\"]\nhttp = false"), "a.io")[0];
+        let endpoint = &endpoints(&config("[registry.\"a.io\"]\nhttp = false"), "a.io/a")[0];
         let agents = Agents::new(crate::ClientOptions::default());
         endpoint.url(&agents, "").expect("a URL");
         let is_origin = |url: &str| endpoint.is_origin(&Url::parse(url).expect("a URL"));
@@ -354,5 +303,53 @@ mod tests {
         assert!(!is_origin("http://a.io/v2/x"));
         assert!(!is_origin("https://a.io:444/v2/x"));
         assert!(!is_origin("https://b.a.io/v2/x"));
+    }
+
+    #[test]
+    fn prefixes_of_registries_conf_take_names_elsewhere() {
+        let text = r#"
+            [[registry]]
+            prefix = "docker.io/library"
+            location = "internal.example.com/hub"
+            [[registry.mirror]]
+            location = "127.0.0.1:5000/m"
+            [[registry.mirror]]
+            location = "exact.example.com"
+            pull-from-mirror = "digest-only"
+            [[registry]]
+            prefix = "ghcr.io/me/app"
+            location = "docker.io/me/other"
+            [[registry]]
+            location = "bad.example.com"
+            blocked = true
+            "#;
+        let mut config = config("[registry.\"127.0.0.1:5000\"]\nhttp = true");
+        config.containers = ContainersRegistries::from_toml(text).expect("a configuration");
+        assert_eq!(
+            urls(&config, "busybox"),
+            [
+                "http://127.0.0.1:5000/v2/m/busybox/manifests/b",
+                "https://internal.example.com/v2/hub/busybox/manifests/b",
+            ]
+        );
+        let digest = format!("busybox@sha256:{}", "0".repeat(64));
+        assert_eq!(
+            urls(&config, &digest)[1],
+            "https://exact.example.com/v2/busybox/manifests/b"
+        );
+        assert_eq!(
+            urls(&config, "ghcr.io/me/app"),
+            ["https://registry-1.docker.io/v2/me/other/manifests/b"]
+        );
+        // What is sent goes where its name says.
+        let sites = |name: &str| {
+            let rule = config.containers.position(name, Some("me/app"));
+            sites_of(&config, name, rule.map(|at| config.containers.rule(at)))
+        };
+        assert_eq!(sites("ghcr.io").pop().expect("itself").host, "ghcr.io");
+        let blocked = &endpoints(&config, "bad.example.com/a")[0];
+        let agents = Agents::new(crate::ClientOptions::default());
+        let error = blocked.url(&agents, "a").expect_err("blocked").to_string();
+        assert!(error.contains("registries.conf blocks"), "{error}");
     }
 }

@@ -259,6 +259,11 @@ impl Transport {
         for (name, value) in &call.headers {
             request = request.header(*name, value);
         }
+        if call.endpoint.is_origin(url) {
+            for (name, value) in &call.endpoint.site().headers {
+                request = request.header(name, value);
+            }
+        }
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization.as_str());
         }

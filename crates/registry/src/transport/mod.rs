@@ -16,12 +16,14 @@ mod exchange;
 mod redirect;
 mod retry;
 mod scope;
+mod site;
 mod token;
 
 pub(crate) use agent::Agents;
 pub(crate) use body::{Body, Growing, Source};
 pub(crate) use cancel::CancelFlag;
-pub(crate) use endpoint::{Endpoint, endpoints_of};
+pub(crate) use endpoint::Endpoint;
 pub(crate) use exchange::{Call, Patience, Retry, Transport};
 pub(crate) use retry::Backoff;
 pub(crate) use scope::Scope;
+pub(crate) use site::sites_of;

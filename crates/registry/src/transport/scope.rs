@@ -22,6 +22,12 @@ impl Scope {
         &self.0
     }
 
+    /// The repository that it is about.
+    pub(crate) fn repository(&self) -> Option<&str> {
+        let (repository, _actions) = self.0.strip_prefix("repository:")?.rsplit_once(':')?;
+        Some(repository)
+    }
+
     /// Whether a token for `self` serves where `other` is asked for.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let parts = |scope: &'_ Self| {
@@ -41,6 +47,12 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scope_is_about_a_repository() {
+        assert_eq!(Scope::push("a/b").repository(), Some("a/b"));
+        assert_eq!(Scope::given("registry:catalog:*").repository(), None);
+    }
 
     #[test]
     fn pushing_includes_pulling_from_the_same_repository() {

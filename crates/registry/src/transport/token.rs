@@ -83,7 +83,9 @@ impl Transport {
         let Some(challenge) = challenge else {
             return Ok(None);
         };
-        let credential = self.credentials.get(&endpoint.registry)?;
+        // The repository that is worked on comes first; others are mounted from, or what a challenge added.
+        let repository = scopes.first().and_then(Scope::repository);
+        let credential = self.credentials.get(&endpoint.registry, repository)?;
         match (&challenge, credential) {
             (_, Some(Credential::RegistryToken(token))) => Ok(Some(Authorization::bearer(&token))),
             (Challenge::Basic, Some(Credential::Password { username, password })) => {

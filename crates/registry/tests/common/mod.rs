@@ -44,7 +44,11 @@ pub(crate) fn config(text: &str) -> RegistryConfig {
 pub(crate) struct Always(pub(crate) Credential);
 
 impl Credentials for Always {
-    fn get(&self, _registry: &str) -> Result<Option<Credential>, RegistryError> {
+    fn get(
+        &self,
+        _registry: &str,
+        _repository: Option<&str>,
+    ) -> Result<Option<Credential>, RegistryError> {
         Ok(Some(self.0.clone()))
     }
 }

@@ -7,7 +7,7 @@ use clap::ArgAction;
 /// What was typed after `rbuild build`.
 ///
 /// As with `docker`, of a flag that is given twice and takes one value the last counts, and `--flag=false` switches off.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(args_override_self = true)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -152,6 +152,9 @@ pub(crate) struct Args {
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<PathBuf>,
+    /// Write the digest of the image's manifest, or of its index, to a file
+    #[arg(long, alias = "digestfile", value_name = "FILE")]
+    pub(crate) digest_file: Option<PathBuf>,
     /// Write what was built to a JSON file
     #[arg(long, value_name = "FILE")]
     pub(crate) metadata_file: Option<PathBuf>,
@@ -222,6 +225,12 @@ pub(crate) struct Args {
     )]
     #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) debug: bool,
+    /// Where `verify` wants the result
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) verify_layout: Option<PathBuf>,
+    /// The copy of the context that `verify` made
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) verify_context: Option<String>,
     #[command(flatten)]
     pub(crate) unsupported: super::unsupported::Unsupported,
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rbuild_dockerfile::{Diagnostic, Severity, Source, Span};
 use rbuild_plan::{Plan, PlanError, Planned};
-use rbuild_progress::{EventKind, Reporter, Summary, WarningAbout};
+use rbuild_progress::{EventKind, Reporter, Summary, WarningAbout, redacted};
 use rbuild_solve::{Solution, SolveError, StepError};
 use rbuild_source::SourceError;
 use serde_json::{Value, json};
@@ -183,7 +183,7 @@ pub(super) fn misses(plan: &Plan, solution: &Solution, now: SystemTime) -> Strin
         let _ = writeln!(text, "{}", plan.vertex(miss.vertex).name);
         text.push_str(&explained(&miss.explanation, now));
     }
-    text
+    redacted(&text).into_owned()
 }
 
 /// `FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 2)`

@@ -76,6 +76,12 @@ impl LocalFiles {
         self.contexts.contains_key(&ContextSource::Main) && !self.dockerfiles.is_empty()
     }
 
+    /// The Dockerfile, if it is a file of the user's.
+    pub(super) fn dockerfile(&self) -> Option<&Path> {
+        let existing = self.dockerfiles.iter().find(|path| path.is_file());
+        existing.map(PathBuf::as_path)
+    }
+
     /// The Dockerfile and the ignore files, each of which may or may not be there.
     pub(super) fn instructions(&self) -> Vec<PathBuf> {
         let mut files = self.dockerfiles.clone();
@@ -198,7 +204,11 @@ impl Written {
 
     /// The files that are a build's results.
     pub(super) fn files(request: &Request) -> Vec<PathBuf> {
-        let results = [&request.iidfile, &request.metadata_file];
+        let results = [
+            &request.iidfile,
+            &request.digest_file,
+            &request.metadata_file,
+        ];
         let archives = request.outputs.archives().into_iter();
         archives
             .chain(results.into_iter().flatten().cloned())

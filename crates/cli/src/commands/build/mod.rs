@@ -10,6 +10,7 @@ mod attestations;
 mod cache_mounts;
 mod caches;
 mod call;
+mod ci_log;
 mod contexts;
 mod depfile;
 mod dockerfile_file;
@@ -27,6 +28,7 @@ mod request;
 mod result_files;
 mod syntax;
 mod unsupported;
+mod verification;
 mod watch;
 
 use std::process::ExitCode;
@@ -52,6 +54,7 @@ use self::places::Places;
 use self::planning::Unplanned;
 pub(crate) use self::request::bytes;
 use self::request::{Action, Diagnostics, Repetition, Request};
+pub(crate) use self::verification::local_context;
 use self::watch::Seen;
 use crate::app::App;
 use crate::failure::Interrupted;
@@ -59,6 +62,8 @@ use crate::{interrupt, render};
 
 /// Builds, and tells how it went.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    let settled = verification::settled(args);
+    let args = settled.as_ref().unwrap_or(args);
     let request = Request::new(app, args)?;
     let cancel = Cancel::new();
     interrupt::on_interrupt({
@@ -91,6 +96,7 @@ fn run_once(
     match built {
         Ok(Finished::Built(outcome)) => {
             render::note(&outcome.explanations)?;
+            ci_log::annotate(app, request, &outcome.findings)?;
             result_files::write(app, request, &outcome)?;
             if request.diagnostics == Diagnostics::Json {
                 print_findings(&outcome.findings)?;
@@ -101,14 +107,16 @@ fn run_once(
             Ok(ExitCode::SUCCESS)
         }
         Ok(Finished::Answered(answer)) => match request.action {
-            Action::Call(call) => tell(request, call, &answer),
+            Action::Call(call) => tell(app, request, call, &answer),
             _ => Ok(ExitCode::SUCCESS),
         },
         Ok(Finished::Printed) => Ok(ExitCode::SUCCESS),
         Err(_) if cancel.is_cancelled() && summary.failed.is_none() => Err(Interrupted.into()),
         Err(error) => {
+            let findings = explain::failure_findings(&error);
+            ci_log::annotate(app, request, &findings)?;
             if request.diagnostics == Diagnostics::Json {
-                print_findings(&explain::failure_findings(&error))?;
+                print_findings(&findings)?;
             }
             Err(explain::with_last_words(error, &summary))
         }
@@ -164,8 +172,9 @@ fn ask(
 }
 
 /// Prints an answer; with `--diagnostics=json`, that of a check is told finding by finding.
-fn tell(request: &Request, call: Call, answer: &Answer) -> anyhow::Result<ExitCode> {
+fn tell(app: &App, request: &Request, call: Call, answer: &Answer) -> anyhow::Result<ExitCode> {
     result_files::write_answer(request, call, answer)?;
+    ci_log::annotate(app, request, &answer.findings)?;
     let as_findings = call.function == Function::Check && request.diagnostics == Diagnostics::Json;
     if as_findings {
         print_findings(&answer.findings)?;
@@ -437,6 +446,7 @@ fn progress(app: &App, mode: Mode) -> (Reporter, Renderer) {
         } else {
             Colors::None
         },
+        viewer: app.environment.log_viewer(),
         started_at: app.environment.now(),
         ..RenderOptions::default()
     };

@@ -166,6 +166,9 @@ impl Outputs {
         }
         let outputs = Self(outputs);
         outputs.check()?;
+        if args.digest_file.is_some() && !outputs.0.iter().any(|output| output.kind.is_image()) {
+            bail!("--digest-file needs an image among the outputs");
+        }
         if args.iidfile.is_some() && outputs.0.iter().all(|output| output.kind.is_files()) {
             bail!("local and tar exporters are incompatible with image ID file");
         }

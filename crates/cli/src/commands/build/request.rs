@@ -68,6 +68,7 @@ pub(super) struct Request {
     /// What is to be attested of the images.
     pub(super) attests: Attests,
     pub(super) iidfile: Option<PathBuf>,
+    pub(super) digest_file: Option<PathBuf>,
     pub(super) metadata_file: Option<PathBuf>,
     pub(super) depfile: Option<PathBuf>,
     pub(super) repetition: Repetition,
@@ -191,6 +192,7 @@ impl Request {
             shm_size: args.shm_size.as_deref().map(bytes).transpose()?,
             ulimits: ulimits(&args.ulimits)?,
             iidfile: args.iidfile.clone(),
+            digest_file: args.digest_file.clone(),
             metadata_file: args.metadata_file.clone(),
             depfile: args.depfile.clone(),
             repetition: repetition(args)?,

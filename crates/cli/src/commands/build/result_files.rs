@@ -1,4 +1,4 @@
-//! `--iidfile` and `--metadata-file`.
+//! `--iidfile`, `--digest-file` and `--metadata-file`.
 
 use std::path::Path;
 
@@ -27,6 +27,10 @@ pub(super) fn write(app: &App, request: &Request, outcome: &Outcome) -> anyhow::
     if let Some(path) = &request.iidfile {
         std::fs::write(path, outcome.id())
             .with_context(|| format!("failed to write --iidfile {}", path.display()))?;
+    }
+    if let (Some(path), Some(exported)) = (&request.digest_file, &outcome.exported) {
+        std::fs::write(path, exported.digest.to_string())
+            .with_context(|| format!("failed to write --digest-file {}", path.display()))?;
     }
     if let (Some(path), Some(reads)) = (&request.depfile, &outcome.reads) {
         let reads = reads

@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::args::boolean;
 
 /// What was typed of them.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Unsupported {
     #[arg(long, hide = true)]
     builder: Option<String>,

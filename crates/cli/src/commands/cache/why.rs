@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use anyhow::bail;
 use rbuild_cache::{Explanation, Ran, Reason, last_runs};
+use rbuild_progress::redacted;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -61,7 +62,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
             .collect::<Vec<_>>()
             .join("\n"),
     };
-    render::out(&text)?;
+    render::out(&redacted(&text))?;
     Ok(ExitCode::SUCCESS)
 }
 
