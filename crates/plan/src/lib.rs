@@ -64,6 +64,7 @@ mod platform_args;
 mod policy;
 mod reach;
 mod report;
+mod rescue;
 mod scans;
 mod stage;
 mod targets;

@@ -209,3 +209,36 @@ fn the_builder_is_out_of_a_steps_reach() {
     );
     assert!(!output.contains("rbuild-e2e"), "{outcome}");
 }
+
+#[test]
+fn a_failed_build_hands_out_what_was_there_before_the_step_that_failed() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let project = lab.project(
+        "FROM busybox AS tests\nENV KIND=unit\nWORKDIR /work\nRUN echo 1 failed > /report\n\
+         RUN echo half > /half && exit 7\nFROM scratch\nCOPY --from=tests /report /\n",
+    );
+    let failed = lab.try_build(
+        &project,
+        &[
+            "--no-cache",
+            "-o",
+            "type=local,dest=always,on=always",
+            "-o",
+            "type=local,dest=success",
+            "-o",
+            "type=image,name=broken,on=always",
+        ],
+    );
+    failed.failure().says("exit code: 7");
+    let report = std::fs::read_to_string(lab.path("out/always/report")).expect("a report");
+    assert_eq!(report, "1 failed\n");
+    assert!(!lab.path("out/always/half").exists());
+    assert!(!lab.path("out/success").exists());
+    // The image runs the command that failed.
+    let again = lab.rbuild(&["run", "--rm", "broken"]);
+    assert_eq!(again.status.code(), Some(7), "{again}");
+    let shell = ["run", "--rm", "broken", "sh", "-c", "echo $KIND in $PWD"];
+    assert_eq!(lab.rbuild(&shell).success().stdout, "unit in /work\n");
+}

@@ -25,6 +25,7 @@ mod places;
 mod planning;
 mod policed;
 mod request;
+mod rescue;
 mod result_files;
 mod syntax;
 mod unsupported;
@@ -49,7 +50,7 @@ pub(crate) use self::contexts::project_scope;
 use self::internal::InternalSteps;
 use self::local_files::Looked;
 use self::lock::Lock;
-use self::outputs::{Ahead, Outcome};
+use self::outputs::{Ahead, Outcome, Wanted};
 use self::places::Places;
 use self::planning::Unplanned;
 pub(crate) use self::request::bytes;
@@ -238,14 +239,20 @@ fn build(
         mounts: Arc::clone(&caches.mounts),
         ..surroundings(app, request, &inputs, &planned, cancel, reporter)?
     };
+    let wanted = Wanted {
+        outputs: &request.outputs,
+        ahead: &ahead,
+    };
     let reads = reads(app, request, &planned.plan, &build, seen)?;
     cache_mounts::prepare(&build, &planned.plan, request.kept_mounts, &steps)?;
     let (solution, mut outcome) = loop {
-        let solution = solve(&planned.plan, &build).map_err(|error| {
-            // What the failed steps wrote is in the trash.
-            app.maintain_store();
-            explain::step(error, &planned.plan, &inputs.source)
-        })?;
+        let solution = match solve(&planned.plan, &build) {
+            Ok(solution) => solution,
+            Err(error) => {
+                rescue::write(app, request, &planned, build, &error, &steps)?;
+                return Err(explain::step(error, &planned.plan, &inputs.source));
+            }
+        };
         if let Some(lock) = &inputs.lock {
             lock.finish(build.sources.found(), &steps)?;
         }
@@ -265,7 +272,7 @@ fn build(
                 &planned,
                 (&solution, &made),
                 &build,
-                &ahead,
+                &wanted,
                 &steps,
             )
         });
@@ -285,19 +292,10 @@ fn build(
         outcome.provenance =
             attestations::for_metadata(app, request, &inputs, &planned, (&build, &told))?;
     }
-    outcome.warnings = planned
-        .warnings
-        .iter()
-        .map(|warning| result_files::warning(places, warning))
-        .collect();
     if request.explain {
         outcome.explanations = explain::misses(&planned.plan, &solution, app.environment.now());
     }
-    outcome.findings = planned
-        .warnings
-        .iter()
-        .map(|warning| places.finding(warning))
-        .collect();
+    outcome.warn(&planned.warnings, places);
     if solution.executed > 0 {
         app.maintain_store();
     }
@@ -390,7 +388,7 @@ fn export(
     planned: &Planned,
     (solution, made): (&Solution, &[Made]),
     build: &Build,
-    ahead: &Ahead,
+    wanted: &Wanted<'_>,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let store = app.store()?;
@@ -418,14 +416,7 @@ fn export(
             .collect::<Result<_, ExportError>>()?;
         Ok(BuiltImages::new(images, request.image_form))
     };
-    outputs::write(
-        app,
-        request,
-        planned.source_date_epoch,
-        &assembled,
-        ahead,
-        steps,
-    )
+    outputs::write(app, wanted, planned.source_date_epoch, &assembled, steps)
 }
 
 /// The progress that was asked for, on stderr.

@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use rbuild_dockerfile::Diagnostic;
 use rbuild_export::{
     Annotation, AnnotationPlace, Annotations, ArchiveKind, AttestationForm, AttestationPlace,
     AttestationStyle, Blobs, BuiltImage, BuiltImages, Dating, ExportError, Exported, Labels,
@@ -31,7 +32,8 @@ use super::args::Args;
 use super::attestations::{Attests, Inline};
 use super::internal::{InternalStep, InternalSteps};
 use super::local_files::Looked;
-use super::request::Request;
+use super::places::Places;
+use super::result_files;
 use crate::app::App;
 use crate::commands::annotation;
 
@@ -51,6 +53,7 @@ struct Output {
     folders: Folders,
     annotations: Vec<Annotation>,
     attested: Attested,
+    occasion: Occasion,
 }
 
 /// How an output has what is attested.
@@ -75,6 +78,16 @@ impl Default for Attested {
             prefix: String::new(),
         }
     }
+}
+
+/// When an output is written: `on=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Occasion {
+    /// If the build succeeds.
+    #[default]
+    Success,
+    /// If it fails as well: what was there before the step that failed.
+    Always,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +186,13 @@ impl Outputs {
             bail!("local and tar exporters are incompatible with image ID file");
         }
         Ok(outputs)
+    }
+
+    /// Those that are written when the build failed.
+    pub(super) fn after_failure(&self) -> Option<Self> {
+        let always = self.0.iter().filter(|one| one.occasion == Occasion::Always);
+        let always: Vec<_> = always.cloned().collect();
+        (!always.is_empty()).then_some(Self(always))
     }
 
     /// Whether the layers of base images have to be here at the end.
@@ -313,6 +333,16 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// Takes down the warnings, for buildx's metadata and for editors.
+    pub(super) fn warn(&mut self, warnings: &[Diagnostic], places: Places<'_>) {
+        let all = warnings.iter();
+        self.warnings = all
+            .clone()
+            .map(|one| result_files::warning(places, one))
+            .collect();
+        self.findings = all.map(|one| places.finding(one)).collect();
+    }
+
     /// The image ID, empty without an image.
     pub(super) fn id(&self) -> String {
         self.exported
@@ -321,13 +351,19 @@ impl Outcome {
     }
 }
 
+/// What is to be written, and what of it is on its way.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) outputs: &'a Outputs,
+    pub(super) ahead: &'a Ahead,
+}
+
 /// Writes every output.
 pub(super) fn write(
     app: &App,
-    request: &Request,
+    wanted: &Wanted<'_>,
     epoch: Option<i64>,
     assembled: &dyn Fn(Dating, Inline) -> Result<BuiltImages, ExportError>,
-    ahead: &Ahead,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let blobs = Blobs {
@@ -344,9 +380,9 @@ pub(super) fn write(
         reference: String::new(),
         provenance: Vec::new(),
     };
-    for output in &request.outputs.0 {
+    for output in &wanted.outputs.0 {
         if output.kind.pushes() {
-            ahead.wait();
+            wanted.ahead.wait();
         }
         let exported = steps.run(output.kind.title(), |step| {
             let dating = output.dates.dating(epoch);
@@ -395,6 +431,7 @@ impl Output {
             folders: Folders::default(),
             annotations: Vec::new(),
             attested: Attested::default(),
+            occasion: Occasion::default(),
         }
     }
 

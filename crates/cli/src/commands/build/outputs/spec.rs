@@ -6,7 +6,7 @@ use rbuild_image::{Compression, Packing, Reference};
 
 use super::dates::{Dates, OwnEpoch, Rewrite};
 use super::destination::Destination;
-use super::{Attested, Folders, Form, Kind, Output};
+use super::{Attested, Folders, Form, Kind, Occasion, Output};
 use crate::commands::annotation;
 use crate::commands::build::attestations::Inline;
 use crate::commands::build::request::fields;
@@ -49,6 +49,7 @@ struct Spec {
     folders: Folders,
     annotations: Vec<Annotation>,
     attested: Attested,
+    occasion: Occasion,
 }
 
 impl Spec {
@@ -61,6 +62,13 @@ impl Spec {
                 self.names = Some(names.collect::<Result<_, _>>()?);
             }
             "push" => self.push = boolean(key, &value)?,
+            "on" => {
+                self.occasion = match value.as_str() {
+                    "success" => Occasion::Success,
+                    "always" => Occasion::Always,
+                    other => bail!("--output {text:?}: on={other}: it is success or always"),
+                }
+            }
             "tar" => self.directory = !boolean(key, &value)?,
             "compression" => {
                 self.packing = Some(packing(&value)?);
@@ -211,6 +219,7 @@ impl Spec {
             folders: self.folders,
             annotations: self.annotations,
             attested: self.attested,
+            occasion: self.occasion,
         })
     }
 }
