@@ -25,9 +25,10 @@ pub enum Difference {
 /// What differs between `before` and `now`, in the order of `now`, removed elements last. Elements of the same label
 /// are compared in their order.
 pub fn first_differences(before: &Preimage, now: &Preimage) -> Vec<Difference> {
-    let mut earlier: HashMap<_, &Element> = numbered(before).collect();
+    let (before, now) = (before.elements(), now.elements());
+    let mut earlier: HashMap<_, &Element> = numbered(&before).collect();
     let mut differences = Vec::new();
-    for (place, element) in numbered(now) {
+    for (place, element) in numbered(&now) {
         match earlier.remove(&place) {
             None => differences.push(Difference::Added(element.clone())),
             Some(known) if known.value != element.value => {
@@ -40,15 +41,15 @@ pub fn first_differences(before: &Preimage, now: &Preimage) -> Vec<Difference> {
             Some(_) => {}
         }
     }
-    let removed = numbered(before).filter(|(place, _)| earlier.contains_key(place));
+    let removed = numbered(&before).filter(|(place, _)| earlier.contains_key(place));
     differences.extend(removed.map(|(_, element)| Difference::Removed(element.clone())));
     differences
 }
 
 /// Each element under its label and how many of the same label stand before it.
-fn numbered(preimage: &Preimage) -> impl Iterator<Item = ((&str, u32), &Element)> {
+fn numbered(elements: &[Element]) -> impl Iterator<Item = ((&str, u32), &Element)> {
     let mut seen: HashMap<&str, u32> = HashMap::new();
-    preimage.elements().iter().map(move |element| {
+    elements.iter().map(move |element| {
         let count = seen.entry(&element.label).or_default();
         let place = (element.label.as_str(), *count);
         *count += 1;

@@ -31,11 +31,11 @@ pub fn exec_preimage(
     preimage.push("platform", platform.to_string());
     preimage.push("base", base.hex());
     for (position, argument) in exec.args.iter().enumerate() {
-        preimage.push(format!("arg {position}"), &**argument);
+        preimage.push(format_args!("arg {position}"), &**argument);
     }
     for variable in &exec.env {
         let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
-        preimage.push(["env ", name].concat(), value);
+        preimage.push(format_args!("env {name}"), value);
     }
     preimage.push("cwd", &*exec.cwd);
     // A lone number once meant a group of that number and no others: results from then must not be found.
@@ -53,7 +53,7 @@ pub fn exec_preimage(
         preimage.push("shm", size.to_string());
     }
     for (name, soft, hard) in &exec.ulimits {
-        preimage.push(format!("ulimit {name}"), format!("{soft}:{hard}"));
+        preimage.push(format_args!("ulimit {name}"), format!("{soft}:{hard}"));
     }
     for (mount, content) in exec.mounts.iter().zip(contents) {
         push_mount(&mut preimage, mount, content);
@@ -65,7 +65,7 @@ pub fn exec_preimage(
 fn push_mount(preimage: &mut Preimage, mount: &ExecMount, content: &MountContent) {
     let target = &mount.target;
     let mut push = |what: &str, value: &dyn AsRef<[u8]>| {
-        preimage.push(format!("mount {target}{what}"), value);
+        preimage.push(format_args!("mount {target}{what}"), value);
     };
     match &mount.kind {
         MountKind::Bind { access, .. } => {

@@ -103,7 +103,7 @@ impl Known {
         }
         // One that cannot be read was written by another version: there is nothing to compare with.
         let bytes = store.preimage(&self.record.key)?;
-        let read = bytes.and_then(|bytes| Preimage::decode(&bytes).ok());
+        let read = bytes.and_then(|bytes| Preimage::decode(bytes).ok());
         Ok(self.preimage.get_or_init(|| read).as_ref())
     }
 }

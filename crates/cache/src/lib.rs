@@ -11,7 +11,7 @@
 //!
 //! let mut preimage = Preimage::new("exec");
 //! preimage.push("arg 0", "/bin/true");
-//! assert_eq!(preimage.key(), Preimage::decode(&preimage.encode())?.key());
+//! assert_eq!(preimage.key(), Preimage::decode(preimage.as_bytes().to_vec())?.key());
 //! # Ok::<(), rbuild_cache::CacheError>(())
 //! ```
 #![forbid(unsafe_code)]

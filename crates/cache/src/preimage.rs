@@ -5,6 +5,9 @@
 //! key   = blake3(bytes)
 //! ```
 
+use std::fmt::Display;
+use std::io::Write as _;
+
 use rbuild_store::StepKey;
 
 use crate::CacheError;
@@ -15,6 +18,10 @@ const MAGIC: &[u8] = b"rbuild-key";
 const VERSION: u32 = 3;
 /// What stands before each text.
 const LENGTH_BYTES: usize = size_of::<u32>();
+/// What the preimages of most steps fit into.
+const USUAL_BYTES: usize = 2 << 10;
+/// Why reading one never fails.
+const CHECKED: &str = "bytes are checked when they are taken";
 
 /// One thing that a step depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,83 +33,92 @@ pub struct Element {
 }
 
 /// Everything that a step depends on, in a fixed order.
+///
+/// It is its canonical bytes: keys are made far more often than elements are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preimage {
-    kind: String,
-    elements: Vec<Element>,
+    bytes: Vec<u8>,
 }
 
 impl Preimage {
     /// Nothing yet, for an operation of this kind.
     pub fn new(kind: &str) -> Self {
-        Self {
-            kind: kind.to_owned(),
-            elements: Vec::new(),
-        }
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        bytes.extend(MAGIC);
+        bytes.extend(VERSION.to_le_bytes());
+        put(&mut bytes, kind.as_bytes());
+        Self { bytes }
     }
 
     /// Adds a dependency.
-    pub fn push(&mut self, label: impl Into<String>, value: impl AsRef<[u8]>) {
-        self.elements.push(Element {
-            label: label.into(),
-            value: value.as_ref().to_vec(),
-        });
+    pub fn push(&mut self, label: impl Display, value: impl AsRef<[u8]>) {
+        let start = self.bytes.len();
+        self.bytes.extend([0; LENGTH_BYTES]);
+        write!(self.bytes, "{label}").expect("memory takes what is written");
+        let length = length(self.bytes.len() - start - LENGTH_BYTES);
+        self.bytes[start..start + LENGTH_BYTES].copy_from_slice(&length);
+        put(&mut self.bytes, value.as_ref());
     }
 
     /// The operation's kind.
     pub fn kind(&self) -> &str {
-        &self.kind
+        self.open().expect(CHECKED).0
     }
 
     /// The dependencies in order.
-    pub fn elements(&self) -> &[Element] {
-        &self.elements
+    pub fn elements(&self) -> Vec<Element> {
+        self.read().expect(CHECKED)
     }
 
     /// The canonical bytes.
-    pub fn encode(&self) -> Vec<u8> {
-        let elements = self.elements.iter();
-        let fields = elements.map(|one| 2 * LENGTH_BYTES + one.label.len() + one.value.len());
-        let header = MAGIC.len() + 2 * LENGTH_BYTES + self.kind.len();
-        let mut bytes = Vec::with_capacity(header + fields.sum::<usize>());
-        bytes.extend(MAGIC);
-        bytes.extend(VERSION.to_le_bytes());
-        put(&mut bytes, self.kind.as_bytes());
-        for element in &self.elements {
-            put(&mut bytes, element.label.as_bytes());
-            put(&mut bytes, &element.value);
-        }
-        bytes
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// Reads what [`Self::encode`] wrote.
-    pub fn decode(bytes: &[u8]) -> Result<Self, CacheError> {
-        let rest = bytes
+    /// Takes canonical bytes.
+    pub fn decode(bytes: Vec<u8>) -> Result<Self, CacheError> {
+        let preimage = Self { bytes };
+        preimage.read()?;
+        Ok(preimage)
+    }
+
+    /// The kind, and what follows it.
+    fn open(&self) -> Result<(&str, Reader<'_>), CacheError> {
+        let rest = self
+            .bytes
             .strip_prefix(MAGIC)
             .and_then(|rest| rest.strip_prefix(&VERSION.to_le_bytes()))
             .ok_or(CacheError::Preimage("unknown format version"))?;
         let mut reader = Reader { rest };
-        let kind = reader.text()?;
+        Ok((reader.text()?, reader))
+    }
+
+    fn read(&self) -> Result<Vec<Element>, CacheError> {
+        let (_, mut reader) = self.open()?;
         let mut elements = Vec::new();
         while !reader.rest.is_empty() {
             elements.push(Element {
-                label: reader.text()?,
+                label: reader.text()?.to_owned(),
                 value: reader.field()?.to_vec(),
             });
         }
-        Ok(Self { kind, elements })
+        Ok(elements)
     }
 
     /// The key.
     pub fn key(&self) -> StepKey {
-        StepKey(*blake3::hash(&self.encode()).as_bytes())
+        StepKey(*blake3::hash(&self.bytes).as_bytes())
     }
 }
 
 fn put(bytes: &mut Vec<u8>, field: &[u8]) {
-    let length = u32::try_from(field.len()).expect("a value in a key is far below 4 GiB");
-    bytes.extend(length.to_le_bytes());
+    bytes.extend(length(field.len()));
     bytes.extend(field);
+}
+
+fn length(bytes: usize) -> [u8; LENGTH_BYTES] {
+    let bytes = u32::try_from(bytes).expect("a value in a key is far below 4 GiB");
+    bytes.to_le_bytes()
 }
 
 struct Reader<'a> {
@@ -122,8 +138,8 @@ impl<'a> Reader<'a> {
         Ok(field)
     }
 
-    fn text(&mut self) -> Result<String, CacheError> {
-        String::from_utf8(self.field()?.to_vec()).map_err(|_| CacheError::Preimage("not UTF-8"))
+    fn text(&mut self) -> Result<&'a str, CacheError> {
+        std::str::from_utf8(self.field()?).map_err(|_| CacheError::Preimage("not UTF-8"))
     }
 }
 
@@ -137,7 +153,7 @@ mod tests {
         preimage.push("arg 0", "/bin/sh");
         preimage.push("env PATH", "/bin");
         assert_eq!(
-            blake3::hash(&preimage.encode()).to_hex().as_str(),
+            blake3::hash(preimage.as_bytes()).to_hex().as_str(),
             "ac87272db95e0ffa3d698825334af7e17198198dd97d59bc35e43834d48d57ab"
         );
     }
@@ -151,15 +167,24 @@ mod tests {
         assert_ne!(one.key(), other.key());
     }
 
+    /// The same elements, pushed again.
+    fn again(preimage: &Preimage) -> Preimage {
+        let mut again = Preimage::new(preimage.kind());
+        for element in preimage.elements() {
+            again.push(element.label, element.value);
+        }
+        again
+    }
+
     #[test]
     fn a_torn_preimage_is_an_error() {
         let mut preimage = Preimage::new("exec");
         preimage.push("a", "bc");
-        let bytes = preimage.encode();
+        let bytes = preimage.as_bytes();
         for cut in 1..bytes.len() {
             let torn = &bytes[..cut];
-            if let Ok(read) = Preimage::decode(torn) {
-                assert_eq!(read.encode(), torn, "cut at {cut}");
+            if let Ok(read) = Preimage::decode(torn.to_vec()) {
+                assert_eq!(again(&read).as_bytes(), torn, "cut at {cut}");
             }
         }
     }

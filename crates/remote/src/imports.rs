@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rbuild_cache::{Elsewhere, ElsewhereRun, Preimage};
+use rbuild_cache::{Elsewhere, ElsewhereRun};
 use rbuild_image::LayerId;
 use rbuild_layer::ContentIndex;
 use rbuild_store::StepKey;
@@ -89,7 +89,7 @@ impl Elsewhere for Imports {
             name: entry.name.clone(),
             key: entry.key(),
             created: UNIX_EPOCH + Duration::from_millis(entry.created),
-            preimage: Preimage::decode(&entry.preimage()?).ok()?,
+            preimage: entry.preimage()?,
             circumstances: entry.circumstances().unwrap_or_default(),
             layers: layers.collect(),
         })

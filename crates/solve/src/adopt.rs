@@ -33,7 +33,7 @@ pub(crate) struct Adoption {
     scope: String,
     name: String,
     outcome: Vec<u8>,
-    preimage: Option<Vec<u8>>,
+    preimage: Option<Preimage>,
 }
 
 impl Adoption {
@@ -56,14 +56,14 @@ impl Adoption {
     /// Enters the record.
     pub(crate) fn enter(&self, store: &Store) -> Result<(), StepError> {
         let key = self.hit.entry.key();
-        let preimage = self.preimage.clone().unwrap_or_default();
+        let preimage = self.preimage.as_ref();
         let record = NewRecord {
             key: &key,
             scope: &self.scope,
             name: &self.name,
             layers: &self.layers(),
             outcome: &self.outcome,
-            preimage: &preimage,
+            preimage: preimage.map(Preimage::as_bytes).unwrap_or_default(),
             run_time: Duration::from_millis(self.hit.entry.run_millis),
         };
         store.put_record_of(&record, created(&self.hit))?;
@@ -74,7 +74,7 @@ impl Adoption {
     }
 }
 
-fn fetched_preimage(hit: &Hit) -> Option<Vec<u8>> {
+fn fetched_preimage(hit: &Hit) -> Option<Preimage> {
     hit.entry.preimage().or_else(|| {
         let address = Address::Key(hit.entry.key());
         hit.place.full_entry(&address).ok()??.preimage()
@@ -138,7 +138,7 @@ impl Step<'_> {
             scope: self.build.scope.clone(),
             name: self.record_name(),
             outcome: self.circumstances(base, None).encode(),
-            preimage: sought.preimage.map(Preimage::encode),
+            preimage: sought.preimage.cloned(),
         };
         if are_here {
             self.fetcher.adopt_now(adoption)?;

@@ -192,7 +192,7 @@ impl Step<'_> {
             name: &self.record_name(),
             layers: &[layer],
             outcome: &circumstances.encode(),
-            preimage: &keys.preimage.encode(),
+            preimage: keys.preimage.as_bytes(),
             run_time,
         })?;
         self.put_alias(keys)?;
