@@ -281,7 +281,7 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// A failure is told at once; that all went well, by [`finish_images`](crate::schedule::finish_images).
+    /// A failure is told at once; that all went well, by [`finish_images`](crate::solve::finish_images).
     fn note_end(&self, vertex: VertexId, error: Option<&StepError>) {
         if let Some(error) = error
             && self

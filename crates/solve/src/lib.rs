@@ -37,11 +37,13 @@ mod remote;
 mod report;
 mod schedule;
 mod select;
+mod solve;
 mod sources;
 mod step;
 mod story;
 mod tree;
 mod why;
+mod work;
 
 pub use agent::{AgentError, SshKeys};
 pub use build::{
@@ -58,6 +60,6 @@ pub use pull::pull;
 pub use reads::{ContextPath, ContextReads};
 pub use remote::{git_authorization, git_url, http_authorization};
 pub use report::FIRST_FREE_EVENT_VERTEX;
-pub use schedule::{Solution, solve};
+pub use solve::{Solution, solve};
 pub use sources::{MovingSource, Pin, RemoteSources, Unpinned};
 pub use why::Miss;

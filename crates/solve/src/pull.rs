@@ -9,7 +9,7 @@ use rbuild_store::Layer;
 use crate::build::Build;
 use crate::error::SolveError;
 use crate::fetch::Fetcher;
-use crate::schedule::{announce, finish_images, step_failed};
+use crate::solve::{announce, finish_images, step_failed};
 use crate::tree::Stack;
 
 /// Fetches what is missing of `image`'s layers; events call it `name`. The layers come bottom first.

@@ -12,7 +12,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rbuild_image::LayerId;
 use rbuild_plan::{Operation, Plan, Vertex, VertexId};
-use rbuild_progress::{EventKind, Outcome};
 use rbuild_remote::{Come, Finished, InOutput};
 
 use crate::build::{Build, CacheTtl};
@@ -21,124 +20,12 @@ use crate::error::{SolveError, StepError};
 use crate::exec::ExecStep;
 use crate::fetch::Fetcher;
 use crate::file::FileStep;
-use crate::remote;
-use crate::report::{event_vertex, now_done, now_started};
-use crate::step::{Found, From, Step};
+use crate::report::now_done;
+use crate::solve::{Solution, step_failed};
+use crate::step::Step;
 use crate::story::Story;
 use crate::tree::{Stack, Tree};
-use crate::why::Miss;
-
-/// What a build came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Solution {
-    /// The layers of each output of the plan, bottom first. Each layer has its diffID in the store, but for those
-    /// of base images that were not needed here.
-    pub outputs: Vec<Vec<LayerId>>,
-    /// The layers of what the plan has looked through ([`Plan::scans`]).
-    pub scanned: BTreeMap<VertexId, Vec<LayerId>>,
-    /// Steps whose results were there.
-    pub cached: usize,
-    /// Steps that ran.
-    pub executed: usize,
-    /// Why they ran, in the order of the plan.
-    pub misses: Vec<Miss>,
-}
-
-impl Solution {
-    /// The layers of a tree that is looked through; empty of any other.
-    pub fn looked_at(&self, tree: VertexId) -> &[LayerId] {
-        self.scanned.get(&tree).map_or(&[], Vec::as_slice)
-    }
-}
-
-/// Builds everything that `plan` asks for.
-pub fn solve(plan: &Plan, build: &Build) -> Result<Solution, SolveError> {
-    announce(plan, build);
-    let fetcher = Fetcher::new(build, plan);
-    let mut story = Story::default();
-    let ran = loop {
-        match solve_once(plan, build, &fetcher, &mut story) {
-            Err(SolveError::Step { error, .. }) if story.goes_on_without(build, &error) => {}
-            ran => break ran,
-        }
-    };
-    let ended = ran.as_ref().map(|_| ()).map_err(|error| match error {
-        SolveError::Step { vertex, .. } => Some(*vertex),
-        SolveError::Cancelled => None,
-    });
-    finish_images(plan, build, &fetcher, ended);
-    ran
-}
-
-/// Everything once. What a remote cache could not keep is a failure like others.
-fn solve_once(
-    plan: &Plan,
-    build: &Build,
-    fetcher: &Fetcher<'_>,
-    story: &mut Story,
-) -> Result<Solution, SolveError> {
-    let diff_ids = DiffIds::new(plan, build, fetcher);
-    let mut schedule = Schedule::new(plan, build, fetcher, &diff_ids, story);
-    std::thread::scope(|scope| {
-        let digesting = scope.spawn(|| diff_ids.work());
-        let ran = schedule.run(scope);
-        diff_ids.close();
-        let digested = digesting
-            .join()
-            .unwrap_or_else(|panic| resume_unwind(panic));
-        ran.and_then(|()| digested.map_err(|(vertex, error)| step_failed(vertex, error)))
-            .and_then(|()| schedule.fetch_outputs())
-    })?;
-    fetcher.complete_adoptions().or_else(|error| {
-        match plan.outputs.first().and_then(|output| output.root) {
-            Some(root) => Err(step_failed(root, error)),
-            None => Ok(()),
-        }
-    })?;
-    Ok(schedule.solution())
-}
-
-/// Tells the progress what is to come.
-pub(crate) fn announce(plan: &Plan, build: &Build) {
-    for id in plan.vertices() {
-        build.reporter.send(EventKind::Planned {
-            vertex: event_vertex(id),
-            name: plan.vertex(id).name.clone(),
-            inputs: plan.inputs(id).into_iter().map(event_vertex).collect(),
-        });
-    }
-}
-
-/// An image's vertex ends with the build: only then it is known whether anything of it was fetched. `ended` is the
-/// vertex that failed, if one did.
-pub(crate) fn finish_images(
-    plan: &Plan,
-    build: &Build,
-    fetcher: &Fetcher<'_>,
-    ended: Result<(), Option<VertexId>>,
-) {
-    for id in plan.vertices() {
-        if matches!(plan.vertex(id).operation, Operation::Image(_)) {
-            match (fetcher.has_fetched(id), ended) {
-                _ if fetcher.was_told(id) => {}
-                (false, _) => now_done(&build.reporter, id, Outcome::Cached),
-                (true, Ok(())) => now_done(&build.reporter, id, Outcome::Completed),
-                (true, Err(Some(failed))) if failed == id => {}
-                (true, Err(_)) => now_done(&build.reporter, id, Outcome::Cancelled),
-            }
-        }
-    }
-}
-
-pub(crate) fn step_failed(vertex: VertexId, error: StepError) -> SolveError {
-    match error {
-        StepError::Cancelled => SolveError::Cancelled,
-        error => SolveError::Step {
-            vertex,
-            error: Box::new(error),
-        },
-    }
-}
+use crate::work::{Yield, work};
 
 /// How far a vertex is.
 enum State {
@@ -157,45 +44,7 @@ struct Report {
     result: std::thread::Result<Result<Yield, StepError>>,
 }
 
-/// A vertex's result.
-struct Yield {
-    tree: Tree,
-    from: Option<From>,
-    /// What is to be known of it elsewhere.
-    finished: Option<Finished>,
-}
-
-impl Yield {
-    /// Of no step.
-    fn plain(tree: Tree) -> Self {
-        Self {
-            tree,
-            from: None,
-            finished: None,
-        }
-    }
-}
-
-impl std::convert::From<Found> for Yield {
-    fn from(found: Found) -> Self {
-        let come = match found.hit {
-            Some(hit) => Come::Remote(hit),
-            None => Come::Here,
-        };
-        Self {
-            tree: Tree::Layers(found.stack),
-            from: Some(found.from),
-            finished: Some(Finished {
-                key: found.key,
-                fast: found.fast,
-                come,
-                in_output: InOutput::No,
-            }),
-        }
-    }
-}
-
-struct Schedule<'a> {
+pub(crate) struct Schedule<'a> {
     plan: &'a Plan,
     build: &'a Build,
     fetcher: &'a Fetcher<'a>,
@@ -211,7 +60,7 @@ struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    fn new(
+    pub(crate) fn new(
         plan: &'a Plan,
         build: &'a Build,
         fetcher: &'a Fetcher<'a>,
@@ -247,7 +96,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Until nothing is left to do.
-    fn run<'scope>(
+    pub(crate) fn run<'scope>(
         &mut self,
         scope: &'scope std::thread::Scope<'scope, 'a>,
     ) -> Result<(), SolveError> {
@@ -430,7 +279,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// The layers that no step needed, as far as the build wants them here.
-    fn fetch_outputs(&self) -> Result<(), SolveError> {
+    pub(crate) fn fetch_outputs(&self) -> Result<(), SolveError> {
         for root in self.plan.outputs.iter().filter_map(|output| output.root) {
             if let Some(State::Done(Tree::Layers(stack))) = self.states.get(&root) {
                 let wanted = stack.layers().iter();
@@ -488,7 +337,7 @@ impl<'a> Schedule<'a> {
             .collect()
     }
 
-    fn solution(&self) -> Solution {
+    pub(crate) fn solution(&self) -> Solution {
         let layers = |root: Option<VertexId>| match root.and_then(|root| self.states.get(&root)) {
             Some(State::Done(Tree::Layers(stack))) => stack.layers().to_vec(),
             _ => Vec::new(),
@@ -507,43 +356,6 @@ impl<'a> Schedule<'a> {
             misses: self.story.misses(),
         }
     }
-}
-
-/// What a worker does for one vertex.
-fn work(plan: &Plan, step: Step<'_>, inputs: &[Tree]) -> Result<Yield, StepError> {
-    if step.build.cancel.is_cancelled() {
-        return Err(StepError::Cancelled);
-    }
-    let result = match &step.vertex.operation {
-        Operation::Exec(exec) => ExecStep { step, exec, inputs }.run().map(Yield::from),
-        Operation::File(operation) => FileStep {
-            step,
-            operation,
-            inputs,
-        }
-        .run()
-        .map(Yield::from),
-        Operation::Context(source) => {
-            now_started(&step.build.reporter, step.id);
-            remote::walk_context(&step, plan, source).map(Yield::plain)
-        }
-        Operation::Git(source) => remote::git(&step, source).map(Yield::from),
-        Operation::Http(source) => remote::http(&step, source).map(Yield::from),
-        Operation::Image(_) | Operation::Merge => unreachable!("completed without a worker"),
-    };
-    // What an interrupted step says is not what went wrong.
-    if step.build.cancel.is_cancelled() && result.is_err() {
-        return Err(match result {
-            Err(error @ StepError::Exit { .. }) if !was_killed(&error) => error,
-            _ => StepError::Cancelled,
-        });
-    }
-    result
-}
-
-fn was_killed(error: &StepError) -> bool {
-    const KILLED: i32 = 128 + 9;
-    matches!(error, StepError::Exit { code: KILLED, .. })
 }
 
 /// How old results of a vertex may be: only of a RUN can nobody tell whether it would give the same again.

@@ -6,6 +6,7 @@
 
 mod answers;
 mod args;
+mod asking;
 mod attestations;
 mod cache_mounts;
 mod caches;
@@ -36,15 +37,15 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use rbuild_export::{AheadBuild, BuiltImages, Dating, ExportError, assemble};
-use rbuild_plan::{Plan, Planned, targets};
+use rbuild_plan::{Plan, Planned};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
 use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
 
-use self::answers::{Answer, Verdict};
+use self::answers::Answer;
 pub(crate) use self::args::Args;
+use self::asking::{ask, print_findings, tell};
 use self::attestations::{Inline, Made, Told};
 use self::caches::OpenedCaches;
-use self::call::{Call, Format, Function, Status};
 use self::contexts::Inputs;
 pub(crate) use self::contexts::project_scope;
 use self::internal::InternalSteps;
@@ -132,70 +133,6 @@ enum Finished {
     Answered(Answer),
     /// What was asked for is on standard output.
     Printed,
-}
-
-/// Answers a question about the Dockerfile.
-fn ask(
-    app: &App,
-    request: &Request,
-    inputs: &Inputs,
-    call: Call,
-    steps: &InternalSteps,
-) -> anyhow::Result<Answer> {
-    let source = &inputs.source;
-    if call.function == Function::Describe {
-        return Ok(answers::methods());
-    }
-    let lines = source.line_index();
-    let understood = match (planning::understand(request, source), call.function) {
-        (Ok(understood), _) => understood,
-        (Err(Unplanned::Mistakes(findings)), Function::Check) => {
-            let places = Places::new(source, &lines);
-            return Ok(answers::check(places, &findings));
-        }
-        (Err(unplanned), _) => return Err(unplanned.into_error(source)),
-    };
-    let places = Places::new(source, &lines);
-    if call.function == Function::Targets {
-        return Ok(answers::targets(places, &targets(&understood.dockerfile)));
-    }
-    match (
-        planning::plan(app, request, inputs, &understood, steps),
-        call.function,
-    ) {
-        (Ok(planned), Function::Check) => Ok(answers::check(places, &planned.warnings)),
-        (Ok(planned), _) => Ok(answers::outline(places, &planned.outline)),
-        (Err(Unplanned::Mistakes(findings)), Function::Check) => {
-            Ok(answers::check(places, &findings))
-        }
-        (Err(unplanned), _) => Err(unplanned.into_error(source)),
-    }
-}
-
-/// Prints an answer; with `--diagnostics=json`, that of a check is told finding by finding.
-fn tell(app: &App, request: &Request, call: Call, answer: &Answer) -> anyhow::Result<ExitCode> {
-    result_files::write_answer(request, call, answer)?;
-    ci_log::annotate(app, request, &answer.findings)?;
-    let as_findings = call.function == Function::Check && request.diagnostics == Diagnostics::Json;
-    if as_findings {
-        print_findings(&answer.findings)?;
-    } else {
-        render::out(&match call.format {
-            Format::Json => format!("{:#}\n", answer.json),
-            Format::Text => answer.text.clone(),
-        })?;
-    }
-    if let Some(error) = &answer.error {
-        anyhow::bail!("{error}");
-    }
-    let failed = answer.verdict == Verdict::Bad && call.status == Status::Told;
-    Ok(ExitCode::from(u8::from(failed)))
-}
-
-/// One JSON object on each line.
-fn print_findings(findings: &[serde_json::Value]) -> anyhow::Result<()> {
-    let lines: Vec<String> = findings.iter().map(|one| format!("{one}\n")).collect();
-    Ok(render::out(&lines.concat())?)
 }
 
 fn build(

@@ -3,37 +3,34 @@
 mod ahead;
 mod dates;
 mod destination;
+mod outcome;
 mod spec;
+mod writing;
 mod written;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
-use rbuild_dockerfile::Diagnostic;
+use anyhow::bail;
 use rbuild_export::{
-    Annotation, AnnotationPlace, Annotations, ArchiveKind, AttestationForm, AttestationPlace,
-    AttestationStyle, Blobs, BuiltImage, BuiltImages, Dating, ExportError, Exported, Labels,
-    LayerForm, PushBy, PushProgress, StatementFiles, load, name_in_store, push, store_documents,
-    write_archive, write_directory, write_files, write_files_tar, write_statements,
+    Annotation, AnnotationPlace, Annotations, AttestationForm, AttestationPlace, AttestationStyle,
+    Blobs, BuiltImage, BuiltImages, Dating, ExportError, LayerForm, PushBy,
 };
-use rbuild_image::{Compression, Digest, Packing, Platform, Reference};
+use rbuild_image::{Compression, Packing, Platform, Reference};
 use rbuild_layer::FileTimes;
 use rbuild_plan::ImageForm;
 use rbuild_solve::{BaseLayers, RemoteLayers};
 
 pub(super) use self::ahead::Ahead;
 use self::dates::Dates;
-use self::destination::{Destination, open};
+use self::destination::Destination;
+pub(super) use self::outcome::Outcome;
 use self::spec::parse;
 pub(super) use self::spec::{boolean, compression};
 use super::args::Args;
 use super::attestations::{Attests, Inline};
-use super::internal::{InternalStep, InternalSteps};
-use super::local_files::Looked;
-use super::places::Places;
-use super::result_files;
+use super::internal::InternalSteps;
 use crate::app::App;
 use crate::commands::annotation;
 
@@ -312,45 +309,6 @@ impl Kind {
     }
 }
 
-/// What the outputs came to.
-pub(super) struct Outcome {
-    /// The last image that was written; none where only files were asked for.
-    pub(super) exported: Option<Exported>,
-    /// What it was called.
-    pub(super) names: Vec<Reference>,
-    /// The warnings, as buildx writes them into its metadata.
-    pub(super) warnings: Vec<serde_json::Value>,
-    /// The warnings, for editors.
-    pub(super) findings: Vec<serde_json::Value>,
-    /// `--explain`: why steps ran.
-    pub(super) explanations: String,
-    /// What was read of the contexts, where somebody asks.
-    pub(super) reads: Option<Looked>,
-    /// The name of the build.
-    pub(super) reference: String,
-    /// What `--metadata-file` tells of what was built from what, by key.
-    pub(super) provenance: Vec<(String, serde_json::Value)>,
-}
-
-impl Outcome {
-    /// Takes down the warnings, for buildx's metadata and for editors.
-    pub(super) fn warn(&mut self, warnings: &[Diagnostic], places: Places<'_>) {
-        let all = warnings.iter();
-        self.warnings = all
-            .clone()
-            .map(|one| result_files::warning(places, one))
-            .collect();
-        self.findings = all.map(|one| places.finding(one)).collect();
-    }
-
-    /// The image ID, empty without an image.
-    pub(super) fn id(&self) -> String {
-        self.exported
-            .as_ref()
-            .map_or_else(String::new, |exported| exported.id.to_string())
-    }
-}
-
 /// What is to be written, and what of it is on its way.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
@@ -457,119 +415,5 @@ impl Output {
             PushBy::Tag => &self.names,
             PushBy::Digest => &[],
         }
-    }
-
-    fn write(
-        &self,
-        app: &App,
-        blobs: &Blobs<'_>,
-        images: &BuiltImages,
-        dating: Dating,
-        step: &InternalStep<'_>,
-    ) -> anyhow::Result<Option<Exported>> {
-        // Without layers nobody can tell the times apart: they are all the same then.
-        let times = dating.latest.map_or(FileTimes::Own, FileTimes::Fixed);
-        let labels = Labels {
-            names: &self.names,
-            created: dating.latest_or(app.environment.now()),
-        };
-        let statements = StatementFiles {
-            prefix: &self.attested.prefix,
-            made: labels.created,
-        };
-        let exported = match &self.kind {
-            Kind::Image { push } => {
-                let exported = store_documents(blobs, images, self.form)?;
-                name_in_store(blobs.store, &exported, self.tags())?;
-                if *push {
-                    // What others get is what is told.
-                    self.push(blobs, images, step)?
-                } else {
-                    exported
-                }
-            }
-            Kind::Registry => self.push(blobs, images, step)?,
-            Kind::Oci {
-                destination: Destination::File(path),
-                form: Form::Directory,
-            } => write_directory(blobs, images, labels, self.form, path)?,
-            Kind::Oci { destination, .. } => {
-                self.archive(blobs, images, labels, destination, ArchiveKind::Oci)?
-            }
-            Kind::Docker { destination } => {
-                self.archive(blobs, images, labels, destination, ArchiveKind::Docker)?
-            }
-            Kind::Load => {
-                let socket = app.environment.docker_socket();
-                load(blobs, images, labels, self.form, &socket)?
-            }
-            Kind::Local { directory } => {
-                let named = self.folders.of(images);
-                write_files(blobs.store, &named, times, directory)?;
-                write_statements(blobs.store, &named, &statements, directory)?;
-                return Ok(None);
-            }
-            Kind::Tar { destination } => {
-                let named = self.folders.of(images);
-                let store = blobs.store;
-                open(destination)?
-                    .write(|sink| Ok(write_files_tar(store, &named, times, &statements, sink)?))?;
-                return Ok(None);
-            }
-            Kind::CacheOnly => return Ok(None),
-        };
-        step.done(&format!("writing image {}", exported.id));
-        for name in self.tags() {
-            step.done(&format!("naming to {name}"));
-        }
-        Ok(Some(exported))
-    }
-
-    fn push(
-        &self,
-        blobs: &Blobs<'_>,
-        images: &BuiltImages,
-        step: &InternalStep<'_>,
-    ) -> anyhow::Result<Exported> {
-        let mut pushed = None;
-        for name in &self.names {
-            pushed = Some(push(
-                blobs,
-                images,
-                name,
-                self.push_by,
-                self.form,
-                &Pushing { step },
-            )?);
-        }
-        pushed.context("a tag is needed when pushing to a registry: -t REGISTRY/NAME")
-    }
-
-    fn archive(
-        &self,
-        blobs: &Blobs<'_>,
-        images: &BuiltImages,
-        labels: Labels<'_>,
-        destination: &Destination,
-        kind: ArchiveKind,
-    ) -> anyhow::Result<Exported> {
-        open(destination)?
-            .write(|sink| Ok(write_archive(blobs, images, labels, kind, self.form, sink)?))
-    }
-}
-
-/// A push as statuses of its step.
-struct Pushing<'a> {
-    step: &'a InternalStep<'a>,
-}
-
-impl PushProgress for Pushing<'_> {
-    fn blob(&self, digest: &Digest, current: u64, total: u64) {
-        self.step
-            .progress(&format!("pushing layer {digest}"), current, total);
-    }
-
-    fn present(&self, digest: &Digest) {
-        self.step.done(&format!("layer {digest} is there already"));
     }
 }

@@ -7,7 +7,8 @@ use rbuild_export::{AheadBuild, AheadTarget, PushAhead, PushProgress};
 use rbuild_image::Digest;
 use rbuild_solve::LayerHook;
 
-use super::{Outputs, Pushing};
+use super::Outputs;
+use super::writing::Pushing;
 use crate::commands::build::internal::{BesideStep, InternalSteps};
 
 /// What is pushed while the build goes on; nothing where no output is pushed.
