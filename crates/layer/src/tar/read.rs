@@ -18,6 +18,13 @@ use crate::index::entry::Mtime;
 /// The most that a pax header or a GNU long name may take; what Go allows.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
+/// With which members that part of eStargz begins which stands behind the archive's end.
+const ESTARGZ_NAMES: [&[u8]; 3] = [
+    b".prefetch.landmark",
+    b".no.prefetch.landmark",
+    b"stargz.index.json",
+];
+
 /// Reads members off a stream.
 pub(crate) struct TarReader<R> {
     source: R,
@@ -90,16 +97,29 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// Reads what is behind the last member: zeros, or what other readers than ours look for there. eStargz has its table of
-    /// contents behind the end of the archive; the diffID covers it, and it is none of the layer's files.
+    /// Reads what is behind the last member: zeros, or the members of eStargz, which the diffID covers and which are none
+    /// of the layer's files.
     pub(crate) fn end(&mut self) -> Result<()> {
-        let mut bytes = [0; 8192];
+        let mut block = [0; BLOCK_BYTES];
         loop {
-            match self.source.read(&mut bytes).map_err(LayerError::Input)? {
-                0 => return Ok(()),
-                count => self.offset += count as u64,
+            let filled = self.fill(&mut block)?;
+            if block[..filled].iter().any(|&byte| byte != 0) {
+                if !is_of_estargz(&block) {
+                    return Err(self.malformed("there is something behind its end"));
+                }
+                return self.drain();
+            }
+            self.offset += filled as u64;
+            if filled < BLOCK_BYTES {
+                return Ok(());
             }
         }
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        std::io::copy(&mut self.source, &mut std::io::sink())
+            .map(|_| ())
+            .map_err(LayerError::Input)
     }
 
     /// Where the bytes come from.
@@ -265,20 +285,27 @@ impl<R: Read> TarReader<R> {
 
     /// Fills one block, unless the stream ends before it.
     fn read_block(&mut self, block: &mut [u8; BLOCK_BYTES]) -> Result<bool> {
+        match self.fill(block)? {
+            0 => Ok(false),
+            BLOCK_BYTES => {
+                self.offset += BLOCK_BYTES as u64;
+                Ok(true)
+            }
+            _ => Err(self.cut_short()),
+        }
+    }
+
+    /// Reads a block, or what is left of the stream; gives how many bytes that are.
+    fn fill(&mut self, block: &mut [u8; BLOCK_BYTES]) -> Result<usize> {
         let mut filled = 0;
         while filled < BLOCK_BYTES {
-            match self
-                .source
-                .read(&mut block[filled..])
-                .map_err(LayerError::Input)?
-            {
-                0 if filled == 0 => return Ok(false),
-                0 => return Err(self.cut_short()),
+            let read = self.source.read(&mut block[filled..]);
+            match read.map_err(LayerError::Input)? {
+                0 => break,
                 count => filled += count,
             }
         }
-        self.offset += BLOCK_BYTES as u64;
-        Ok(true)
+        Ok(filled)
     }
 
     pub(super) fn read_exact(&mut self, bytes: &mut [u8]) -> Result<()> {
@@ -337,4 +364,8 @@ fn c_string(mut bytes: Vec<u8>) -> Vec<u8> {
         bytes.truncate(end);
     }
     bytes
+}
+
+fn is_of_estargz(block: &[u8; BLOCK_BYTES]) -> bool {
+    Block::parse(block).is_some_and(|header| ESTARGZ_NAMES.contains(&header.path().as_slice()))
 }
