@@ -61,24 +61,22 @@ pub(crate) fn request_descriptor(
 
 /// Stops all processes of a container where they are.
 pub fn pause(store: &Store, container: &Container) -> Result<(), ContainerError> {
-    let id = ContainerId::from_store(&container.id);
-    ask(
-        &store.container_path(&container.id),
-        &id,
-        "pause",
-        &Message::Pause,
-    )
+    tell(store, container, "pause", &Message::Pause)
 }
 
 /// Lets the processes of a container go on.
 pub fn resume(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    tell(store, container, "unpause", &Message::Resume)
+}
+
+fn tell(
+    store: &Store,
+    container: &Container,
+    action: &'static str,
+    message: &Message,
+) -> Result<(), ContainerError> {
     let id = ContainerId::from_store(&container.id);
-    ask(
-        &store.container_path(&container.id),
-        &id,
-        "unpause",
-        &Message::Resume,
-    )
+    ask(&store.container_path(&container.id), &id, action, message)
 }
 
 /// What a container uses now; `None` where it has no control groups, or does not run.
