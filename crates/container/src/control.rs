@@ -208,10 +208,21 @@ fn end(
 }
 
 /// Waits until a container has ended, and tells its status. One that does not run has the status of its last end, 0 if
-/// it never ran.
+/// it never ran. Of one that ended and was removed before anybody could listen, nobody knows it.
 pub fn wait(store: &Store, container: &Container) -> Result<i32, ContainerError> {
-    let ended = Awaited::new(store, container)?.until(None)?;
-    Ok(ended.unwrap_or_default())
+    match Awaited::new(store, container)?.until(None)? {
+        Some(End::Status(code)) => Ok(code),
+        Some(End::Removed) | None => Err(ContainerError::Missing {
+            name: container.name.clone(),
+        }),
+    }
+}
+
+/// How a container has ended.
+enum End {
+    Status(i32),
+    /// It is not in the store any more.
+    Removed,
 }
 
 /// A container whose end somebody waits for.
@@ -238,7 +249,7 @@ impl<'a> Awaited<'a> {
     }
 
     /// Its status, if it ends within `patience`.
-    fn until(&self, patience: Option<Duration>) -> Result<Option<i32>, ContainerError> {
+    fn until(&self, patience: Option<Duration>) -> Result<Option<End>, ContainerError> {
         let Some(link) = &self.link else {
             return self.recorded().map(Some);
         };
@@ -256,7 +267,7 @@ impl<'a> Awaited<'a> {
                 return Ok(None);
             }
             match link.hear().map_err(ContainerError::Supervise)? {
-                Some(Message::Exit(code)) => return Ok(Some(code)),
+                Some(Message::Exit(code)) => return Ok(Some(End::Status(code))),
                 Some(_) => {}
                 None => return self.recorded().map(Some),
             }
@@ -264,10 +275,11 @@ impl<'a> Awaited<'a> {
     }
 
     /// What the store says of a container without a supervisor.
-    fn recorded(&self) -> Result<i32, ContainerError> {
-        let container = self.store.container(&self.container.id)?;
-        let condition = container.as_ref().map(Condition::of);
-        let end = condition.as_ref().and_then(Condition::end);
-        Ok(end.map_or(0, |end| end.code))
+    fn recorded(&self) -> Result<End, ContainerError> {
+        let Some(container) = self.store.container(&self.container.id)? else {
+            return Ok(End::Removed);
+        };
+        let condition = Condition::of(&container);
+        Ok(End::Status(condition.end().map_or(0, |end| end.code)))
     }
 }

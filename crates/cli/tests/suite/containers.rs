@@ -227,7 +227,10 @@ fn a_container_that_is_to_be_removed_is_gone_when_it_ends() {
     detached(&lab, &["--rm", "--name", "brief"], "sleep 1000");
     let waiting = Running::start(&mut lab.command(&["wait", "brief"]));
     lab.rbuild(&["stop", "-t", "0", "brief"]).success();
-    assert_eq!(waiting.wait().success().stdout, "137\n");
+    // Who comes too late to listen is not told another status.
+    let waited = waiting.wait();
+    let is_late = waited.stderr.contains("No such container");
+    assert!(waited.stdout == "137\n" || is_late, "{waited}");
     assert_eq!(lab.rbuild(&["ps", "-aq"]).success().stdout, "");
     let failed = lab.rbuild(&["run", "-d", "--rm", "app", "/no/such"]);
     assert_eq!(failed.status.code(), Some(127), "{failed}");
