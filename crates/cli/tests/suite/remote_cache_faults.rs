@@ -1,5 +1,8 @@
 //! Caches that do not answer, lie, lose things, or are written by many at once.
 
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
 use rbuild_testkit::{Fault, Registry, RegistrySetup, Rule};
 
 use crate::support::{Caller, Machine, Project, Shared};
@@ -181,4 +184,25 @@ fn of_many_writers_none_loses_what_another_wrote() {
         let built = reader.build(&["--cache-from", &name, "-o", "type=cacheonly"]);
         assert_eq!(built.ran(), [""; 0], "{number}: {built}");
     }
+}
+
+#[test]
+fn who_interrupts_does_not_wait_for_a_transfer_that_does_not_end() {
+    let (Some(shared), Some(one)) = (Shared::start(), machine()) else {
+        return;
+    };
+    let stalls = Fault::Delay(Duration::from_secs(600));
+    shared.proxy.inject(Rule::always("POST", "/blobs/", stalls));
+    let to = format!("type=registry,ref={}", shared.name("user/app:cache"));
+    let mut building = one.lab.start_build(&one.project, &["--cache-to", &to]);
+    while shared.proxy.count("POST", "/blobs/") == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    building.signal(Signal::SIGINT);
+    let interrupted = building.wait();
+    assert_eq!(interrupted.status.code(), Some(130), "{interrupted}");
+    assert!(
+        interrupted.last_words().contains("was given up"),
+        "{interrupted}"
+    );
 }
