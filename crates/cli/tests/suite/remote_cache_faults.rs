@@ -194,7 +194,7 @@ fn who_interrupts_does_not_wait_for_a_transfer_that_does_not_end() {
     let stalls = Fault::Delay(Duration::from_secs(600));
     shared.proxy.inject(Rule::always("POST", "/blobs/", stalls));
     let to = format!("type=registry,ref={}", shared.name("user/app:cache"));
-    let mut building = one.lab.start_build(&one.project, &["--cache-to", &to]);
+    let building = one.lab.start_build(&one.project, &["--cache-to", &to]);
     while shared.proxy.count("POST", "/blobs/") == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
