@@ -7,6 +7,7 @@
 //! containers/<id>/host.json   the host's files that it was started with
 //! containers/<id>/log         what it wrote
 //! containers/<id>/control     its supervisor's socket
+//! containers/<id>/health.json what its last checks came to
 //! ```
 
 use std::fs;

@@ -80,6 +80,9 @@ pub enum ContainerError {
     /// A container's log could not be written or read.
     #[error("use the container's log")]
     Log(#[source] io::Error),
+    /// What is known of a container's health could not be read.
+    #[error("read the container's health")]
+    Health(#[source] io::Error),
     /// A limit cannot be applied.
     #[error("apply {option}: {reason}")]
     Limit {

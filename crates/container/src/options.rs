@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use rbuild_image::Healthcheck;
 use rbuild_sandbox::Capabilities;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::limits::Limits;
 use crate::log::LogLimits;
 use crate::mount_options::{Device, Tmpfs, Volume};
 use crate::signals::signal_number;
-use crate::{ContainerError, names};
+use crate::{ContainerError, health, names};
 
 /// The options of `run` and `create`. Stored with the container: fields may be added, with a default, not renamed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +83,8 @@ pub struct Options {
     pub new_privileges: Privileges,
     /// `--security-opt seccomp=unconfined`.
     pub system_calls: SystemCalls,
+    /// `--health-*` and `--no-healthcheck` (`NONE`): what goes before the image's HEALTHCHECK.
+    pub health: Healthcheck,
 }
 
 /// Whether programs in a container can have more rights than who starts them.
@@ -284,6 +287,7 @@ impl Options {
             ));
         }
         self.limits.check()?;
+        health::verify(&self.health)?;
         for name in self.cap_add.iter().chain(&self.cap_drop) {
             if Capabilities::by_name(name).is_none() {
                 let reason = "there is no such capability";

@@ -4,17 +4,20 @@ use thiserror::Error;
 
 /// Why a text is no duration; the texts are Go's, which people search for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum DurationError {
+pub enum DurationError {
+    /// It has no numbers where they are wanted, or is too long.
     #[error("time: invalid duration \"{0}\"")]
     Invalid(String),
+    /// A number without a unit.
     #[error("time: missing unit in duration \"{0}\"")]
     MissingUnit(String),
+    /// There is no such unit.
     #[error("time: unknown unit \"{0}\" in duration \"{1}\"")]
     UnknownUnit(String, String),
 }
 
-/// Nanoseconds of a Go duration.
-pub(crate) fn parse(text: &str) -> Result<i64, DurationError> {
+/// Nanoseconds of a duration as Go's `time.ParseDuration` reads it, and HEALTHCHECK: `1h30m`, `1.5s`, `100ms`.
+pub fn parse_duration(text: &str) -> Result<i64, DurationError> {
     let invalid = || DurationError::Invalid(text.to_owned());
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -100,7 +103,7 @@ fn amount(whole: &str, fraction: &str, unit: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DurationError, parse};
+    use super::{DurationError, parse_duration};
     use rstest::rstest;
 
     #[rstest]
@@ -113,7 +116,7 @@ mod tests {
     #[case("+1µs", 1_000)]
     #[case("9223372036854775807ns", i64::MAX)]
     fn reads_what_go_reads(#[case] text: &str, #[case] nanoseconds: i64) {
-        assert_eq!(parse(text), Ok(nanoseconds));
+        assert_eq!(parse_duration(text), Ok(nanoseconds));
     }
 
     #[rstest]
@@ -131,7 +134,7 @@ mod tests {
     )]
     fn refuses_what_go_refuses(#[case] text: &str, #[case] message: &str) {
         assert_eq!(
-            parse(text).map_err(|error: DurationError| error.to_string()),
+            parse_duration(text).map_err(|error: DurationError| error.to_string()),
             Err(message.to_owned())
         );
     }

@@ -49,6 +49,7 @@ mod words;
 pub use ast::*;
 pub use diagnostic::{Diagnostic, Pass, Severity};
 pub use directives::detect_syntax;
+pub use duration::{DurationError, parse_duration};
 pub use expand::{
     ExpandError, Expanded, ExpandedWords, Variables, expand, expand_raw, expand_shown, expand_words,
 };

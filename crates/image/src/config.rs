@@ -169,7 +169,7 @@ pub struct RuntimeConfig {
 }
 
 /// HEALTHCHECK; durations in nanoseconds, 0 = the runtime's default.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`.

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use rbuild_container::{
-    Cleanup, Condition, ContainerId, NetworkMode, RestartPolicy, RootAccess, Security, StoredConfig,
+    Cleanup, Condition, ContainerId, Health, NetworkMode, RestartPolicy, RootAccess, Security,
+    StoredConfig, health, healthcheck,
 };
 use rbuild_image::{Reference, RuntimeConfig};
 use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
@@ -193,7 +194,7 @@ fn describe_container(store: &Store, container: &Container) -> anyhow::Result<Va
         "Created": documents::rfc3339(container.created),
         "Path": path,
         "Args": arguments,
-        "State": state(container),
+        "State": state(store, container)?,
         "Image": image.map_or_else(String::new, |id| id.to_string()),
         "Name": format!("/{}", container.name),
         "RestartCount": restarts(container),
@@ -205,7 +206,7 @@ fn describe_container(store: &Store, container: &Container) -> anyhow::Result<Va
     }))
 }
 
-fn state(container: &Container) -> Value {
+fn state(store: &Store, container: &Container) -> anyhow::Result<Value> {
     let condition = Condition::of(container);
     let end = condition.end();
     let since = match &condition {
@@ -215,7 +216,7 @@ fn state(container: &Container) -> Value {
     let paused = matches!(condition, Condition::Paused { .. });
     let seen = end.filter(|_| !matches!(condition, Condition::Lost(_)));
     let time = |time: Option<SystemTime>| time.map_or_else(|| NEVER.to_owned(), documents::rfc3339);
-    json!({
+    let mut state = json!({
         "Status": condition.word(),
         "Running": condition.is_active(),
         "Paused": paused,
@@ -227,6 +228,26 @@ fn state(container: &Container) -> Value {
         "Error": end.map_or("", |end| end.trouble.as_str()),
         "StartedAt": time(since),
         "FinishedAt": time(seen.map(|end| end.at)),
+    });
+    if let Some(health) = health(store, container)? {
+        state["Health"] = described(&health);
+    }
+    Ok(state)
+}
+
+fn described(health: &Health) -> Value {
+    let log = health.log.iter().map(|record| {
+        json!({
+            "Start": documents::rfc3339(record.start),
+            "End": documents::rfc3339(record.end),
+            "ExitCode": record.exit_code,
+            "Output": record.output,
+        })
+    });
+    json!({
+        "Status": health.status.word(),
+        "FailingStreak": health.failing_streak,
+        "Log": log.collect::<Vec<_>>(),
     })
 }
 
@@ -352,6 +373,9 @@ fn own_config(
     }
     if !options.args.is_empty() {
         value["Cmd"] = json!(options.args);
+    }
+    if let Some(check) = healthcheck(options, &config.image) {
+        value["Healthcheck"] = serde_json::to_value(check)?;
     }
     value["Env"] = json!(merged_env(&config.image, &options.env));
     value["Labels"] = labels(&config.image, &options.labels);

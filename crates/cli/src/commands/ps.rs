@@ -4,8 +4,10 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
-use rbuild_container::{Condition, ContainerId, StoredConfig, command_line};
-use rbuild_store::Container;
+use rbuild_container::{
+    Condition, ContainerId, Health, HealthStatus, StoredConfig, command_line, health,
+};
+use rbuild_store::{Container, Store};
 use serde_json::{Value, json};
 
 use super::documents;
@@ -36,7 +38,7 @@ pub(crate) struct Args {
     /// Only the N newest, whatever their state
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
-    /// Only containers that fit: name=TEXT, id=PREFIX, status=STATUS, ancestor=IMAGE, label=KEY[=VALUE]
+    /// Only containers that fit: name=TEXT, id=PREFIX, status=STATUS, health=HEALTH, ancestor=IMAGE, label=KEY[=VALUE]
     #[arg(short, long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
     /// json, or a template such as '{{.ID}} {{.Names}}'
@@ -56,11 +58,12 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let newest = if args.latest { Some(1) } else { args.last };
     let everything = args.all || by_state || newest.is_some();
     let now = app.environment.now();
-    let rows: Vec<Value> = app
-        .store()?
-        .containers()?
-        .iter()
-        .map(Listed::new)
+    let store = app.store()?;
+    let containers = store.containers()?;
+    let listed = containers.iter().map(|one| Listed::new(store, one));
+    let listed = listed.collect::<anyhow::Result<Vec<_>>>()?;
+    let rows: Vec<Value> = listed
+        .into_iter()
         .filter(|one| everything || one.condition.is_active())
         .filter(|one| filters.iter().all(|filter| filter.fits(one)))
         .take(newest.unwrap_or(usize::MAX))
@@ -80,16 +83,24 @@ struct Listed<'a> {
     container: &'a Container,
     condition: Condition,
     config: Option<StoredConfig>,
+    /// Of one that runs and is checked.
+    health: Option<Health>,
 }
 
 impl<'a> Listed<'a> {
-    fn new(container: &'a Container) -> Self {
+    fn new(store: &Store, container: &'a Container) -> anyhow::Result<Self> {
         let id = ContainerId::from_store(&container.id);
-        Self {
+        let condition = Condition::of(container);
+        let health = match condition {
+            Condition::Running { .. } => health(store, container)?,
+            _ => None,
+        };
+        Ok(Self {
             container,
-            condition: Condition::of(container),
+            condition,
             config: StoredConfig::from_json(&id, &container.config).ok(),
-        }
+            health,
+        })
     }
 
     fn row(&self, args: &Args, now: SystemTime) -> Value {
@@ -132,7 +143,13 @@ impl<'a> Listed<'a> {
         let up = |time: SystemTime| format!("Up {}", since(time).trim_end_matches(" ago"));
         match &self.condition {
             Condition::Created => "Created".to_owned(),
-            Condition::Running { since, .. } => up(*since),
+            Condition::Running { since, .. } => match &self.health {
+                None => up(*since),
+                Some(health) if health.status == HealthStatus::Starting => {
+                    format!("{} (health: starting)", up(*since))
+                }
+                Some(health) => format!("{} ({})", up(*since), health.status.word()),
+            },
             Condition::Paused { since, .. } => format!("{} (Paused)", up(*since)),
             Condition::Restarting(end) => format!("Restarting ({}) {}", end.code, since(end.at)),
             Condition::Exited(end) => format!("Exited ({}) {}", end.code, since(end.at)),
@@ -165,6 +182,7 @@ enum Key {
     Name,
     Id,
     Status,
+    Health,
     Ancestor,
     Label,
 }
@@ -178,9 +196,12 @@ impl Filter {
             "name" => Key::Name,
             "id" => Key::Id,
             "status" => Key::Status,
+            "health" => Key::Health,
             "ancestor" => Key::Ancestor,
             "label" => Key::Label,
-            _ => bail!("invalid filter {text:?}: there are name, id, status, ancestor and label"),
+            _ => bail!(
+                "invalid filter {text:?}: there are name, id, status, health, ancestor and label"
+            ),
         };
         Ok(Self {
             key,
@@ -193,6 +214,10 @@ impl Filter {
             Key::Name => one.container.name.contains(&self.value),
             Key::Id => one.container.id.starts_with(&self.value),
             Key::Status => one.condition.word() == self.value,
+            Key::Health => {
+                let status = one.health.as_ref().map(|health| health.status.word());
+                status.unwrap_or("none") == self.value
+            }
             Key::Ancestor => same_image(&one.container.image_name, &self.value),
             Key::Label => one.config.as_ref().is_some_and(|config| {
                 config.options.labels.iter().any(|label| {

@@ -17,6 +17,7 @@ mod commit_points;
 mod configs;
 mod container_crowd;
 mod container_files;
+mod container_health;
 mod containers;
 mod copying;
 mod crash;

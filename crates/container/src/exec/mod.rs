@@ -73,7 +73,7 @@ fn begin(
 }
 
 /// The process, with the container's own as its model.
-fn added(
+pub(crate) fn added(
     id: &ContainerId,
     config: &StoredConfig,
     options: &ExecOptions,

@@ -137,6 +137,7 @@ impl Supervisor {
             began: Instant::now(),
             rest,
         }));
+        self.watch_health();
         Ok(())
     }
 
@@ -172,6 +173,9 @@ impl Supervisor {
                 }
             }
         };
+        if let Some(watch) = &mut self.health {
+            watch.hold(frozen);
+        }
         let store = Store::open(&self.root)?;
         Ok(store.set_container_state(self.id.as_str(), &state)?)
     }
@@ -179,6 +183,7 @@ impl Supervisor {
     /// The first process has ended, and all that it wrote was read.
     pub(super) fn run_ended(&mut self, run: Run) {
         let now = self.now();
+        self.stop_watching();
         if let Err(error) = self.log.finish(now) {
             self.note("write the log", &error);
         }

@@ -6,11 +6,12 @@
 //! rbuild attach, exec, stop … ──▶ containers/<id>/control
 //! ```
 //!
-//! One process with one thread, that sleeps until something happens. It holds the lock `container <id>` as long as there
+//! One process with one thread, that sleeps until something happens (a health check has a second one for its duration). It holds the lock `container <id>` as long as there
 //! is anything to supervise; when it dies, the kernel frees the lock, and the keeper takes the container along. Between
 //! the transitions of a container's life it does not touch the store.
 
 mod clients;
+mod health;
 mod life;
 mod streams;
 mod turn;
@@ -26,6 +27,7 @@ use rbuild_store::{LockGuard, Store};
 use rustix::fs::{Mode, OFlags};
 
 use self::clients::{Client, Helper, Role};
+use self::health::Watch;
 use self::life::Life;
 use crate::cgroup::Cgroup;
 use crate::link::{Door, Link, Message, Packet, Room, Start, Tie, remove_door};
@@ -130,6 +132,8 @@ struct Supervisor {
     next_client: u64,
     helpers: Vec<Helper>,
     life: Life,
+    /// Of a container that is checked, while it runs.
+    health: Option<Watch>,
     /// Somebody wants it to end: it is not started again.
     ending: bool,
     restarts: u32,
@@ -205,6 +209,7 @@ fn begin(
         next_client: 0,
         helpers: Vec::new(),
         life: Life::Over,
+        health: None,
         ending: false,
         restarts: 0,
         trouble: String::new(),
@@ -236,7 +241,7 @@ impl Supervisor {
 }
 
 /// Reads and writes that do not wait.
-fn do_not_block(descriptor: &OwnedFd) -> io::Result<()> {
+pub(crate) fn do_not_block(descriptor: &OwnedFd) -> io::Result<()> {
     let flags = rustix::fs::fcntl_getfl(descriptor)?;
     Ok(rustix::fs::fcntl_setfl(
         descriptor,

@@ -31,6 +31,8 @@ enum Event {
     Room(u64),
     /// A helper has ended.
     Helper(usize),
+    /// A health check is done.
+    Probe,
 }
 
 impl Supervisor {
@@ -97,6 +99,10 @@ impl Supervisor {
             events.push(Event::Helper(index));
             watched.push(PollFd::new(&helper.end, PollFlags::IN));
         }
+        if let Some(probe) = self.health.as_ref().and_then(|watch| watch.probe()) {
+            events.push(Event::Probe);
+            watched.push(PollFd::from_borrowed_fd(probe.done(), PollFlags::IN));
+        }
         let timeout = self.timeout().map(|pause| Timespec {
             tv_sec: pause.as_secs() as i64,
             tv_nsec: i64::from(pause.subsec_nanos()),
@@ -113,10 +119,12 @@ impl Supervisor {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        match &self.life {
-            Life::Resting { until, .. } => Some(until.saturating_duration_since(Instant::now())),
-            _ => None,
-        }
+        let due = match &self.life {
+            Life::Resting { until, .. } => Some(*until),
+            Life::Running(_) => self.health.as_ref().and_then(super::health::Watch::due),
+            Life::Over => None,
+        };
+        due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
     fn deal_with(&mut self, event: Event, flags: PollFlags) {
@@ -150,6 +158,7 @@ impl Supervisor {
                 // Its end was seen: this takes no time.
                 let _ = self.helpers[index].child.wait();
             }
+            Event::Probe => self.probe_ended(),
         }
     }
 
@@ -166,6 +175,7 @@ impl Supervisor {
                 self.run_ended(*run);
             }
         }
+        self.look_after_health();
         if let Life::Resting { until, .. } = &self.life
             && (self.ending || *until <= Instant::now())
         {

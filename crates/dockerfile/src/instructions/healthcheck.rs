@@ -5,7 +5,7 @@ use crate::flags::{Flags, Known, Takes};
 use crate::keyword::Keyword;
 use crate::sink::Sink;
 use crate::statement::Statement;
-use crate::{Command, Diagnostic, Healthcheck, Word, duration};
+use crate::{Command, Diagnostic, Healthcheck, Word, parse_duration};
 
 const FLAGS: Known = &[
     ("interval", Takes::Value),
@@ -93,7 +93,7 @@ fn check(statement: &Statement<'_, '_>, sink: &mut Sink) -> Option<Healthcheck> 
 }
 
 fn nanoseconds(name: &str, word: &Word, sink: &mut Sink) -> Option<i64> {
-    match duration::parse(&word.value) {
+    match parse_duration(&word.value) {
         Ok(nanoseconds) if nanoseconds == 0 || nanoseconds >= MIN_NANOSECONDS => Some(nanoseconds),
         Ok(_) => {
             let message = format!("Interval \"{name}\" cannot be less than 1ms");

@@ -143,6 +143,27 @@ pub(crate) struct ContainerArgs {
     /// no-new-privileges, seccomp=unconfined
     #[arg(long = "security-opt", value_name = "OPTION")]
     pub(in crate::commands) security_options: Vec<String>,
+    /// Command that tells by its status whether the container does its work
+    #[arg(long, value_name = "COMMAND")]
+    pub(in crate::commands) health_cmd: Option<String>,
+    /// Time between two runs of it (30s)
+    #[arg(long, value_name = "DURATION")]
+    pub(in crate::commands) health_interval: Option<String>,
+    /// Time that a run may take (30s)
+    #[arg(long, value_name = "DURATION")]
+    pub(in crate::commands) health_timeout: Option<String>,
+    /// Time after the start in which failures do not count
+    #[arg(long, value_name = "DURATION")]
+    pub(in crate::commands) health_start_period: Option<String>,
+    /// Time between two runs in that period (5s)
+    #[arg(long, value_name = "DURATION")]
+    pub(in crate::commands) health_start_interval: Option<String>,
+    /// Failures in a row that make the container unhealthy (3)
+    #[arg(long, value_name = "NUMBER")]
+    pub(in crate::commands) health_retries: Option<u32>,
+    /// Leave the image's HEALTHCHECK alone
+    #[arg(long, conflicts_with_all = ["health_cmd", "health_interval", "health_timeout", "health_start_period", "health_start_interval", "health_retries"])]
+    pub(in crate::commands) no_healthcheck: bool,
     /// How much of the log is kept: max-size=16m, max-file=3
     #[arg(long = "log-opt", value_name = "OPTION")]
     pub(in crate::commands) log_options: Vec<String>,

@@ -6,6 +6,9 @@ use rbuild_container::{
     RestartPolicy, RootAccess, Security, Tmpfs, Ulimit, Volume, parse_env_file,
 };
 
+use rbuild_dockerfile::parse_duration;
+use rbuild_image::Healthcheck;
+
 use super::options::ContainerArgs;
 use crate::app::App;
 use crate::commands::build::bytes;
@@ -64,6 +67,7 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         devices: all(&args.devices, Device::parse)?,
         interactive: args.interactive,
         tty: args.tty,
+        health: health(args)?,
         ..Options::default()
     };
     for text in &args.mounts {
@@ -95,6 +99,27 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         options.add_env(variable, &source)?;
     }
     Ok(options)
+}
+
+/// What goes before the image's HEALTHCHECK.
+fn health(args: &ContainerArgs) -> anyhow::Result<Healthcheck> {
+    let time = |option: &str, text: &Option<String>| match text {
+        None => Ok(0),
+        Some(text) => parse_duration(text).with_context(|| format!("invalid {option} {text:?}")),
+    };
+    let test = match &args.health_cmd {
+        _ if args.no_healthcheck => vec!["NONE".to_owned()],
+        Some(command) => vec!["CMD-SHELL".to_owned(), command.clone()],
+        None => Vec::new(),
+    };
+    Ok(Healthcheck {
+        test,
+        interval: time("--health-interval", &args.health_interval)?,
+        timeout: time("--health-timeout", &args.health_timeout)?,
+        start_period: time("--health-start-period", &args.health_start_period)?,
+        start_interval: time("--health-start-interval", &args.health_start_interval)?,
+        retries: args.health_retries.unwrap_or_default().into(),
+    })
 }
 
 fn limits(args: &ContainerArgs) -> anyhow::Result<Limits> {

@@ -19,7 +19,6 @@ enum Takes {
 const NOT_YET: &str = "it is not supported yet";
 const LIMITS: &str = "this limit is not supported";
 const NAMESPACES: &str = "which namespaces a container gets cannot be chosen yet";
-const HEALTH: &str = "containers are not checked: nobody watches them";
 const NETWORKS: &str = "there are no networks but host and none yet";
 const PORTS: &str = "containers share the host's network, so their ports can be reached without it";
 
@@ -50,12 +49,6 @@ const REFUSED: &[Refused] = {
         refused("cgroup-parent", Value, LIMITS),
         refused("cgroupns", Value, NAMESPACES),
         refused("gpus", Value, NOT_YET),
-        refused("health-cmd", Value, HEALTH),
-        refused("health-interval", Value, HEALTH),
-        refused("health-retries", Value, HEALTH),
-        refused("health-start-period", Value, HEALTH),
-        refused("health-timeout", Value, HEALTH),
-        refused("no-healthcheck", Nothing, HEALTH),
         refused("init", Nothing, NOT_YET),
         refused("ip", Value, NETWORKS),
         refused("ip6", Value, NETWORKS),
