@@ -7,9 +7,10 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, inspect, kill, login, logout, logs, pause, port, prune, ps, pull, push, rename, rm,
-    rmi, run, start, stats, stop, tag, top, version, volume, wait,
+    imagetools, inspect, kill, load, login, logout, logs, pause, port, prune, ps, pull, push,
+    rename, rm, rmi, run, save, start, stats, stop, tag, top, version, volume, wait,
 };
+use crate::groups::{BuilderVerb, BuildxVerb, ContainerVerb, ImageVerb, SystemVerb};
 use crate::maintenance;
 
 /// The command line.
@@ -61,6 +62,10 @@ pub(crate) enum Command {
     Pull(pull::Args),
     /// Send an image to a registry
     Push(push::Args),
+    /// Write images as an archive
+    Save(save::Args),
+    /// Take images from an archive
+    Load(load::Args),
     /// Look at images in registries, and put them together
     Imagetools(imagetools::Args),
     /// Keep the password for a registry
@@ -121,6 +126,21 @@ pub(crate) enum Command {
     Du(du::Args),
     /// Read the whole store again and find what is damaged
     Fsck(fsck::Args),
+    /// Commands about images, as docker groups them
+    #[command(subcommand, arg_required_else_help = true)]
+    Image(ImageVerb),
+    /// Commands about containers, as docker groups them
+    #[command(subcommand, arg_required_else_help = true)]
+    Container(ContainerVerb),
+    /// How much disk is used, and what to do about it
+    #[command(subcommand, arg_required_else_help = true)]
+    System(SystemVerb),
+    /// Builds and their cache, as docker groups them
+    #[command(subcommand, arg_required_else_help = true)]
+    Builder(BuilderVerb),
+    /// What docker's buildx does and this program does too
+    #[command(subcommand, arg_required_else_help = true)]
+    Buildx(BuildxVerb),
     /// Show the version
     Version(version::Args),
     /// Sync and sweep the store; builds start it by themselves
@@ -137,12 +157,17 @@ pub(crate) enum Command {
 const VERBS: &[&str] = &[
     "build",
     "b",
+    "builder",
+    "buildx",
     "cache",
+    "container",
+    "image",
     "images",
     "imagetools",
     "fsck",
     "history",
     "inspect",
+    "load",
     "login",
     "logout",
     "tag",
@@ -150,6 +175,7 @@ const VERBS: &[&str] = &[
     "pull",
     "push",
     "run",
+    "save",
     "create",
     "start",
     "stop",
@@ -174,15 +200,13 @@ const VERBS: &[&str] = &[
     "rm",
     "prune",
     "du",
+    "system",
     "verify",
     "version",
     "completion",
     "help",
     "maintain",
 ];
-
-/// Words that docker has before `build`.
-const DOCKER_GROUPS: &[&str] = &["buildx", "builder", "image"];
 
 /// Options that may stand before a verb and take a value.
 const GLOBAL_WITH_VALUE: &[&str] = &["--config", "--root"];
@@ -210,14 +234,7 @@ pub(crate) fn with_default_verb(arguments: Vec<OsString>) -> Vec<OsString> {
         return arguments;
     }
     let mut completed = arguments;
-    let second = completed.get(at + 1).and_then(|word| word.to_str());
-    let is_group = first.is_some_and(|first| DOCKER_GROUPS.contains(&first));
-    if is_group && matches!(second, Some("build" | "b")) {
-        // `docker buildx build` and its like, where this program stands for docker.
-        completed.remove(at);
-    } else {
-        completed.insert(at, "build".into());
-    }
+    completed.insert(at, "build".into());
     completed
 }
 
@@ -261,12 +278,35 @@ mod tests {
     }
 
     #[test]
-    fn dockers_longer_forms_of_build_are_understood() {
-        for group in ["buildx", "builder", "image"] {
-            assert_eq!(completed(&[group, "build", "."]), ["build", "."]);
+    fn dockers_longer_forms_are_understood() {
+        let parses = |line: &str| {
+            let words = completed(&line.split(' ').collect::<Vec<_>>());
+            let words = std::iter::once("rbuild".to_owned()).chain(words);
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        };
+        for line in [
+            "image ls",
+            "image list -a",
+            "image build .",
+            "image rm app",
+            "image prune -f",
+            "container ls -a",
+            "container ps",
+            "container run --rm app true",
+            "container remove -f one",
+            "container prune --filter until=24h",
+            "builder prune -f",
+            "builder build .",
+            "buildx build --load .",
+            "buildx b .",
+            "buildx imagetools inspect app",
+            "system df",
+            "system prune -af --volumes",
+        ] {
+            parses(line);
         }
-        assert_eq!(completed(&["buildx", "b", "."]), ["b", "."]);
-        assert_eq!(completed(&["image"]), ["build", "image"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod cache_config;
 mod commands;
 mod containers_files;
 mod failure;
+mod groups;
 mod interrupt;
 mod maintenance;
 mod no_room;
@@ -24,8 +25,8 @@ use crate::app::App;
 use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, inspect, kill, login, logout, logs, pause, port, prune, ps, pull, push, rename, rm,
-    rmi, run, start, stats, stop, tag, top, verify, version, volume, wait,
+    imagetools, inspect, kill, load, login, logout, logs, pause, port, prune, ps, pull, push,
+    rename, rm, rmi, run, save, start, stats, stop, tag, top, verify, version, volume, wait,
 };
 
 fn main() -> ExitCode {
@@ -57,6 +58,8 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Rmi(args) => rmi::run(app, &args),
         Command::Pull(args) => pull::run(app, &args),
         Command::Push(args) => push::run(app, &args),
+        Command::Save(args) => save::run(app, &args),
+        Command::Load(args) => load::run(app, &args),
         Command::Imagetools(args) => imagetools::run(app, &args),
         Command::Login(args) => login::run(app, &args),
         Command::Logout(args) => logout::run(app, &args),
@@ -85,6 +88,11 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Rm(args) => rm::run(app, &args),
         Command::Prune(args) => prune::run(app, &args),
         Command::Cache(args) => cache::run(app, &args),
+        Command::Image(verb) => verb.run(app),
+        Command::Container(verb) => verb.run(app),
+        Command::System(verb) => verb.run(app),
+        Command::Builder(verb) => verb.run(app),
+        Command::Buildx(verb) => verb.run(app),
         Command::Fsck(args) => fsck::run(app, &args),
         Command::Du(args) => du::run(app, &args),
         Command::Maintain(args) => maintenance::run(app, &args).map(|()| ExitCode::SUCCESS),

@@ -157,6 +157,13 @@ impl Blobs<'_> {
         mut sink: impl Write,
     ) -> Result<(), ExportError> {
         let id = &layer.id;
+        if let LayerId::Pulled(diff_id) = id
+            && let Some(mut tar) = self.open_here(&diff_id.0)?
+        {
+            // It came as a plain tar, in an archive of images.
+            io::copy(&mut tar, &mut sink).map_err(ExportError::Archive)?;
+            return Ok(());
+        }
         if let (LayerId::Pulled(_), Some((image, original))) = (id, &layer.base) {
             let source = match self.open_here(&digest_of(original)?)? {
                 Some(file) => Box::new(file),

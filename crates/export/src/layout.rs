@@ -50,7 +50,7 @@ pub enum ArchiveKind {
 }
 
 /// Where the files of a layout go.
-trait LayoutSink {
+pub(crate) trait LayoutSink {
     /// What stays of the layout that is there.
     fn before(&self) -> Before;
 
@@ -74,7 +74,7 @@ pub fn write_archive(
     form: LayerForm,
     sink: impl Write,
 ) -> Result<Exported, ExportError> {
-    let mut tar = TarSink { sink };
+    let mut tar = TarSink::new(sink);
     let exported = write_layout(blobs, images, labels, kind, form, &mut tar)?;
     tar.finish()?;
     Ok(exported)
@@ -111,7 +111,7 @@ fn write_layout(
     for directory in ["blobs", "blobs/sha256"] {
         sink.directory(directory)?;
     }
-    put_bytes(sink, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    put_layout_file(sink)?;
     let mut written = BTreeSet::new();
     let mut images_written = Vec::new();
     let mut docker = Vec::new();
@@ -153,17 +153,33 @@ fn write_layout(
     Ok(exported)
 }
 
-fn blob_path(digest: &Digest) -> String {
+/// The file that says what this is.
+pub(crate) fn put_layout_file(sink: &mut dyn LayoutSink) -> Result<(), ExportError> {
+    put_bytes(sink, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)
+}
+
+pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
 /// An image in Docker's manifest.json.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct DockerEntry {
+pub(crate) struct DockerEntry {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Vec<String>,
+}
+
+impl DockerEntry {
+    pub(crate) fn new(config: &Digest, layers: &[Digest], names: &[Reference]) -> Self {
+        let tags: Vec<String> = names.iter().map(Reference::familiar).collect();
+        Self {
+            config: blob_path(config),
+            repo_tags: (!tags.is_empty()).then_some(tags),
+            layers: layers.iter().map(blob_path).collect(),
+        }
+    }
 }
 
 fn docker_entry(
@@ -171,20 +187,13 @@ fn docker_entry(
     layers: &[TravellingLayer],
     names: &[Reference],
 ) -> Result<DockerEntry, ExportError> {
-    let layers = layers
-        .iter()
-        .map(|layer| Ok(blob_path(&digest_of(&layer.descriptor)?)))
-        .collect::<Result<_, ExportError>>()?;
-    let tags: Vec<String> = names.iter().map(Reference::familiar).collect();
-    Ok(DockerEntry {
-        config: blob_path(&config.digest()),
-        repo_tags: (!tags.is_empty()).then_some(tags),
-        layers,
-    })
+    let layers = layers.iter().map(|layer| digest_of(&layer.descriptor));
+    let layers: Vec<Digest> = layers.collect::<Result<_, _>>()?;
+    Ok(DockerEntry::new(&config.digest(), &layers, names))
 }
 
 /// What was in a place before a layout is written there.
-enum Before {
+pub(crate) enum Before {
     /// Nothing: a stream has no past.
     Nothing,
     /// A directory, whose index names these images, if any.
@@ -193,7 +202,7 @@ enum Before {
 
 /// The layout's index.json: one entry for each name, as containerd, skopeo and podman look for them.
 /// Other images of a directory that was there stay. Without a name an image is the directory's `latest`.
-fn index_json(image: &Value, names: &[Reference], before: Before) -> Value {
+pub(crate) fn index_json(image: &Value, names: &[Reference], before: Before) -> Value {
     let annotated = |annotations: &[(&str, &str)]| {
         let mut entry = image.clone();
         for (key, value) in annotations {
@@ -232,7 +241,7 @@ fn is_same_name(old: &Value, new: &Value) -> bool {
     }
 }
 
-fn put_document(
+pub(crate) fn put_document(
     sink: &mut dyn LayoutSink,
     written: &mut BTreeSet<Digest>,
     document: &Document,
@@ -243,19 +252,27 @@ fn put_document(
     Ok(())
 }
 
-fn put_bytes(sink: &mut dyn LayoutSink, path: &str, bytes: &[u8]) -> Result<(), ExportError> {
+pub(crate) fn put_bytes(
+    sink: &mut dyn LayoutSink,
+    path: &str,
+    bytes: &[u8],
+) -> Result<(), ExportError> {
     sink.file(path, bytes.len() as u64, &mut |out| {
         out.write_all(bytes).map_err(ExportError::Archive)
     })
 }
 
 /// A tar stream. Nothing in it depends on when or where it is written.
-struct TarSink<W> {
+pub(crate) struct TarSink<W> {
     sink: W,
 }
 
 impl<W: Write> TarSink<W> {
-    fn finish(mut self) -> Result<(), ExportError> {
+    pub(crate) fn new(sink: W) -> Self {
+        Self { sink }
+    }
+
+    pub(crate) fn finish(mut self) -> Result<(), ExportError> {
         /// Two blocks of zeros end a tar (POSIX, pax).
         const END: [u8; 1024] = [0; 1024];
         self.sink.write_all(&END).map_err(ExportError::Archive)?;

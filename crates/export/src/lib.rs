@@ -9,6 +9,8 @@
 //!                                    ├─ write_files, write_files_tar      type=local, type=tar
 //!                                    └─ load                              --load
 //! ```
+//!
+//! [`write_saved`] writes images of the store as they are.
 #![forbid(unsafe_code)]
 
 mod annotations;
@@ -28,6 +30,7 @@ mod local_store;
 mod pack;
 mod push;
 mod push_ahead;
+mod saved;
 mod send;
 mod statement_files;
 
@@ -44,4 +47,5 @@ pub use layout::{ArchiveKind, Labels, write_archive, write_directory};
 pub use local_store::{name_in_store, store_documents};
 pub use push::{PushBy, PushProgress, push};
 pub use push_ahead::{AheadBuild, AheadTarget, PushAhead};
+pub use saved::{SavedImage, write_saved};
 pub use statement_files::{StatementFiles, write_statements};

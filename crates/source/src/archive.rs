@@ -319,7 +319,7 @@ fn apply_extension(attributes: &mut Attributes, extension: &tar::PaxExtension<'_
 }
 
 /// A path of an archive as one below its root.
-fn clamp(path: &[u8]) -> Vec<u8> {
+pub(crate) fn clamp(path: &[u8]) -> Vec<u8> {
     let mut rooted = clean(&[b"/", path].concat());
     rooted.remove(0);
     rooted

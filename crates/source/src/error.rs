@@ -208,6 +208,14 @@ pub enum SourceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An archive is not one of images, or is damaged.
+    #[error("read the images in {name}: {reason}")]
+    ImageArchive {
+        /// The archive.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An OCI layout has no image of this name or platform.
     #[error("find {what} in OCI layout {}", path.display())]
     OciLayoutImage {

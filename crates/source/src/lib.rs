@@ -4,7 +4,7 @@
 //! for those that have not changed. [`IgnoreRules`] are `.dockerignore` and `--exclude`, [`Pattern`] is one
 //! of their patterns. [`StreamedContext`] is a context on standard input, [`Archive`] what ADD unpacks.
 //! [`DirectoryWatch`] waits for changes. [`HttpClient`] downloads what has changed, [`GitClient`] checks out commits, [`OciLayout`] gives out verified
-//! blobs.
+//! blobs. [`ImageArchive`] is what `docker save` and its like wrote.
 //!
 //! It does not decide what a build needs, make layers of its own accord, or speak to registries; it reads neither
 //! environment nor configuration files.
@@ -32,6 +32,7 @@ mod error;
 mod git;
 mod http;
 mod ignore;
+mod image_archive;
 mod oci_layout;
 mod stdin;
 mod watch;
@@ -46,6 +47,7 @@ pub use git::{
 };
 pub use http::{HttpClient, HttpFile, HttpRequest, http_file_name};
 pub use ignore::{HidingRule, IgnoreRules, Pattern};
+pub use image_archive::{ArchivedImage, ArchivedPlatform, ImageArchive, unpacked};
 pub use oci_layout::{LayoutImage, LayoutReference, OciLayout, VerifiedBlob};
 pub use rbuild_web::{Proxies, WebError, WebOptions};
 pub use stdin::{ArchiveStream, Sniffed, StreamedContext, sniff};

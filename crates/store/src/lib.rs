@@ -101,6 +101,7 @@ pub use image::{ImageOrigin, ImageRemoval, StoredImage};
 pub use layer::{Layer, LayerTimes};
 pub use lease::Swept;
 pub use lock::LockGuard;
+pub use measure::tree_bytes;
 pub use prune::{Action, CachePrune, Choice, ImagePrune, Prune, PruneOptions, Pruned};
 pub use record::{FastKey, InvalidKey, NewRecord, Record, StepKey};
 pub use resolution::Resolution;

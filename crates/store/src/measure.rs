@@ -73,7 +73,7 @@ impl Store {
 
 /// The disk space of a tree in bytes, files with several names counted once. What vanishes meanwhile counts nothing,
 /// nor does what cannot be looked into.
-pub(crate) fn tree_bytes(path: &Path) -> Result<u64> {
+pub fn tree_bytes(path: &Path) -> Result<u64> {
     let Ok(top) = std::fs::symlink_metadata(path) else {
         return Ok(0);
     };

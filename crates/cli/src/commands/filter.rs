@@ -234,7 +234,7 @@ pub(crate) fn type_name(kind: UsageKind) -> &'static str {
 }
 
 /// A time, or how long ago: `2h30m`, `7d`.
-fn until(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
+pub(super) fn until(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
     if let Some(time) = documents::time(text) {
         return Ok(time);
     }

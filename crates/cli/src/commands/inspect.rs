@@ -22,15 +22,22 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// What was typed after `rbuild inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Names or IDs of images or containers
+    #[command(flatten)]
+    named: Named,
+    /// Only objects of this kind
+    #[arg(long = "type", value_enum)]
+    kind: Option<Kind>,
+}
+
+/// What is to be shown, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Named {
+    /// Names or IDs
     #[arg(required = true)]
     names: Vec<String>,
     /// json, or a template such as '{{.Config.User}}' or '{{json .RootFS}}'
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<String>,
-    /// Only objects of this kind
-    #[arg(long = "type", value_enum)]
-    kind: Option<Kind>,
 }
 
 /// What can be inspected.
@@ -44,11 +51,16 @@ pub(crate) enum Kind {
 
 /// Prints what was found, and fails for what was not.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    run_kind(app, &args.named, args.kind)
+}
+
+/// As [`run`], for objects of one kind where `kind` says so.
+pub(crate) fn run_kind(app: &App, args: &Named, kind: Option<Kind>) -> anyhow::Result<ExitCode> {
     let format = args.format.as_deref().map(Format::parse).transpose()?;
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for name in &args.names {
-        match object(app, name, args.kind)? {
+        match object(app, name, kind)? {
             Some(value) => found.push(value),
             None => missing.push(name),
         }
@@ -60,9 +72,10 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let Some(first) = missing.first() else {
         return Ok(ExitCode::SUCCESS);
     };
-    let kind = match args.kind {
+    let kind = match kind {
         Some(Kind::Container) => "container",
-        _ => "object",
+        Some(Kind::Image) => "image",
+        None => "object",
     };
     let hint = lookup::missing(app.store()?, first)?.to_string();
     let hint = hint.find(" (").map_or("", |at| &hint[at..]);

@@ -9,6 +9,10 @@
 //! rbuild prune --dry-run …                nothing, but say what would go
 //! ```
 
+mod chosen;
+pub(crate) mod containers;
+pub(crate) mod images;
+
 use std::fmt::Write as _;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
@@ -26,7 +30,7 @@ use super::filter::{Filters, type_name};
 use super::history::shortened;
 use crate::app::App;
 use crate::cache_config::Space;
-use crate::render::{self, bytes_decimal};
+use crate::render::{self, bytes_decimal, bytes_human};
 
 /// What was typed after `rbuild prune`.
 #[derive(Debug, clap::Args)]
@@ -61,8 +65,43 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
+/// What of the store is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All of it.
+    Everything,
+    /// What builds left, but no images and no containers.
+    BuildCache,
+}
+
+/// What was typed after `rbuild system prune`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SystemArgs {
+    #[command(flatten)]
+    args: Args,
+    /// Also anonymous volumes (which always go with their containers)
+    #[arg(long)]
+    volumes: bool,
+}
+
+impl SystemArgs {
+    /// What else was typed.
+    pub(crate) fn args(&self) -> &Args {
+        &self.args
+    }
+}
+
 /// Removes, and tells what went and how much room that makes.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    prune(app, args, Extent::Everything)
+}
+
+/// `rbuild builder prune`: the same of what builds left alone.
+pub(crate) fn run_cache(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    prune(app, args, Extent::BuildCache)
+}
+
+fn prune(app: &App, args: &Args, extent: Extent) -> anyhow::Result<ExitCode> {
     let filters = Filters::parse(&args.filters, app.environment.now())?;
     let store = app.store()?;
     let limits = limits(args, store.disk()?)?;
@@ -77,7 +116,9 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
             None => bail!("nothing is collected by itself: the configuration says gc = false"),
         }
     } else {
-        if action == Action::Remove && !args.force && !confirmed(&question(args, &filters, limits))?
+        if action == Action::Remove
+            && !args.force
+            && !confirmed(&question(&scope(args, &filters, limits, extent), args))?
         {
             return Ok(ExitCode::SUCCESS);
         }
@@ -85,9 +126,8 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         let fits = |item: &UsageItem| filters.permit(item);
         store.prune(&PruneOptions {
             only: Some(Choice(&fits)),
-            limits,
             action,
-            ..scope(args, &filters, limits)
+            ..scope(args, &filters, limits, extent)
         })?
     };
     let mut text = if args.quiet {
@@ -103,7 +143,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         } else {
             "reclaimed space"
         },
-        bytes_decimal(pruned.bytes)
+        bytes_human(pruned.bytes)
     );
     render::out(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -122,15 +162,16 @@ fn limits(args: &Args, disk: Disk) -> anyhow::Result<Limits> {
 }
 
 /// What is meant. A limit is one for all of the cache, and who names a thing means it.
-fn scope(args: &Args, filters: &Filters, limits: Limits) -> PruneOptions<'static> {
+fn scope(args: &Args, filters: &Filters, limits: Limits, extent: Extent) -> PruneOptions<'static> {
     let all = args.all || limits != Limits::default() || filters.chooses();
     let unused = if all { Prune::Unused } else { Prune::Keep };
+    let (images, containers) = match (extent, args.all) {
+        (Extent::BuildCache, _) => (ImagePrune::Keep, Prune::Keep),
+        (Extent::Everything, true) => (ImagePrune::Unused, Prune::Unused),
+        (Extent::Everything, false) => (ImagePrune::Dangling, Prune::Unused),
+    };
     PruneOptions {
-        images: if args.all {
-            ImagePrune::Unused
-        } else {
-            ImagePrune::Dangling
-        },
+        images,
         cache: if all {
             CachePrune::All
         } else {
@@ -140,20 +181,24 @@ fn scope(args: &Args, filters: &Filters, limits: Limits) -> PruneOptions<'static
         mounts: unused,
         fetched: unused,
         blobs: unused,
-        containers: Prune::Unused,
+        containers,
+        limits,
         ..PruneOptions::default()
     }
 }
 
-fn question(args: &Args, filters: &Filters, limits: Limits) -> String {
-    let mut lines = vec!["all stopped containers"];
-    lines.push(if args.all {
-        "all images that no container uses"
-    } else {
-        "all images without a name"
-    });
-    lines.push(match scope(args, filters, limits).cache {
-        CachePrune::All if limits != Limits::default() => {
+fn question(scope: &PruneOptions<'_>, args: &Args) -> String {
+    let mut lines = Vec::new();
+    if scope.containers == Prune::Unused {
+        lines.push("all stopped containers");
+    }
+    match scope.images {
+        ImagePrune::Keep => {}
+        ImagePrune::Dangling => lines.push("all images without a name"),
+        ImagePrune::Unused => lines.push("all images that no container uses"),
+    }
+    lines.push(match scope.cache {
+        CachePrune::All if scope.limits != Limits::default() => {
             "of the build cache, cache mounts, clones and downloads, what is beyond the limits"
         }
         CachePrune::All => "all build cache, cache mounts, clones and downloads that nothing uses",
@@ -163,10 +208,13 @@ fn question(args: &Args, filters: &Filters, limits: Limits) -> String {
         lines.push("but of all that only what the filters permit");
     }
     format!(
-        "WARNING! This will remove:\n  - {}\n\nAre you sure you want to continue? [y/N] ",
+        "WARNING! This will remove:\n  - {}\n\n{SURE}",
         lines.join("\n  - ")
     )
 }
+
+/// How each question ends.
+pub(super) const SURE: &str = "Are you sure you want to continue? [y/N] ";
 
 /// Asks the user on the terminal.
 #[allow(clippy::print_stderr)] // a question belongs to the terminal, not to the output
@@ -192,6 +240,15 @@ fn note_ends(store: &Store, now: SystemTime) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What went, and how much room that makes, as docker tells it.
+fn tell(pruned: &Pruned) -> anyhow::Result<()> {
+    let freed = bytes_human(pruned.bytes);
+    let went = report(pruned, Action::Remove);
+    Ok(render::out(&format!(
+        "{went}Total reclaimed space: {freed}\n"
+    ))?)
 }
 
 /// What went, a paragraph a kind.

@@ -1,21 +1,25 @@
 //! `rbuild volume`: directories that outlive containers.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use rbuild_container::{NamedVolume, create_volume, remove_volume, volume, volume_users, volumes};
+use rbuild_store::tree_bytes;
 use serde_json::{Value, json};
 
 use super::documents;
 use super::format::Format;
 use super::history::{cell, column};
 use super::inspect::indented;
+use super::prune::{SURE, confirmed};
 use super::several::worded;
 use crate::app::App;
 use crate::failure::chain;
-use crate::render::{self, Table};
+use crate::render::{self, Table, bytes_human};
+
+/// Docker's label of volumes that nobody gave a name.
+const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 /// What was typed after `rbuild volume`.
 #[derive(Debug, clap::Args)]
@@ -64,12 +68,12 @@ enum Verb {
         #[arg(short, long, value_name = "FORMAT")]
         format: Option<String>,
     },
-    /// Remove all volumes that no container has
+    /// Remove volumes that no container has and that nobody gave a name
     Prune {
         /// Do not ask
         #[arg(short, long)]
         force: bool,
-        /// Also named ones (all are)
+        /// Also those that were given a name
         #[arg(short, long)]
         all: bool,
     },
@@ -82,21 +86,23 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         Verb::Ls { quiet, format } => list(app, *quiet, format.as_deref())?,
         Verb::Rm { names, force } => remove(app, names, *force)?,
         Verb::Inspect { names, format } => inspect(app, names, format.as_deref())?,
-        Verb::Prune { force, .. } => prune(app, *force)?,
+        Verb::Prune { force, all } => prune(app, *force, *all)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn create(app: &App, name: Option<&str>, labels: &[String]) -> anyhow::Result<()> {
-    let name = match name {
-        Some(name) => name.to_owned(),
-        None => super::run::random_name()?,
-    };
-    let labels = labels
+    let given = labels
         .iter()
         .map(|label| label.split_once('=').unwrap_or((label, "")))
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let labels: BTreeMap<_, _> = labels.collect();
+    let mut labels: BTreeMap<_, _> = given.collect();
+    let name = if let Some(name) = name {
+        name.to_owned()
+    } else {
+        labels.insert(ANONYMOUS.to_owned(), String::new());
+        super::run::random_name()?
+    };
     let made = create_volume(app.store()?, &name, labels, app.environment.now());
     render::out(&format!("{}\n", made.map_err(worded)?.name))?;
     Ok(())
@@ -182,28 +188,32 @@ fn described(volume: &NamedVolume) -> Value {
     })
 }
 
-fn prune(app: &App, force: bool) -> anyhow::Result<()> {
-    if !force {
-        if !std::io::stdin().is_terminal() {
-            bail!(
-                "volume prune asks before it removes, and there is no terminal to ask on: give -f"
-            );
-        }
-        if !super::prune::confirmed(
-            "WARNING! This will remove all volumes that no container has.\nAre you sure you want to continue? [y/N] ",
-        )? {
-            return Ok(());
-        }
+fn prune(app: &App, force: bool, all: bool) -> anyhow::Result<()> {
+    let which = if all {
+        "all local volumes not used by at least one container"
+    } else {
+        "anonymous local volumes not used by at least one container"
+    };
+    let warning = format!("WARNING! This will remove {which}.");
+    if !force && !confirmed(&format!("{warning}\n{SURE}"))? {
+        return Ok(());
     }
     let store = app.store()?;
-    let mut text = String::new();
+    let (mut text, mut freed) = (String::new(), 0);
     for one in volumes(store).map_err(worded)? {
-        if volume_users(store, &one.name).map_err(worded)?.is_empty() {
+        let meant = all || one.labels.contains_key(ANONYMOUS);
+        if meant && volume_users(store, &one.name).map_err(worded)?.is_empty() {
+            let bytes = tree_bytes(&one.data)?;
             remove_volume(store, &one.name).map_err(worded)?;
+            freed += bytes;
             text.push_str(&one.name);
             text.push('\n');
         }
     }
-    render::out(&format!("Deleted Volumes:\n{text}"))?;
+    if !text.is_empty() {
+        text = format!("Deleted Volumes:\n{text}\n");
+    }
+    let freed = bytes_human(freed);
+    render::out(&format!("{text}Total reclaimed space: {freed}\n"))?;
     Ok(())
 }

@@ -1,4 +1,10 @@
-//! Columns as docker prints them: left-aligned, padded to the widest cell, three blanks apart.
+//! Columns as docker prints them: left-aligned, three blanks wider than their widest cell and at least ten wide, but for the
+//! last one, which is not padded.
+
+/// Blanks after the widest cell of a column.
+const GAP: usize = 3;
+/// The least that a column takes, its gap included.
+const MIN_COLUMN: usize = 10;
 
 /// A table with a header.
 pub(crate) struct Table {
@@ -27,17 +33,17 @@ impl Table {
                 .filter_map(|row| row.get(column))
                 .map(|cell| cell.chars().count())
                 .max()
-                .unwrap_or(0)
+                .map_or(MIN_COLUMN, |widest| MIN_COLUMN.max(widest + GAP))
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
         for row in &self.rows {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', width + 3 - cell.chars().count()));
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                text.push_str(cell);
+                if column + 1 < row.len() {
+                    text.extend(std::iter::repeat_n(' ', width - cell.chars().count()));
+                }
             }
-            text.push_str(line.trim_end());
             text.push('\n');
         }
         text
@@ -49,12 +55,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell_and_three_blanks_apart() {
-        let mut table = Table::new(&["REPOSITORY", "TAG"]);
-        table.row(["localhost:5000/app".to_owned(), "v1".to_owned()]);
+    fn columns_are_padded_as_dockers() {
+        let mut table = Table::new(&["REPOSITORY", "TAG", "SIZE", "COMMENT"]);
+        table.row(["localhost:5000/app", "v1", "4.27MB", ""].map(str::to_owned));
         assert_eq!(
             table.render(),
-            "REPOSITORY           TAG\nlocalhost:5000/app   v1\n"
+            "REPOSITORY           TAG       SIZE      COMMENT\nlocalhost:5000/app   v1        4.27MB    \n"
         );
     }
 }

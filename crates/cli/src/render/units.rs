@@ -2,8 +2,18 @@
 
 use std::time::Duration;
 
-/// `1.23MB`, in powers of 1000 with three significant digits, as docker has it.
+/// `1.23MB`, in powers of 1000 with three significant digits, as docker has it of images and layers.
 pub(crate) fn bytes_decimal(bytes: u64) -> String {
+    with_digits(bytes, 3)
+}
+
+/// `1.234MB`: four digits, as docker has it of disk usage and of what is on its way.
+pub(crate) fn bytes_human(bytes: u64) -> String {
+    with_digits(bytes, 4)
+}
+
+/// In powers of 1000, with `significant` digits but without zeros at the end.
+fn with_digits(bytes: u64, significant: usize) -> String {
     const UNITS: &[&str] = &["B", "kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;
     let mut unit = 0;
@@ -14,11 +24,12 @@ pub(crate) fn bytes_decimal(bytes: u64) -> String {
     if unit == 0 {
         return format!("{bytes}B");
     }
-    let digits: usize = match value {
-        value if value >= 100.0 => 0,
-        value if value >= 10.0 => 1,
-        _ => 2,
+    let before_the_dot = match value {
+        value if value >= 100.0 => 3,
+        value if value >= 10.0 => 2,
+        _ => 1,
     };
+    let digits = significant.saturating_sub(before_the_dot);
     let text = format!("{value:.digits$}");
     let text = if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.')
@@ -60,6 +71,14 @@ mod tests {
         assert_eq!(bytes_decimal(124_000_000), "124MB");
         assert_eq!(bytes_decimal(5_000), "5kB");
         assert_eq!(bytes_decimal(100_000), "100kB");
+    }
+
+    #[test]
+    fn sizes_on_disk_have_four() {
+        assert_eq!(bytes_human(212), "212B");
+        assert_eq!(bytes_human(16_430_000), "16.43MB");
+        assert_eq!(bytes_human(1_234_567_890), "1.235GB");
+        assert_eq!(bytes_human(100_000), "100kB");
     }
 
     #[test]

@@ -116,7 +116,13 @@ fn named_volumes_outlive_containers_and_begin_with_what_the_image_has(
     lab.rbuild(&["volume", "rm", "data"])
         .failure()
         .says("in use by user");
-    lab.rbuild(&["volume", "prune", "-f"]).success();
+    // What somebody gave a name goes only where that is asked for.
+    let unnamed = lab.rbuild(&["volume", "create"]).success().stdout;
+    let pruned = lab.rbuild(&["volume", "prune", "-f"]).success().stdout;
+    let told = format!("Deleted Volumes:\n{unnamed}\nTotal reclaimed space: ");
+    assert!(pruned.starts_with(&told), "{pruned}");
+    let pruned = lab.rbuild(&["volume", "prune", "-af"]).success().stdout;
+    assert!(pruned.starts_with("Deleted Volumes:\nsecond\n"), "{pruned}");
     let left = lab.rbuild(&["volume", "ls", "-q"]).success().stdout;
     assert_eq!(left, "data\n");
     lab.rbuild(&["rm", "user"]).success();

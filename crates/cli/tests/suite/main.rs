@@ -6,6 +6,7 @@
 mod support;
 
 mod annotations;
+mod archives;
 mod attestations;
 mod cache_mount_sharing;
 mod cache_mounts;
@@ -37,6 +38,7 @@ mod keys;
 mod language;
 mod locks;
 mod logins;
+mod management;
 mod outputs;
 mod parallel;
 mod platform_choice;

@@ -7,6 +7,7 @@ pub(crate) mod read;
 pub(crate) mod records;
 pub(crate) mod sparse;
 mod sparse_map;
+pub(crate) mod visit;
 pub(crate) mod write;
 
 /// Everything in a tar comes in blocks of this size.

@@ -2,7 +2,6 @@
 
 mod ahead;
 mod dates;
-mod destination;
 mod outcome;
 mod spec;
 mod writing;
@@ -24,7 +23,6 @@ use rbuild_solve::{BaseLayers, RemoteLayers};
 
 pub(super) use self::ahead::Ahead;
 use self::dates::Dates;
-use self::destination::Destination;
 pub(super) use self::outcome::Outcome;
 use self::spec::parse;
 pub(super) use self::spec::{boolean, compression};
@@ -33,6 +31,7 @@ use super::attestations::{Attests, Inline};
 use super::internal::InternalSteps;
 use crate::app::App;
 use crate::commands::annotation;
+use crate::commands::destination::Destination;
 
 /// Where the result goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -153,7 +153,7 @@ mod tests {
         let row = json!({"ID": "0123", "CreatedSince": "now"});
         assert_eq!(
             shown("table {{.ID}}\\t{{.CreatedSince}}", &row),
-            "ID     CREATED SINCE\n0123   now\n"
+            "ID        CREATED SINCE\n0123      now\n"
         );
     }
 

@@ -4,15 +4,14 @@ use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context as _;
-use rbuild_image::{Descriptor, Digest, Distribution, LayerMediaType, ManifestKind, Reference};
+use rbuild_image::{Descriptor, Digest, Distribution, LayerMediaType, Reference};
 use rbuild_registry::{BlobArrival, BlobUpload, transfer_all};
 use rbuild_solve::Cancel;
 use rbuild_store::StoredImage;
 
-use super::{Document, Documents, ImageDocument, source_of};
 use crate::app::App;
 use crate::commands::fetch::{registry_failure, short};
+use crate::commands::image_documents::{Documents, source_of};
 use crate::render::{Board, Mark};
 
 /// Blobs that are pushed at the same time.
@@ -27,7 +26,10 @@ pub(super) fn push(
     board: &mut Board,
     cancel: &Cancel,
 ) -> anyhow::Result<Descriptor> {
-    let root = root(documents, board)?;
+    let (root, left_out) = documents.here("pushed")?;
+    if let Some(left_out) = left_out {
+        board.say(&left_out);
+    }
     for image in &documents.images {
         let pushing = Pushing {
             app,
@@ -39,7 +41,7 @@ pub(super) fn push(
         pushing.config(image.manifest.config())?;
     }
     let failed = |error| registry_failure(&error, cancel);
-    let is_index = kind(&root.descriptor) == Some(ManifestKind::Index);
+    let is_index = root.is_index();
     for image in documents.images.iter().filter(|_| is_index) {
         let kind = image.document.descriptor.media_type().to_string();
         app.registry()
@@ -56,70 +58,6 @@ pub(super) fn push(
         app.store()?.add_image(&image.descriptor, &origin)?;
     }
     Ok(root.descriptor)
-}
-
-/// What the name is to stand for: the image itself, or as much of an index as is here.
-fn root(documents: &Documents, board: &mut Board) -> anyhow::Result<Document> {
-    let all = documents.images.len() == documents.named;
-    match documents.images.as_slice() {
-        _ if all => Ok(documents.root.copy()),
-        [only] => {
-            let (from, to) = (
-                documents.root.descriptor.digest(),
-                &only.document.descriptor,
-            );
-            board.say(&format!(
-                "Only the image of one platform is here, and only that is pushed: {from} -> {}",
-                to.digest()
-            ));
-            Ok(only.document.copy())
-        }
-        several => {
-            let index = smaller_index(&documents.root, several)?;
-            let from = documents.root.descriptor.digest();
-            board.say(&format!(
-                "Not all platforms are here, and only {} are pushed: {from} -> {}",
-                several.len(),
-                index.descriptor.digest()
-            ));
-            Ok(index)
-        }
-    }
-}
-
-/// `index` with only the entries of `images`.
-fn smaller_index(index: &Document, images: &[ImageDocument]) -> anyhow::Result<Document> {
-    let mut value: serde_json::Value = serde_json::from_slice(&index.bytes)?;
-    let here = |entry: &serde_json::Value| {
-        let digest = entry["digest"].as_str().unwrap_or_default();
-        images
-            .iter()
-            .any(|image| image.document.descriptor.digest().to_string() == digest)
-    };
-    value["manifests"]
-        .as_array_mut()
-        .context("an index without manifests")?
-        .retain(here);
-    let bytes = serde_json::to_vec(&value)?;
-    let kind = index.descriptor.media_type().to_string();
-    let digest = Digest::sha256_of(&bytes);
-    Ok(Document {
-        descriptor: rbuild_image::descriptor(&kind, digest, bytes.len() as u64),
-        bytes,
-    })
-}
-
-fn kind(descriptor: &Descriptor) -> Option<ManifestKind> {
-    ManifestKind::of_media_type(descriptor.media_type().as_ref())
-}
-
-impl Document {
-    fn copy(&self) -> Self {
-        Self {
-            descriptor: self.descriptor.clone(),
-            bytes: self.bytes.clone(),
-        }
-    }
 }
 
 /// A push in progress.
@@ -151,7 +89,7 @@ impl Pushing<'_> {
             self.say(layer, "Skipped foreign layer", Mark::Last);
             return Ok(());
         }
-        let source = source_of(self.app.store()?, layer, self.name)?;
+        let source = source_of(self.app.store()?, layer, Some(self.name))?;
         let words = match self.blob(layer, source.as_ref())? {
             BlobArrival::WasThere => "Layer already exists".to_owned(),
             BlobArrival::Mounted => {

@@ -8,7 +8,7 @@ use rbuild_image::{Descriptor, Digest};
 use rbuild_store::Store;
 use serde_json::Value;
 
-use super::ImageDocument;
+use crate::commands::image_documents::ImageDocument;
 
 /// The annotation that says of which manifest an attestation manifest is.
 const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";

@@ -1,24 +1,21 @@
 //! Pushes an image that was built here: layers that are directories are compressed on their way.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context as _;
 use rbuild_export::{
     AttestationForm, AttestationPlace, AttestationStyle, Blobs, BuiltImage, BuiltImages,
-    BuiltLayer, ExportError, LayerForm, PushBy, PushProgress, TimesNote,
+    ExportError, LayerForm, PushBy, PushProgress, TimesNote,
 };
-use rbuild_image::{
-    Compression, Descriptor, Digest, ImageConfig, LayerId, Reference, is_attestation,
-};
-use rbuild_layer::FileTimes;
-use rbuild_plan::{ImageForm, ImageOrigin, ResolvedImage};
+use rbuild_image::{Compression, Descriptor, Digest, Reference, is_attestation};
+use rbuild_plan::ImageForm;
 use rbuild_solve::Cancel;
 use rbuild_store::Store;
 
-use super::{Documents, ImageDocument, attestations, is_plain, source_of};
+use super::attestations;
 use crate::app::App;
 use crate::commands::fetch::registry_failure;
+use crate::commands::image_documents::{Documents, ImageDocument};
 use crate::render::{Board, Mark};
 
 /// Pushes the images of `documents`; gives what the name stands for then.
@@ -83,49 +80,14 @@ fn failure(error: ExportError, cancel: &Cancel) -> anyhow::Error {
 
 /// An image of the store as its builder had it.
 fn built(store: &Store, image: &ImageDocument, name: &Reference) -> anyhow::Result<BuiltImage> {
-    let digest = Digest::try_from(image.manifest.config().digest())?;
-    let config = store
-        .read_blob(&digest)?
-        .with_context(|| format!("the config {digest} is missing"))?;
-    let config = ImageConfig::from_json(&config)?;
-    let layers = config.rootfs.diff_ids.iter().zip(image.manifest.layers());
-    let layers = layers
-        .map(|(diff_id, blob)| {
-            let unknown = (LayerId::Pulled(*diff_id), FileTimes::Own);
-            let (id, times) = store.layer_tar(diff_id)?.unwrap_or(unknown);
-            Ok(BuiltLayer {
-                id,
-                diff_id: *diff_id,
-                size: 0,
-                times,
-                remote: None,
-                base: if is_plain(blob) {
-                    None
-                } else {
-                    Some((base(store, blob, name)?, blob.clone()))
-                },
-            })
-        })
-        .collect::<anyhow::Result<_>>()?;
+    let config = image.config(store)?;
     Ok(BuiltImage {
         platform: config.platform(),
+        layers: image.layers(store, &config, Some(name))?,
         config,
-        layers,
         note: TimesNote::None,
         attestations: Vec::new(),
     })
-}
-
-/// Where a base layer's blob is to be had.
-fn base(store: &Store, blob: &Descriptor, name: &Reference) -> anyhow::Result<Arc<ResolvedImage>> {
-    let source = source_of(store, blob, name)?;
-    let origin = source.as_ref().unwrap_or(name).to_string();
-    Ok(Arc::new(ResolvedImage {
-        origin: ImageOrigin::Registry(origin),
-        manifest: Digest::sha256_of(&[]),
-        config: ImageConfig::default(),
-        layers: Vec::new(),
-    }))
 }
 
 /// A push on a board.

@@ -5,11 +5,11 @@ use rbuild_export::{Annotation, AttestationForm, AttestationPlace, BaseForm, Lay
 use rbuild_image::{Compression, Packing, Reference};
 
 use super::dates::{Dates, OwnEpoch, Rewrite};
-use super::destination::Destination;
 use super::{Attested, Folders, Form, Kind, Occasion, Output};
 use crate::commands::annotation;
 use crate::commands::build::attestations::Inline;
 use crate::commands::build::request::fields;
+use crate::commands::destination::Destination;
 
 /// `PATH`, `-`, or `type=…,…`.
 pub(super) fn parse(text: &str, names: &[Reference]) -> anyhow::Result<Output> {

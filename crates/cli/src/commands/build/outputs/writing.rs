@@ -9,10 +9,10 @@ use rbuild_export::{
 use rbuild_image::Digest;
 use rbuild_layer::FileTimes;
 
-use super::destination::{Destination, open};
 use super::{Form, Kind, Output};
 use crate::app::App;
 use crate::commands::build::internal::InternalStep;
+use crate::commands::destination::{Destination, open};
 
 impl Output {
     /// Hands the images to where this output goes; `None` where that is no image.

@@ -8,18 +8,18 @@ use anyhow::{Context as _, bail};
 
 /// Where an archive goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Destination {
+pub(crate) enum Destination {
     File(PathBuf),
     Stdout,
 }
 
 /// An archive that is being written: a file appears under its name only when it is whole.
-pub(super) enum Sink {
+pub(crate) enum Sink {
     File { path: PathBuf, partial: PathBuf },
     Stdout,
 }
 
-pub(super) fn open(destination: &Destination) -> anyhow::Result<Sink> {
+pub(crate) fn open(destination: &Destination) -> anyhow::Result<Sink> {
     Ok(match destination {
         Destination::Stdout => Sink::Stdout,
         Destination::File(path) => {
@@ -43,7 +43,7 @@ impl Sink {
     /// Bytes that are collected before they are written.
     const BUFFER_BYTES: usize = 256 << 10;
 
-    pub(super) fn write<T>(
+    pub(crate) fn write<T>(
         &self,
         fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
