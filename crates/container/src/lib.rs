@@ -57,10 +57,12 @@ mod log;
 mod mount_options;
 mod names;
 mod options;
+mod restart;
 mod session;
 mod signals;
 mod spec;
 mod supervisor;
+mod sysctl;
 mod terminal;
 mod top;
 mod view;
@@ -90,14 +92,16 @@ pub use link::Stream;
 pub use log::{LogLimits, LogLine, LogQuery, follow_log};
 pub use mount_options::{Device, MountOption, Tmpfs, Volume};
 pub use options::{
-    AddHost, Cleanup, NetworkMode, Options, Privileges, RestartPolicy, RootAccess, Security,
+    AddHost, Cleanup, FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security,
     SystemCalls, Ulimit,
 };
 pub use rbuild_sandbox::Owner;
+pub use restart::RestartPolicy;
 pub use session::{Attachment, Bond, Outcome, Proxy, Streams, Typing, attach};
 pub use signals::signal_number;
 pub use spec::command_line;
 pub use supervisor::{Clock, supervise_if_asked};
+pub use sysctl::Sysctl;
 pub use terminal::{RawTerminal, terminal_size};
 pub use top::{ProcessFacts, processes};
 pub use volume_store::{NamedVolume, create_volume, remove_volume, volume, volume_users, volumes};

@@ -10,7 +10,9 @@ use crate::environment::{EnvSource, resolve};
 use crate::limits::Limits;
 use crate::log::LogLimits;
 use crate::mount_options::{Device, Tmpfs, Volume};
+use crate::restart::RestartPolicy;
 use crate::signals::signal_number;
+use crate::sysctl::Sysctl;
 use crate::{ContainerError, health, names};
 
 /// The options of `run` and `create`. Stored with the container: fields may be added, with a default, not renamed.
@@ -85,6 +87,21 @@ pub struct Options {
     pub system_calls: SystemCalls,
     /// `--health-*` and `--no-healthcheck` (`NONE`): what goes before the image's HEALTHCHECK.
     pub health: Healthcheck,
+    /// `--init`.
+    pub first: FirstProcess,
+    /// `--sysctl`.
+    pub sysctls: Vec<Sysctl>,
+}
+
+/// What process 1 of a container is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirstProcess {
+    /// The command.
+    #[default]
+    Command,
+    /// An init that passes signals on to the command and reaps what others leave.
+    Init,
 }
 
 /// Whether programs in a container can have more rights than who starts them.
@@ -107,55 +124,6 @@ pub enum SystemCalls {
     Filtered,
     /// All.
     Unconfined,
-}
-
-/// When a container that has ended is started again.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RestartPolicy {
-    /// Never.
-    #[default]
-    No,
-    /// Unless somebody stopped it.
-    Always,
-    /// The same: nothing starts containers when the machine starts.
-    UnlessStopped,
-    /// If its status was not 0; at most so often, 0 for any number of times.
-    OnFailure(u32),
-}
-
-impl RestartPolicy {
-    /// Reads `--restart`.
-    pub fn parse(text: &str) -> Result<Self, ContainerError> {
-        let fail = |reason: &str| ContainerError::option("--restart", text, reason);
-        let (word, count) = match text.split_once(':') {
-            Some((word, count)) => (word, Some(count)),
-            None => (text, None),
-        };
-        match (word, count) {
-            ("" | "no", None) => Ok(Self::No),
-            ("always", None) => Ok(Self::Always),
-            ("unless-stopped", None) => Ok(Self::UnlessStopped),
-            ("on-failure", None) => Ok(Self::OnFailure(0)),
-            ("on-failure", Some(count)) => count
-                .parse()
-                .map(Self::OnFailure)
-                .map_err(|_| fail("what follows on-failure: is a number")),
-            ("no" | "always" | "unless-stopped", Some(_)) => {
-                Err(fail("only on-failure takes a number"))
-            }
-            _ => Err(fail("it is no, always, unless-stopped or on-failure[:N]")),
-        }
-    }
-
-    /// Whether a container that ended with `code`, after `restarts` of these, is started again.
-    pub(crate) fn applies(self, code: i32, restarts: u32) -> bool {
-        match self {
-            Self::No => false,
-            Self::Always | Self::UnlessStopped => true,
-            Self::OnFailure(most) => code != 0 && (most == 0 || restarts < most),
-        }
-    }
 }
 
 /// What becomes of a container when it has ended.
@@ -288,6 +256,9 @@ impl Options {
         }
         self.limits.check()?;
         health::verify(&self.health)?;
+        for sysctl in &self.sysctls {
+            sysctl.check(self.network)?;
+        }
         for name in self.cap_add.iter().chain(&self.cap_drop) {
             if Capabilities::by_name(name).is_none() {
                 let reason = "there is no such capability";

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use rbuild_image::RuntimeConfig;
 use rbuild_sandbox::{
-    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, KernelPaths, Mount, Network, NewPrivileges, Process,
-    Rlimit, Root, Seccomp, Spec, rlimit_number,
+    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Network, NewPrivileges,
+    Process, Rlimit, Root, Seccomp, Spec, rlimit_number,
 };
 
 use crate::environment::merge;
 use crate::hosts::{HostFiles, hosts, resolv_conf};
-use crate::options::{NetworkMode, Options, Privileges, RootAccess, Security, SystemCalls};
+use crate::options::{
+    FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security, SystemCalls,
+};
+use crate::sysctl::Sysctl;
 use crate::{ContainerError, ContainerId};
 
 /// Where a container lives: what is not a matter of its options or its image.
@@ -52,6 +55,7 @@ pub(crate) fn specification(
         RootAccess::ReadOnly => Access::ReadOnly,
     };
     spec.shm_bytes = options.shm_bytes.unwrap_or(DEFAULT_SHM_BYTES);
+    spec.sysctls = options.sysctls.iter().map(Sysctl::setting).collect();
     if options.security == Security::Privileged {
         spec.kernel_paths = KernelPaths::Open;
     }
@@ -80,6 +84,9 @@ pub(crate) fn process(
     let unconfined = options.system_calls == SystemCalls::Unconfined;
     if unconfined || options.security == Security::Privileged {
         process.seccomp = Seccomp::Unconfined;
+    }
+    if options.first == FirstProcess::Init {
+        process.first = First::Reaper;
     }
     if options.new_privileges == Privileges::Denied {
         process.new_privileges = NewPrivileges::Denied;

@@ -38,6 +38,8 @@ pub struct Spec {
     pub kernel_paths: KernelPaths,
     /// Size of /dev/shm in bytes.
     pub shm_bytes: u64,
+    /// Kernel parameters of its own namespaces, by their path below /proc/sys.
+    pub sysctls: Vec<(String, String)>,
     /// Directories of control groups to join before anything else: one for v2, one per
     /// controller for v1.
     #[serde(with = "text::list")]
@@ -64,6 +66,7 @@ impl Spec {
             network: Network::Host,
             kernel_paths: KernelPaths::Masked,
             shm_bytes: DEFAULT_SHM_BYTES,
+            sysctls: Vec::new(),
             cgroups: Vec::new(),
         }
     }
@@ -127,6 +130,8 @@ pub struct Process {
     pub new_privileges: NewPrivileges,
     /// Resource limits that differ from the caller's.
     pub rlimits: Vec<Rlimit>,
+    /// What process 1 is.
+    pub first: First,
 }
 
 impl Process {
@@ -142,8 +147,18 @@ impl Process {
             seccomp: Seccomp::Default,
             new_privileges: NewPrivileges::Allowed,
             rlimits: Vec::new(),
+            first: First::Command,
         }
     }
+}
+
+/// What the first process of a sandbox is, or what is started in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum First {
+    /// The command.
+    Command,
+    /// An init that starts the command, passes signals on to it, and reaps what others leave (`--init`).
+    Reaper,
 }
 
 /// A mount besides those that every sandbox has.

@@ -35,6 +35,15 @@ pub fn sealed_memory_file(name: &str, contents: &[u8]) -> Result<OwnedFd, SysErr
     Ok(file.into())
 }
 
+/// Closes every open descriptor from `first` on, whoever owns it, and goes on with `rest`, which never comes back: so
+/// no owner ever uses what is closed, or closes it once more.
+pub fn close_for_good_from(first: u32, rest: impl FnOnce() -> std::convert::Infallible) -> ! {
+    // SAFETY: takes three integers. The owners of what it closes stand on stacks that are never returned to, since
+    // `rest` does not return and a panic ends the process.
+    unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    match rest() {}
+}
+
 /// Marks every open descriptor from `first` on to be closed by the next exec, whoever opened it.
 ///
 /// # Errors

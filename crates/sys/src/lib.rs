@@ -33,7 +33,8 @@ mod text;
 mod user_namespace;
 
 pub use descriptor::{
-    FIRST_AFTER_STDIO, close_on_exec_from, duplicate_onto, memory_file, sealed_memory_file,
+    FIRST_AFTER_STDIO, close_for_good_from, close_on_exec_from, duplicate_onto, memory_file,
+    sealed_memory_file,
 };
 pub use error::SysError;
 pub use id_map::{IdRange, SubordinateIds, subordinate_ids};

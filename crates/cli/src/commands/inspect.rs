@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use rbuild_container::{
-    Cleanup, Condition, ContainerId, Health, NetworkMode, RestartPolicy, RootAccess, Security,
-    StoredConfig, health, healthcheck,
+    Cleanup, Condition, ContainerId, FirstProcess, Health, NetworkMode, RestartPolicy, RootAccess,
+    Security, StoredConfig, health, healthcheck,
 };
 use rbuild_image::{Reference, RuntimeConfig};
 use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
@@ -294,6 +294,8 @@ fn host_config(config: &StoredConfig) -> Value {
         "NetworkMode": network(options.network),
         "AutoRemove": options.cleanup == Cleanup::Remove,
         "Privileged": options.security == Security::Privileged,
+        "Init": options.first == FirstProcess::Init,
+        "Sysctls": options.sysctls.iter().map(|one| (one.name.clone(), json!(one.value))).collect::<Map<_, _>>(),
         "RestartPolicy": restart_policy(options.restart),
         "CapAdd": options.cap_add,
         "CapDrop": options.cap_drop,

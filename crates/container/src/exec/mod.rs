@@ -12,7 +12,7 @@ use rbuild_store::{Container, Store};
 use self::streams::Wiring;
 use crate::environment::merge;
 use crate::link::Message;
-use crate::options::Security;
+use crate::options::{FirstProcess, Security};
 use crate::session::Streams;
 use crate::spec::process;
 use crate::{ContainerError, ContainerId, StoredConfig, control};
@@ -83,6 +83,7 @@ pub(crate) fn added(
     }
     let mut model = config.options.clone();
     model.tty = options.tty;
+    model.first = FirstProcess::Command;
     model.args.clone_from(&options.args);
     model.entrypoint = Some(String::new());
     model.env = merge([model.env.as_slice(), &options.env]);

@@ -17,8 +17,9 @@ use rustix::process::{fchdir, setsid, umask};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 use super::devices::Terminal;
+use super::reaper;
 use crate::user::{self, Identity};
-use crate::{Capabilities, DEFAULT_PATH, InitFailure, NewPrivileges, Process};
+use crate::{Capabilities, DEFAULT_PATH, First, InitFailure, NewPrivileges, Process};
 
 /// The command's standard descriptors.
 pub(super) struct Stdio {
@@ -134,6 +135,9 @@ pub(super) fn start(
     kill_on_parent_death()?;
     reset_signals();
     close_on_exec_from(FIRST_AFTER_STDIO)?;
+    if process.first == First::Reaper {
+        reaper::stay_behind()?;
+    }
     execute(process, &identity)
 }
 

@@ -7,6 +7,7 @@
 //!          root::build            scratch, overlay, /proc, /sys, /dev, masks, files, mounts
 //!          root::enter            pivot_root
 //!          command::start         user, directory, limits, filter, capabilities, exec
+//!            └─ command           with `First::Reaper` a child of process 1, which stays (reaper)
 //! ```
 
 mod command;
@@ -16,6 +17,7 @@ mod keeper;
 mod kernel_files;
 mod mounts;
 mod namespaces;
+mod reaper;
 mod root;
 mod target;
 

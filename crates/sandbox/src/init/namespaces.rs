@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::sched::CloneFlags;
 use rbuild_sys::{bring_up_loopback, make_mounts_private};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::{InitFailure, Network, Spec};
 
@@ -32,12 +32,38 @@ pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
                 .map_err(|error| InitFailure::step("join the network", error))?;
         }
     }
+    for (path, value) in &spec.sysctls {
+        set_parameter(path, value)?;
+    }
     rustix::system::sethostname(spec.hostname.as_bytes())
         .map_err(|error| InitFailure::step(format!("set host name {}", spec.hostname), error))
 }
 
 fn unshare(flags: CloneFlags, action: &str) -> Result<(), InitFailure> {
     nix::sched::unshare(flags).map_err(|error| InitFailure::step(action, error))
+}
+
+/// Through the host's /proc, which shows each process the parameters of its own namespaces (sysctl(5)). Those that
+/// have no namespace are not among what callers may ask for.
+fn set_parameter(path: &str, value: &str) -> Result<(), InitFailure> {
+    let fail =
+        |error: rustix::io::Errno| InitFailure::step(format!("set {path} to {value:?}"), error);
+    let directory = rustix::fs::open(
+        "/proc/sys",
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(fail)?;
+    let file = rustix::fs::openat2(
+        &directory,
+        path,
+        OFlags::WRONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    )
+    .map_err(fail)?;
+    rustix::io::write(&file, value.as_bytes()).map_err(fail)?;
+    Ok(())
 }
 
 /// Before the cgroup namespace is made, so that this directory is its root.

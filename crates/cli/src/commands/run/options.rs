@@ -143,6 +143,12 @@ pub(crate) struct ContainerArgs {
     /// no-new-privileges, seccomp=unconfined
     #[arg(long = "security-opt", value_name = "OPTION")]
     pub(in crate::commands) security_options: Vec<String>,
+    /// An init that passes signals on and reaps what the command leaves
+    #[arg(long)]
+    pub(in crate::commands) init: bool,
+    /// Kernel parameter of the container's own: NAME=VALUE
+    #[arg(long = "sysctl", value_name = "PARAMETER")]
+    pub(in crate::commands) sysctls: Vec<String>,
     /// Command that tells by its status whether the container does its work
     #[arg(long, value_name = "COMMAND")]
     pub(in crate::commands) health_cmd: Option<String>,

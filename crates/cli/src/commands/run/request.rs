@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, bail};
 use rbuild_container::{
-    AddHost, Cleanup, ContainerError, Device, Limits, LogLimits, MountOption, NetworkMode, Options,
-    RestartPolicy, RootAccess, Security, Tmpfs, Ulimit, Volume, parse_env_file,
+    AddHost, Cleanup, ContainerError, Device, FirstProcess, Limits, LogLimits, MountOption,
+    NetworkMode, Options, RestartPolicy, RootAccess, Security, Sysctl, Tmpfs, Ulimit, Volume,
+    parse_env_file,
 };
 
 use rbuild_dockerfile::parse_duration;
@@ -68,6 +69,7 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         interactive: args.interactive,
         tty: args.tty,
         health: health(args)?,
+        sysctls: all(&args.sysctls, Sysctl::parse)?,
         ..Options::default()
     };
     for text in &args.mounts {
@@ -84,6 +86,9 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
     }
     if args.privileged {
         options.security = Security::Privileged;
+    }
+    if args.init {
+        options.first = FirstProcess::Init;
     }
     if args.rm {
         options.cleanup = Cleanup::Remove;
