@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use rbuild_attest::Attestation;
-use rbuild_image::{
-    Descriptor, DiffId, Digest, ImageConfig, LayerId, Platform, canonical_json, media_type,
-};
+use rbuild_image::{Descriptor, DiffId, Digest, ImageConfig, LayerId, Platform, canonical_json};
 use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageOutput, Operation, Plan, ResolvedImage};
 use rbuild_remote::{Imports, KnownLayer};
@@ -19,6 +17,7 @@ use crate::annotations::{AnnotationPlace, Annotations};
 use crate::blobs::TravellingLayer;
 use crate::error::ExportError;
 use crate::history::{self, BaseTime};
+use crate::media_types::MediaTypes;
 
 /// The layers of base images: the image, and the layer's blob there.
 pub(crate) type Bases = HashMap<DiffId, (Arc<ResolvedImage>, Descriptor)>;
@@ -287,7 +286,7 @@ struct Manifest<'a> {
     schema_version: u32,
     media_type: &'a str,
     config: &'a Descriptor,
-    layers: Vec<&'a Descriptor>,
+    layers: Vec<Descriptor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     annotations: Option<HashMap<String, String>>,
 }
@@ -314,10 +313,11 @@ struct PlatformDescriptor<'a> {
 pub(crate) fn config_document(
     image: &BuiltImage,
     layers: &[TravellingLayer],
+    types: MediaTypes,
 ) -> Result<Document, ExportError> {
     let mut config = image.config.clone();
     config.rootfs.diff_ids = layers.iter().map(|layer| layer.diff_id).collect();
-    Document::of(&config, media_type::OCI_CONFIG)
+    Document::of(&config, types.config())
 }
 
 /// The manifest of an image for `platform` whose layers travel as `layers`.
@@ -326,9 +326,11 @@ pub(crate) fn manifest_document(
     layers: &[TravellingLayer],
     platform: &Platform,
     annotations: &Annotations,
+    types: MediaTypes,
 ) -> Result<Document, ExportError> {
-    let kind = media_type::OCI_MANIFEST;
-    let layers = layers.iter().map(|layer| &layer.descriptor).collect();
+    let kind = types.manifest();
+    let layers = layers.iter().map(|layer| types.layer(&layer.descriptor));
+    let layers = layers.collect();
     let platform = Some(platform);
     let manifest = Manifest {
         schema_version: 2,
@@ -347,8 +349,9 @@ pub(crate) fn manifest_document(
 pub(crate) fn index_document(
     manifests: &[(Descriptor, Platform)],
     annotations: &Annotations,
+    types: MediaTypes,
 ) -> Result<Document, ExportError> {
-    let kind = media_type::OCI_INDEX;
+    let kind = types.index();
     let manifests = manifests
         .iter()
         .map(|(descriptor, platform)| PlatformDescriptor {

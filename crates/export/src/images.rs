@@ -11,10 +11,11 @@ use rbuild_plan::ImageForm;
 use serde_json::{Value, json};
 
 use crate::annotations::Annotations;
-use crate::assemble::{BuiltImage, Document, index_document, manifest_document};
+use crate::assemble::{BuiltImage, Document, config_document, index_document, manifest_document};
 use crate::attestations::{AttestationPlace, AttestationStyle, Attested, unknown_platform};
 use crate::blobs::{TravellingLayer, digest_of};
 use crate::error::ExportError;
+use crate::media_types::MediaTypes;
 
 /// When an archive was written, as those who read one look for it.
 const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
@@ -26,6 +27,7 @@ pub struct BuiltImages {
     form: ImageForm,
     annotations: Annotations,
     style: AttestationStyle,
+    types: MediaTypes,
 }
 
 /// An image or index that was written.
@@ -64,6 +66,7 @@ impl BuiltImages {
             form,
             annotations: Annotations::default(),
             style: AttestationStyle::default(),
+            types: MediaTypes::default(),
         }
     }
 
@@ -71,6 +74,12 @@ impl BuiltImages {
     #[must_use]
     pub fn attested(self, style: AttestationStyle) -> Self {
         Self { style, ..self }
+    }
+
+    /// The same, in these media types.
+    #[must_use]
+    pub fn in_media_types(self, types: MediaTypes) -> Self {
+        Self { types, ..self }
     }
 
     /// The same with `annotations`. Fails if one of them has nothing to stand on.
@@ -87,6 +96,15 @@ impl BuiltImages {
         })
     }
 
+    /// The config of one of the images, whose layers travel as `layers`.
+    pub(crate) fn config(
+        &self,
+        image: &BuiltImage,
+        layers: &[TravellingLayer],
+    ) -> Result<Document, ExportError> {
+        config_document(image, layers, self.types)
+    }
+
     /// The manifest of one of the images, whose layers travel as `layers`.
     pub(crate) fn manifest(
         &self,
@@ -94,7 +112,8 @@ impl BuiltImages {
         config: &Document,
         layers: &[TravellingLayer],
     ) -> Result<Document, ExportError> {
-        manifest_document(config, layers, &image.platform, &self.annotations)
+        let (platform, annotations) = (&image.platform, &self.annotations);
+        manifest_document(config, layers, platform, annotations, self.types)
     }
 
     /// What an index says of one of the images, whose manifest is `manifest`, beside the image itself.
@@ -172,7 +191,7 @@ impl BuiltImages {
             .iter()
             .map(|image| (image.manifest.clone(), image.platform.clone()));
         let manifests: Vec<_> = images.chain(attested).collect();
-        let index = index_document(&manifests, &self.annotations)?;
+        let index = index_document(&manifests, &self.annotations, self.types)?;
         Ok(Head::Index(index))
     }
 }

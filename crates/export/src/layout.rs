@@ -18,7 +18,7 @@ use rbuild_image::{Digest, Reference, canonical_json, media_type};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::assemble::{Document, config_document, rfc3339_seconds};
+use crate::assemble::{Document, rfc3339_seconds};
 use crate::attestations::Attested;
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
@@ -125,7 +125,7 @@ fn write_layout(
                 })?;
             }
         }
-        let config = config_document(image, &layers)?;
+        let config = images.config(image, &layers)?;
         let manifest = images.manifest(image, &config, &layers)?;
         put_document(sink, &mut written, &config)?;
         put_document(sink, &mut written, &manifest)?;

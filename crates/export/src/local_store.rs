@@ -3,7 +3,6 @@
 use rbuild_image::Reference;
 use rbuild_store::{ImageOrigin, Store};
 
-use crate::assemble::config_document;
 use crate::attestations::Attested;
 use crate::blobs::{Blobs, LayerForm};
 use crate::error::ExportError;
@@ -18,7 +17,7 @@ pub fn store_documents(
     let mut written = Vec::new();
     for image in images {
         let layers = blobs.prepare(image, form.of_store())?;
-        let config = config_document(image, &layers)?;
+        let config = images.config(image, &layers)?;
         let manifest = images.manifest(image, &config, &layers)?;
         blobs.store.put_blob(&config.bytes)?;
         blobs.store.put_blob(&manifest.bytes)?;

@@ -6,11 +6,11 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use rbuild_image::{DiffId, Digest, Reference, media_type};
+use rbuild_image::{DiffId, Digest, Reference};
 use rbuild_plan::ImageForm;
 use rbuild_registry::{BlobState, BlobUpload, Referrer, transfer_all};
 
-use crate::assemble::{BuiltImage, BuiltLayer, Document, config_document};
+use crate::assemble::{BuiltImage, BuiltLayer, Document};
 use crate::attestations::{ARTIFACT_TYPE, Attested};
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
@@ -95,16 +95,16 @@ impl Push<'_> {
         }
         self.images
             .head(&written)?
-            .finish(|index| self.put_manifest(self.by, media_type::OCI_INDEX, index))
+            .finish(|index| self.put_manifest(self.by, index))
     }
 
     /// The layers, the config, the manifest.
     fn image(&self, image: &BuiltImage, by: PushBy) -> Result<Written, ExportError> {
         let layers = self.send_layers(image)?;
-        let config = config_document(image, &layers)?;
+        let config = self.images.config(image, &layers)?;
         self.put_document(&config)?;
         let manifest = self.images.manifest(image, &config, &layers)?;
-        self.put_manifest(by, media_type::OCI_MANIFEST, &manifest)?;
+        self.put_manifest(by, &manifest)?;
         let digests = layers.iter().map(|layer| digest_of(&layer.descriptor));
         let digests = digests.collect::<Result<Vec<_>, _>>()?;
         self.blobs
@@ -144,7 +144,7 @@ impl Push<'_> {
         for part in &attested.parts {
             self.put_document(part)?;
         }
-        self.put_manifest(PushBy::Digest, media_type::OCI_MANIFEST, &attested.manifest)
+        self.put_manifest(PushBy::Digest, &attested.manifest)
     }
 
     /// Every layer once, several at a time; the first failure stops the others from starting.
@@ -164,8 +164,9 @@ impl Push<'_> {
         Ok(all.collect())
     }
 
-    fn put_manifest(&self, by: PushBy, kind: &str, document: &Document) -> Result<(), ExportError> {
+    fn put_manifest(&self, by: PushBy, document: &Document) -> Result<(), ExportError> {
         let (registry, name) = (self.blobs.registry, self.name);
+        let kind = document.descriptor.media_type().as_ref();
         match by {
             PushBy::Tag => registry.put_manifest(name, kind, &document.bytes)?,
             PushBy::Digest => registry.put_manifest_by_digest(name, kind, &document.bytes)?,

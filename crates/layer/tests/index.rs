@@ -280,6 +280,49 @@ fn a_hard_link_outlives_its_first_name() {
 }
 
 #[test]
+fn one_layer_does_what_several_did_and_hides_only_what_is_there() {
+    let base = layer([
+        directory("a"),
+        file("a/x", "1"),
+        directory("b"),
+        file("b/x", "1"),
+        file("c", "1"),
+    ]);
+    let first = layer([
+        Entry::whiteout(b"a".to_vec()),
+        opaque("b"),
+        file("b/y", "2"),
+        directory("d"),
+        file("d/x", "2"),
+    ]);
+    let second = layer([
+        directory("a"),
+        file("a/y", "3"),
+        Entry::whiteout(b"c".to_vec()),
+        opaque("d"),
+        Entry::whiteout(b"never".to_vec()),
+    ]);
+    let one = ContentIndex::squash(&[&first, &second], &base);
+    assert_eq!(
+        ContentIndex::merge(&[&base, &one]),
+        ContentIndex::merge(&[&base, &first, &second])
+    );
+    let expected = layer([
+        opaque("a"),
+        file("a/y", "3"),
+        opaque("b"),
+        file("b/y", "2"),
+        Entry::whiteout(b"c".to_vec()),
+        directory("d"),
+    ]);
+    assert_eq!(one, expected);
+    assert_eq!(
+        ContentIndex::squash(&[&first, &second], &ContentIndex::default()),
+        ContentIndex::merge(&[&first, &second])
+    );
+}
+
+#[test]
 fn a_layer_that_is_dated_anew_keeps_no_time_of_its_making() {
     let at = |seconds| Mtime {
         seconds,

@@ -1,6 +1,6 @@
 //! The client, and how it goes from one host to the next.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rbuild_image::Reference;
@@ -22,6 +22,8 @@ struct Shared {
     config: RegistryConfig,
     transport: Transport,
     endpoints: Mutex<HashMap<NameKind, Arc<[Arc<Endpoint>]>>>,
+    /// Registries that need not prove who they are.
+    trusted: Mutex<BTreeSet<String>>,
     present: PresentBlobs,
 }
 
@@ -52,8 +54,21 @@ impl Client {
                     cancel: CancelFlag::default(),
                 },
                 endpoints: Mutex::default(),
+                trusted: Mutex::default(),
                 present: PresentBlobs::default(),
             }),
+        }
+    }
+
+    /// From now on `registry` is trusted without a valid certificate, and over plain HTTP where HTTPS is not spoken, unless the
+    /// configuration says otherwise of it: `registry.insecure=true`. Its mirrors are not.
+    pub fn trust(&self, registry: &str) {
+        let known = self.shared.endpoints.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        let trusted = self.shared.trusted.lock();
+        let mut trusted = trusted.unwrap_or_else(PoisonError::into_inner);
+        if trusted.insert(registry.to_owned()) {
+            known.retain(|(name, _), _| name != registry);
         }
     }
 
@@ -115,7 +130,13 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let rule = rule.map(|position| config.containers.rule(position));
-            let sites = sites_of(config, registry, rule).into_iter();
+            let mut sites = sites_of(config, registry, rule);
+            let trusted = self.shared.trusted.lock();
+            let trusted = trusted.unwrap_or_else(PoisonError::into_inner);
+            if let Some(own) = sites.last_mut() {
+                own.trusts_anyone_if(trusted.contains(registry));
+            }
+            let sites = sites.into_iter();
             sites.map(|site| Arc::new(Endpoint::new(site))).collect()
         };
         let key = (registry.to_owned(), rule);

@@ -51,9 +51,12 @@ fn what_cannot_be_honoured_is_refused_by_name(#[case] arguments: &[&str], #[case
 #[test]
 fn flags_without_effect_are_told() {
     let Some(lab) = lab() else { return };
-    lab.build(&lab.project(SMALL), &["--memory", "2g", "--squash"])
-        .says(" - --memory: it has no effect")
-        .says(" - --squash: it has no effect");
+    lab.build(
+        &lab.project(SMALL),
+        &["--memory", "2g", "--isolation=hyperv"],
+    )
+    .says(" - --memory: it has no effect")
+    .says(" - --isolation: it has no effect");
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod language;
 mod locks;
 mod logins;
 mod management;
+mod output_attributes;
 mod outputs;
 mod parallel;
 mod platform_choice;

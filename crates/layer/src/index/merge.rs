@@ -1,4 +1,4 @@
-//! What a stack of layers looks like from above: whiteouts and opaque directories applied.
+//! What a stack of layers looks like from above: whiteouts and opaque directories applied, or as one layer.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -12,23 +12,50 @@ impl ContentIndex {
     /// A hard link whose file an upper layer hides becomes a file.
     #[must_use]
     pub fn merge(bottom_first: &[&Self]) -> Self {
-        let mut cursors = Cursors::new(bottom_first);
-        let mut chosen: Vec<Chosen<'_>> = Vec::new();
-        while let Some(candidates) = cursors.next_path() {
-            if let Some(entry) = cursors.settle(&candidates) {
-                chosen.push(entry);
+        let mut chosen = chosen(bottom_first);
+        chosen.retain(|seen| seen.entry.kind != EntryKind::Whiteout);
+        for seen in &mut chosen {
+            seen.opaque = Opacity::Merged;
+        }
+        let entries = entries(bottom_first, &chosen);
+        Self { entries }
+    }
+
+    /// The one layer that does over `below` what the layers `bottom_first` do one after the other. It hides nothing that
+    /// is not there.
+    #[must_use]
+    pub fn squash(bottom_first: &[&Self], below: &Self) -> Self {
+        let mut chosen = chosen(bottom_first);
+        chosen.retain(|seen| {
+            seen.entry.kind != EntryKind::Whiteout || below.get(&seen.entry.path).is_some()
+        });
+        for seen in &mut chosen {
+            if below.get(&seen.entry.path).is_none() {
+                seen.opaque = Opacity::Merged;
             }
         }
-        let entries = plain_entries(bottom_first, &chosen);
+        let entries = entries(bottom_first, &chosen);
         Self { entries }
     }
 }
 
-/// An entry that is seen from above, and the layer that it is of.
+/// What counts of each path, in order.
+fn chosen<'a>(bottom_first: &[&'a ContentIndex]) -> Vec<Chosen<'a>> {
+    let mut cursors = Cursors::new(bottom_first);
+    let mut chosen = Vec::new();
+    while let Some(candidates) = cursors.next_path() {
+        chosen.push(cursors.settle(&candidates));
+    }
+    chosen
+}
+
+/// An entry that counts at its path, and the layer that it is of.
 #[derive(Clone, Copy)]
 struct Chosen<'a> {
     layer: usize,
     entry: &'a Entry,
+    /// Of a directory: whether it hides what is below the stack.
+    opaque: Opacity,
 }
 
 /// One reading position in each layer, and the order in which they come up.
@@ -92,9 +119,9 @@ impl<'a> Cursors<'a> {
         Some(candidates)
     }
 
-    /// Decides what is seen at a path, and skips what it hides below it in the layers below.
-    fn settle(&mut self, candidates: &[Chosen<'a>]) -> Option<Chosen<'a>> {
-        let top = candidates[0];
+    /// Decides what counts at a path, and skips what it hides below it in the layers below.
+    fn settle(&mut self, candidates: &[Chosen<'a>]) -> Chosen<'a> {
+        let mut top = candidates[0];
         let merged = |candidate: &&Chosen<'_>| {
             matches!(
                 candidate.entry.kind,
@@ -108,11 +135,12 @@ impl<'a> Cursors<'a> {
             // A directory merged into what was no directory is one by itself.
             let hides_from = cover.layer;
             self.skip_below(&top.entry.path, hides_from);
+            top.opaque = Opacity::Opaque;
         }
         for candidate in candidates {
             self.announce(candidate.layer);
         }
-        (top.entry.kind != EntryKind::Whiteout).then_some(top)
+        top
     }
 
     /// Passes over all that layers lower than `layer` have below `path`.
@@ -143,7 +171,11 @@ impl<'a> Cursors<'a> {
             .split_first()
             .expect("an announced layer has an entry left");
         self.layers[layer] = rest;
-        Chosen { layer, entry }
+        Chosen {
+            layer,
+            entry,
+            opaque: Opacity::Merged,
+        }
     }
 
     fn announce(&mut self, layer: usize) {
@@ -156,8 +188,8 @@ impl<'a> Cursors<'a> {
     }
 }
 
-/// Copies what is seen, without the marks that only layers have.
-fn plain_entries(layers: &[&ContentIndex], chosen: &[Chosen<'_>]) -> Vec<Entry> {
+/// Copies what counts, as one index.
+fn entries(layers: &[&ContentIndex], chosen: &[Chosen<'_>]) -> Vec<Entry> {
     let mut stand_ins: HashMap<(usize, &[u8]), Vec<u8>> = HashMap::new();
     chosen
         .iter()
@@ -166,7 +198,7 @@ fn plain_entries(layers: &[&ContentIndex], chosen: &[Chosen<'_>]) -> Vec<Entry> 
             match &seen.entry.kind {
                 EntryKind::Directory { .. } => {
                     entry.kind = EntryKind::Directory {
-                        opaque: Opacity::Merged,
+                        opaque: seen.opaque,
                     };
                 }
                 EntryKind::Hardlink { target } if !shows(chosen, seen.layer, target) => {

@@ -274,7 +274,8 @@ impl Site {
         self.certificates.add(entry.certificates.clone());
     }
 
-    fn trusts_anyone_if(&mut self, insecure: bool) {
+    /// Takes whoever answers for the registry, unless something else is said of it.
+    pub(crate) fn trusts_anyone_if(&mut self, insecure: bool) {
         if insecure {
             self.verification = self.verification.or(Some(Verification::Off));
         }

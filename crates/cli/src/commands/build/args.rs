@@ -149,6 +149,15 @@ pub(crate) struct Args {
     )]
     #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) push: bool,
+    /// One layer for all that the build adds to its base image
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    #[arg(value_parser = boolean, action = ArgAction::Set)]
+    pub(crate) squash: bool,
     /// Write the image ID to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<PathBuf>,

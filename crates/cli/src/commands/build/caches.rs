@@ -100,6 +100,19 @@ impl Caches {
         written.collect()
     }
 
+    /// The registries that are trusted, whoever they are.
+    pub(super) fn trusted(&self) -> impl Iterator<Item = &str> {
+        let all = self
+            .from
+            .iter()
+            .chain(&self.to)
+            .filter(|spec| spec.insecure);
+        all.filter_map(|spec| match &spec.place {
+            Where::Registry(name) => Some(name.registry()),
+            Where::Directory { .. } | Where::Objects(_) | Where::Image => None,
+        })
+    }
+
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.from.is_empty() && self.to.is_empty()

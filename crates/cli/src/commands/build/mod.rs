@@ -36,7 +36,7 @@ mod watch;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
-use rbuild_export::{AheadBuild, BuiltImages, Dating, ExportError, assemble};
+use rbuild_export::{AheadBuild, BuiltImages, Dating, ExportError, Layering, assemble, squashed};
 use rbuild_plan::{Plan, Planned};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
 use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
@@ -67,6 +67,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let settled = verification::settled(args);
     let args = settled.as_ref().unwrap_or(args);
     let request = Request::new(app, args)?;
+    trust(app, &request);
     let cancel = Cancel::new();
     interrupt::on_interrupt({
         let (cancel, registry) = (cancel.clone(), app.registry().clone());
@@ -82,6 +83,17 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     match request.repetition {
         Repetition::Once => run_once(app, &request, &cancel, &mut None),
         Repetition::OnChange => watch::run(app, args, request, &cancel),
+    }
+}
+
+/// Lets registries be who they say, where that was asked for.
+fn trust(app: &App, request: &Request) {
+    for registry in request.outputs.trusted() {
+        app.registry().trust(registry);
+    }
+    for registry in request.caches.trusted() {
+        app.registry().trust(registry);
+        app.impatient_registry().trust(registry);
     }
 }
 
@@ -333,7 +345,7 @@ fn export(
         (Some(publisher), caches::Inline::Yes) => Some(publisher.steps()),
         _ => None,
     };
-    let assembled = |dating: Dating, inline: Inline| -> Result<BuiltImages, ExportError> {
+    let assembled = |dating: Dating, inline: Inline, layering: Layering| {
         let images = planned
             .plan
             .outputs
@@ -342,8 +354,14 @@ fn export(
             .zip(made)
             .map(|((output, layers), made)| {
                 let (imports, plan) = (&build.imports, &planned.plan);
-                let mut image = assemble(store, imports, plan, output, layers, dating)?;
-                if let Some(told) = &told {
+                let mut image = match layering {
+                    Layering::Kept => assemble(store, imports, plan, output, layers, dating)?,
+                    Layering::Squashed => {
+                        let (output, layers) = squashed(store, output, layers, dating.files)?;
+                        assemble(store, imports, plan, &output, &layers, dating)?
+                    }
+                };
+                if let (Some(told), Layering::Kept) = (&told, layering) {
                     image.tell_steps(store, told, &dating)?;
                 }
                 let attested = made.iter().filter(|(_, place)| inline.takes(*place));
@@ -351,7 +369,7 @@ fn export(
                 Ok(image)
             })
             .collect::<Result<_, ExportError>>()?;
-        Ok(BuiltImages::new(images, request.image_form))
+        Ok::<_, ExportError>(BuiltImages::new(images, request.image_form))
     };
     outputs::write(app, wanted, planned.source_date_epoch, &assembled, steps)
 }

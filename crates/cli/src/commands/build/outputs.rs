@@ -3,6 +3,7 @@
 mod ahead;
 mod dates;
 mod outcome;
+mod settled;
 mod spec;
 mod writing;
 mod written;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use rbuild_export::{
     Annotation, AnnotationPlace, Annotations, AttestationForm, AttestationPlace, AttestationStyle,
-    Blobs, BuiltImage, BuiltImages, Dating, ExportError, LayerForm, PushBy,
+    Blobs, BuiltImage, BuiltImages, Dating, ExportError, LayerForm, Layering, MediaTypes, PushBy,
 };
 use rbuild_image::{Compression, Packing, Platform, Reference};
 use rbuild_layer::FileTimes;
@@ -24,6 +25,7 @@ use rbuild_solve::{BaseLayers, RemoteLayers};
 pub(super) use self::ahead::Ahead;
 use self::dates::Dates;
 pub(super) use self::outcome::Outcome;
+use self::settled::{Dangling, Trust};
 use self::spec::parse;
 pub(super) use self::spec::{boolean, compression};
 use super::args::Args;
@@ -45,6 +47,11 @@ struct Output {
     names: Vec<Reference>,
     push_by: PushBy,
     form: LayerForm,
+    types: MediaTypes,
+    layering: Layering,
+    /// What it is called by its digest besides.
+    dangling: Option<Dangling>,
+    trust: Trust,
     dates: Dates,
     folders: Folders,
     annotations: Vec<Annotation>,
@@ -193,7 +200,11 @@ impl Outputs {
 
     /// Whether the layers of base images have to be here at the end.
     pub(super) fn base_layers(&self) -> BaseLayers {
-        let only_moved = |output: &Output| matches!(output.kind, Kind::Registry | Kind::CacheOnly);
+        let only_moved = |output: &Output| match output.kind {
+            Kind::Registry => output.layering == Layering::Kept,
+            Kind::CacheOnly => true,
+            _ => false,
+        };
         if self.0.iter().all(only_moved) {
             BaseLayers::WhenNeeded
         } else {
@@ -207,7 +218,7 @@ impl Outputs {
         for output in &self.0 {
             match output.kind {
                 Kind::CacheOnly => {}
-                Kind::Registry if output.form.level.is_none() => match output.form.packing {
+                Kind::Registry if output.is_moved() => match output.form.packing {
                     Packing::Stream(compression) => compressions.push(compression),
                     Packing::Estargz | Packing::ZstdChunked => return RemoteLayers::Always,
                 },
@@ -222,7 +233,9 @@ impl Outputs {
 
     /// How the outputs of a build under `epoch` date the files of layers, each way once.
     pub(super) fn file_times(&self, epoch: Option<i64>) -> Vec<FileTimes> {
-        let times = self.0.iter().map(|output| output.dates.dating(epoch).files);
+        let kept = |output: &&Output| output.layering == Layering::Kept;
+        let kept = self.0.iter().filter(kept);
+        let times = kept.map(|output| output.dates.dating(epoch).files);
         times.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -320,7 +333,7 @@ pub(super) fn write(
     app: &App,
     wanted: &Wanted<'_>,
     epoch: Option<i64>,
-    assembled: &dyn Fn(Dating, Inline) -> Result<BuiltImages, ExportError>,
+    assembled: &dyn Fn(Dating, Inline, Layering) -> Result<BuiltImages, ExportError>,
     steps: &InternalSteps,
 ) -> anyhow::Result<Outcome> {
     let blobs = Blobs {
@@ -343,13 +356,14 @@ pub(super) fn write(
         }
         let exported = steps.run(output.kind.title(), |step| {
             let dating = output.dates.dating(epoch);
-            let mut images = assembled(dating, output.attested.inline)?;
+            let mut images = assembled(dating, output.attested.inline, output.layering)?;
             if output.kind.is_image() {
                 images = images.attested(AttestationStyle {
                     form: output.attested.form,
                     place: output.attested.place,
                     names: output.names.clone(),
                 });
+                images = images.in_media_types(output.types);
                 images = images.annotated(Annotations::new(output.annotations.clone()))?;
             }
             output.write(app, &blobs, &images, dating, step)
@@ -384,12 +398,26 @@ impl Output {
             names: names.to_vec(),
             push_by: PushBy::default(),
             form: LayerForm::new(compression),
+            types: MediaTypes::default(),
+            layering: Layering::default(),
+            dangling: None,
+            trust: Trust::default(),
             dates: Dates::default(),
             folders: Folders::default(),
             annotations: Vec::new(),
             attested: Attested::default(),
             occasion: Occasion::default(),
         }
+    }
+
+    /// Whether layers are pushed as they come.
+    fn pushes_ahead(&self) -> bool {
+        self.kind.pushes() && self.layering == Layering::Kept
+    }
+
+    /// Whether its layers are those of the solver, packed as a remote cache may have them.
+    fn is_moved(&self) -> bool {
+        self.form.level.is_none() && self.layering == Layering::Kept
     }
 
     fn check_names(&self) -> anyhow::Result<()> {

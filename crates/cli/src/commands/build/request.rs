@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use rbuild_container::{AddHost, Ulimit};
+use rbuild_export::Layering;
 use rbuild_image::{Platform, Reference};
 use rbuild_plan::{Entitlement, ImageForm, NetworkMode, NoCache, SourcePolicies};
 use rbuild_progress::Mode;
@@ -145,8 +146,10 @@ impl Request {
         let build_args = build_args(&args.build_args, environment)?;
         let platforms = platforms(app, &args.platforms)?;
         let image_form = image_form(&platforms, &build_args)?;
-        let outputs = Outputs::new(args, &names)?;
+        let mut outputs = Outputs::new(args, &names)?;
         let attests = Attests::new(args)?;
+        let mut remarks = args.unsupported.warnings();
+        remarks.extend(outputs.settle(&attests, layering(args)));
         match platforms.as_slice() {
             [] => outputs.check_annotations(&[app.platform()], image_form, &attests)?,
             platforms => outputs.check_annotations(platforms, image_form, &attests)?,
@@ -215,7 +218,7 @@ impl Request {
             } else {
                 Warnings::Short
             },
-            remarks: args.unsupported.warnings(),
+            remarks,
         })
     }
 }
@@ -235,6 +238,14 @@ impl Request {
             Some(_) => RemoteLayers::Always,
             None => self.outputs.remote_layers(),
         }
+    }
+}
+
+fn layering(args: &Args) -> Layering {
+    if args.squash {
+        Layering::Squashed
+    } else {
+        Layering::Kept
     }
 }
 

@@ -18,8 +18,6 @@ pub(crate) struct Unsupported {
     #[arg(long, hide = true)]
     resource: Vec<String>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
-    squash: Option<bool>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     compress: Option<bool>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     rm: Option<bool>,
@@ -88,11 +86,6 @@ impl Unsupported {
     pub(super) fn warnings(&self) -> Vec<String> {
         const LIMITS: &str = "it has no effect: steps run without limits of their own";
         let ignored = [
-            (
-                "squash",
-                self.squash == Some(true),
-                "it has no effect: copy the files of a last stage into a new one instead",
-            ),
             (
                 "isolation",
                 self.isolation

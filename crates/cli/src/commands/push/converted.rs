@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rbuild_export::{
     AttestationForm, AttestationPlace, AttestationStyle, Blobs, BuiltImage, BuiltImages,
-    ExportError, LayerForm, PushBy, PushProgress, TimesNote,
+    ExportError, LayerForm, MediaTypes, PushBy, PushProgress, TimesNote,
 };
-use rbuild_image::{Compression, Descriptor, Digest, Reference, is_attestation};
+use rbuild_image::{Compression, Descriptor, Digest, Reference, is_attestation, media_type};
 use rbuild_plan::ImageForm;
 use rbuild_solve::Cancel;
 use rbuild_store::Store;
@@ -54,7 +54,16 @@ pub(super) fn push(
         1 if !attested.is_empty() => ImageForm::Single,
         _ => documents.form,
     };
-    let images = BuiltImages::new(converted, form).attested(style);
+    let is_dockers = images.iter().all(|image| {
+        image.document.descriptor.media_type().as_ref() == media_type::DOCKER_MANIFEST
+    });
+    let types = match is_dockers && attested.is_empty() {
+        true => MediaTypes::Docker,
+        false => MediaTypes::Oci,
+    };
+    let images = BuiltImages::new(converted, form)
+        .attested(style)
+        .in_media_types(types);
     let blobs = Blobs {
         store,
         registry: app.registry(),

@@ -53,6 +53,8 @@ pub(super) struct Spec {
     pub(super) mode: Mode,
     pub(super) form: BlobForm,
     pub(super) ignore_error: bool,
+    /// Whether the registry need not prove who it is.
+    pub(super) insecure: bool,
     /// Whether cache mounts travel along.
     pub(super) mounts: Mounts,
 }
@@ -114,6 +116,7 @@ impl Spec {
             mode: Mode::default(),
             form: BlobForm::default(),
             ignore_error: false,
+            insecure: false,
             mounts: Mounts::Stay,
         };
         if !text.contains('=') {
@@ -183,9 +186,9 @@ impl Spec {
                     bail!("{key}=false is not supported: entries are OCI image manifests");
                 }
             }
-            ("registry.insecure", _) => bail!(
-                "registry.insecure is not supported here: set `insecure = true` or `http = true` in [registry.\"HOST\"] of the configuration file"
-            ),
+            ("registry.insecure", _) => {
+                self.insecure = boolean(key, &value)?;
+            }
             ("digest", _) => bail!(
                 "digest is not supported: steps are found by their keys, whichever list of them is read (tag=)"
             ),

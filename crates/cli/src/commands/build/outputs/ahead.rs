@@ -39,7 +39,7 @@ impl Outputs {
     /// Each repository once for each form in which it gets layers.
     fn ahead_targets(&self, epoch: Option<i64>) -> Vec<AheadTarget> {
         let mut targets: Vec<AheadTarget> = Vec::new();
-        for output in self.0.iter().filter(|output| output.kind.pushes()) {
+        for output in self.0.iter().filter(|output| output.pushes_ahead()) {
             let mut seen = HashSet::new();
             let of_repositories = output
                 .names

@@ -1,10 +1,14 @@
 //! One `--output` as it was typed: `PATH`, `-`, or `type=…,…`.
 
 use anyhow::{Context as _, bail};
-use rbuild_export::{Annotation, AttestationForm, AttestationPlace, BaseForm, LayerForm, PushBy};
+use rbuild_export::{
+    Annotation, AttestationForm, AttestationPlace, BaseForm, LayerForm, Layering, MediaTypes,
+    PushBy,
+};
 use rbuild_image::{Compression, Packing, Reference};
 
 use super::dates::{Dates, OwnEpoch, Rewrite};
+use super::settled::{Dangling, DanglingOccasion, Trust};
 use super::{Attested, Folders, Form, Kind, Occasion, Output};
 use crate::commands::annotation;
 use crate::commands::build::attestations::Inline;
@@ -45,6 +49,11 @@ struct Spec {
     packing: Option<Packing>,
     level: Option<i32>,
     force: bool,
+    types: MediaTypes,
+    layering: Layering,
+    dangling: Option<String>,
+    dangling_occasion: DanglingOccasion,
+    trust: Trust,
     dates: Dates,
     folders: Folders,
     annotations: Vec<Annotation>,
@@ -136,10 +145,40 @@ impl Spec {
                 bail!("{key}={value}: it is the beginning of a file's name, without directories")
             }
             "attestation-prefix" => self.attested.prefix = value,
-            // What we always do.
             "oci-mediatypes" => {
-                if !boolean(key, &value)? {
-                    bail!("{key}=false is not supported in --output {text:?}");
+                self.types = if boolean(key, &value)? {
+                    MediaTypes::Oci
+                } else {
+                    MediaTypes::Docker
+                };
+            }
+            "squash" => {
+                self.layering = if boolean(key, &value)? {
+                    Layering::Squashed
+                } else {
+                    Layering::Kept
+                };
+            }
+            "dangling-name-prefix" => self.dangling = Some(value).filter(|text| !text.is_empty()),
+            // The first is how BuildKit spells it.
+            "danging-name-empty-only" | "dangling-name-empty-only" => {
+                self.dangling_occasion = if boolean(key, &value)? {
+                    DanglingOccasion::WithoutName
+                } else {
+                    DanglingOccasion::Always
+                };
+            }
+            "registry.insecure" => {
+                self.trust = if boolean(key, &value)? {
+                    Trust::Anyone
+                } else {
+                    Trust::Configured
+                };
+            }
+            // What we always do.
+            "prefer-nondist-layers" => {
+                if boolean(key, &value)? {
+                    bail!("{key}=true is not supported: what is exported may be distributed");
                 }
             }
             other => match annotation::of_field(other, &value)? {
@@ -202,10 +241,23 @@ impl Spec {
         } else {
             Compression::Gzip
         };
+        let mut names = self.names.unwrap_or_else(|| names.to_vec());
+        let mut push_by = self.push_by;
+        let dangling = self.dangling;
+        let dangling = dangling.map(|prefix| Dangling::new(prefix, self.dangling_occasion));
+        let dangling = dangling.transpose()?;
+        if let (Some(dangling), true, true) = (&dangling, names.is_empty(), kind.pushes()) {
+            names.push(dangling.name()?);
+            push_by = PushBy::Digest;
+        }
         Ok(Output {
             kind,
-            names: self.names.unwrap_or_else(|| names.to_vec()),
-            push_by: self.push_by,
+            names,
+            push_by,
+            types: self.types,
+            layering: self.layering,
+            dangling,
+            trust: self.trust,
             form: LayerForm {
                 packing: self.packing.unwrap_or(default.into()),
                 level: self.level,

@@ -37,7 +37,7 @@ impl Output {
         let exported = match &self.kind {
             Kind::Image { push } => {
                 let exported = store_documents(blobs, images, self.form)?;
-                name_in_store(blobs.store, &exported, self.tags())?;
+                name_in_store(blobs.store, &exported, &self.local_names(&exported)?)?;
                 if *push {
                     // What others get is what is told.
                     self.push(blobs, images, step)?
