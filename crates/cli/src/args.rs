@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, inspect, kill, load, login, logout, logs, pause, port, prune, ps, pull, push,
-    rename, rm, rmi, run, save, start, stats, stop, tag, top, version, volume, wait,
+    imagetools, inspect, kill, load, login, logout, logs, manifest, pause, port, prune, ps, pull,
+    push, rename, rm, rmi, run, save, start, stats, stop, tag, top, version, volume, wait,
 };
 use crate::groups::{BuilderVerb, BuildxVerb, ContainerVerb, ImageVerb, SystemVerb};
 use crate::maintenance;
@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Load(load::Args),
     /// Look at images in registries, and put them together
     Imagetools(imagetools::Args),
+    /// Put images in registries together, step by step: docker's way of imagetools create
+    Manifest(manifest::Args),
     /// Keep the password for a registry
     Login(login::Args),
     /// Forget the password for a registry
@@ -164,6 +166,7 @@ const VERBS: &[&str] = &[
     "image",
     "images",
     "imagetools",
+    "manifest",
     "fsck",
     "history",
     "inspect",

@@ -25,8 +25,8 @@ use crate::app::App;
 use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, inspect, kill, load, login, logout, logs, pause, port, prune, ps, pull, push,
-    rename, rm, rmi, run, save, start, stats, stop, tag, top, verify, version, volume, wait,
+    imagetools, inspect, kill, load, login, logout, logs, manifest, pause, port, prune, ps, pull,
+    push, rename, rm, rmi, run, save, start, stats, stop, tag, top, verify, version, volume, wait,
 };
 
 fn main() -> ExitCode {
@@ -61,6 +61,7 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Save(args) => save::run(app, &args),
         Command::Load(args) => load::run(app, &args),
         Command::Imagetools(args) => imagetools::run(app, &args),
+        Command::Manifest(args) => manifest::run(app, &args),
         Command::Login(args) => login::run(app, &args),
         Command::Logout(args) => logout::run(app, &args),
         Command::Run(args) => run::run(app, &args),

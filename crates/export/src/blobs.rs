@@ -277,16 +277,15 @@ fn annotated(mut descriptor: Descriptor, epoch: i64) -> Descriptor {
 /// `descriptor` under OCI's name for its media type, whatever the base image's was. What is exported may be distributed.
 pub(crate) fn as_oci(descriptor: &Descriptor) -> Descriptor {
     let kind = match descriptor.media_type().to_string().as_str() {
-        media_type::DOCKER_LAYER => media_type::OCI_LAYER,
-        media_type::DOCKER_LAYER_GZIP => media_type::OCI_LAYER_GZIP,
-        media_type::DOCKER_LAYER_ZSTD => media_type::OCI_LAYER_ZSTD,
-        media_type::DOCKER_FOREIGN_LAYER | media_type::OCI_RESTRICTED_LAYER => {
-            media_type::OCI_LAYER
+        media_type::DOCKER_LAYER
+        | media_type::DOCKER_FOREIGN_LAYER
+        | media_type::OCI_RESTRICTED_LAYER => media_type::OCI_LAYER,
+        media_type::DOCKER_LAYER_GZIP
+        | media_type::DOCKER_FOREIGN_LAYER_GZIP
+        | media_type::OCI_RESTRICTED_LAYER_GZIP => media_type::OCI_LAYER_GZIP,
+        media_type::DOCKER_LAYER_ZSTD | media_type::OCI_RESTRICTED_LAYER_ZSTD => {
+            media_type::OCI_LAYER_ZSTD
         }
-        media_type::DOCKER_FOREIGN_LAYER_GZIP | media_type::OCI_RESTRICTED_LAYER_GZIP => {
-            media_type::OCI_LAYER_GZIP
-        }
-        media_type::OCI_RESTRICTED_LAYER_ZSTD => media_type::OCI_LAYER_ZSTD,
         _ => return descriptor.clone(),
     };
     let mut converted = descriptor.clone();

@@ -9,6 +9,7 @@
 //!   layers/<id>/index              its content index
 //!   mounts/<key>/<n>/data          cache mounts ([`Store::export_cache_mount`] packs one, [`Store::import_cache_mount`] unpacks it)
 //!   containers/<id>/               what containers write
+//!   manifests/<hash>.json          lists of manifests that are not pushed yet
 //!   contexts/<hash>                stat caches of build contexts
 //!   locks/<hash>                   locks by name, there while somebody wants them
 //!   reserve                        room that a prune needs on a full disk
@@ -70,6 +71,7 @@ mod lease;
 mod ledger;
 mod leftovers;
 mod lock;
+mod manifest_list;
 mod measure;
 mod oci_layout;
 mod paths;
@@ -101,6 +103,7 @@ pub use image::{ImageOrigin, ImageRemoval, StoredImage};
 pub use layer::{Layer, LayerTimes};
 pub use lease::Swept;
 pub use lock::LockGuard;
+pub use manifest_list::{ListedManifest, ManifestList};
 pub use measure::tree_bytes;
 pub use prune::{Action, CachePrune, Choice, ImagePrune, Prune, PruneOptions, Pruned};
 pub use record::{FastKey, InvalidKey, NewRecord, Record, StepKey};

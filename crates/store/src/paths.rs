@@ -59,6 +59,10 @@ impl Paths {
         self.root.join("contexts")
     }
 
+    pub(crate) fn manifests(&self) -> PathBuf {
+        self.root.join("manifests")
+    }
+
     pub(crate) fn locks(&self) -> PathBuf {
         self.root.join("locks")
     }

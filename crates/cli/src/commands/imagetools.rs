@@ -4,9 +4,12 @@ mod create;
 mod index;
 mod inspect;
 mod source;
+mod statements;
 
 use std::process::ExitCode;
 
+pub(super) use self::index::{Document, index_of};
+pub(super) use self::source::{Found, Source};
 use crate::app::App;
 
 /// What was typed after `rbuild imagetools`.

@@ -29,6 +29,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 mod lookup;
+pub(crate) mod manifest;
 pub(crate) mod pause;
 pub(crate) mod port;
 pub(crate) mod prune;

@@ -40,6 +40,7 @@ mod language;
 mod locks;
 mod logins;
 mod management;
+mod manifests;
 mod output_attributes;
 mod outputs;
 mod parallel;

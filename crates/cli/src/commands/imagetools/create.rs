@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{Annotation, AnnotationPlace};
-use rbuild_image::{Digest, Reference};
+use rbuild_image::{Digest, Platform, Reference};
 use rbuild_registry::Client;
 use serde_json::json;
 
@@ -38,6 +38,14 @@ pub(crate) struct Args {
     /// [index:|manifest-descriptor[PLATFORM]:]KEY=VALUE
     #[arg(long = "annotation", value_name = "ANNOTATION")]
     annotations: Vec<String>,
+    /// Only the images for these platforms
+    #[arg(
+        short,
+        long = "platform",
+        value_name = "OS/ARCH",
+        value_delimiter = ','
+    )]
+    platforms: Vec<String>,
     /// Make an index of a single image, too
     #[arg(long, num_args = 0..=1, require_equals = true)]
     #[arg(default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
@@ -72,6 +80,8 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let tags = tags(args)?;
     let sources = sources(args, &tags)?;
     let annotations = annotations(args)?;
+    let platforms = args.platforms.iter().map(|text| text.parse());
+    let platforms = platforms.collect::<Result<Vec<Platform>, _>>()?;
     let cancel = cancelled_by_the_user(app)?;
     let client = app.registry();
     let told = |error: anyhow::Error| match error.downcast_ref() {
@@ -86,7 +96,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         Single::Copied
     };
-    let document = combine(&found, &annotations, single)?;
+    let document = combine(&found, &annotations, &platforms, single)?;
     if args.dry_run {
         let text = String::from_utf8_lossy(&document.bytes);
         render::out(&format!("{text}\n"))?;

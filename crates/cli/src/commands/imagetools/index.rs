@@ -1,15 +1,19 @@
 //! Putting an index together (image-spec, image index).
 
+use anyhow::bail;
 use rbuild_export::{Annotation, AnnotationPlace};
 use rbuild_image::{Manifest, Platform, media_type};
 use serde_json::{Map, Value, json};
 
 use super::source::Found;
 
+/// What an index says of which image an attestation is.
+pub(super) const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
 /// A document to be pushed.
-pub(super) struct Document {
-    pub(super) media_type: String,
-    pub(super) bytes: Vec<u8>,
+pub(in crate::commands) struct Document {
+    pub(in crate::commands) media_type: String,
+    pub(in crate::commands) bytes: Vec<u8>,
 }
 
 /// What becomes of a single image.
@@ -22,13 +26,14 @@ pub(super) enum Single {
 }
 
 /// One document of all `sources`: a single index as it is, else an index of all their manifests, each once. What is said
-/// later of the same manifest counts.
+/// later of the same manifest counts. With `platforms`, only what is for these and what is attested of it.
 pub(super) fn combine(
     sources: &[Found],
     annotations: &[Annotation],
+    platforms: &[Platform],
     single: Single,
 ) -> anyhow::Result<Document> {
-    if let ([only], []) = (sources, annotations) {
+    if let ([only], [], []) = (sources, annotations, platforms) {
         let is_index = matches!(only.resolved.manifest, Manifest::Index(_));
         if is_index || single == Single::Copied {
             return Ok(Document {
@@ -56,8 +61,35 @@ pub(super) fn combine(
             }
         }
     }
+    if !platforms.is_empty() {
+        keep(&mut entries, platforms)?;
+    }
     annotate(&mut entries, &mut own, annotations);
     Ok(document(&entries, &own))
+}
+
+/// Keeps the entries for `platforms`, each of which has to be there, and what is attested of them.
+fn keep(entries: &mut Vec<Map<String, Value>>, platforms: &[Platform]) -> anyhow::Result<()> {
+    for platform in platforms {
+        if !entries.iter().any(|entry| fits(entry, Some(platform))) {
+            bail!("no source is for {platform}");
+        }
+    }
+    let is_wanted = |entry: &Map<String, Value>| {
+        let mut platforms = platforms.iter();
+        platforms.any(|platform| fits(entry, Some(platform)))
+    };
+    let wanted: Vec<Value> = entries
+        .iter()
+        .filter(|entry| is_wanted(entry))
+        .filter_map(|entry| entry.get("digest").cloned())
+        .collect();
+    entries.retain(|entry| {
+        let about = entry.get("annotations");
+        let about = about.and_then(|annotations| annotations.get(REFERENCE_DIGEST));
+        is_wanted(entry) || about.is_some_and(|about| wanted.contains(about))
+    });
+    Ok(())
 }
 
 fn add(entries: &mut Vec<Map<String, Value>>, entry: Map<String, Value>) {
@@ -114,6 +146,11 @@ pub(super) fn platform_of(entry: &Map<String, Value>) -> Option<Platform> {
         os_version: text("os.version").to_owned(),
         ..Platform::new(text("os"), text("architecture"), text("variant"))
     })
+}
+
+/// An index of `entries`, without annotations of its own.
+pub(in crate::commands) fn index_of(entries: &[Map<String, Value>]) -> Document {
+    document(entries, &Map::new())
 }
 
 fn document(entries: &[Map<String, Value>], annotations: &Map<String, Value>) -> Document {

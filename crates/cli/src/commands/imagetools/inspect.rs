@@ -7,7 +7,7 @@ use rbuild_image::{Manifest, Platform, Reference};
 use rbuild_registry::{Client, Resolved};
 use serde_json::{Map, Value, json};
 
-use super::index::platform_of;
+use super::{index::platform_of, statements};
 use crate::app::App;
 use crate::commands::fetch::registry_failure;
 use crate::commands::format::Format;
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// The document as the registry has it
     #[arg(long)]
     raw: bool,
-    /// A template over .Name, .Manifest and .Image, such as '{{json .Manifest}}'
+    /// A template over .Name, .Manifest, .Image, .Provenance and .SBOM, such as '{{json .Manifest}}'
     #[arg(long, value_name = "FORMAT", conflicts_with = "raw")]
     format: Option<String>,
 }
@@ -41,13 +41,29 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         None if args.raw => String::from_utf8_lossy(&resolved.bytes).into_owned(),
         None => listing(&name, &resolved),
         Some(format) => {
-            let value = value(client, &name, &resolved)
+            let mut value = value(client, &name, &resolved)
                 .map_err(|error| registry_failure(&error, &cancel))?;
+            if is_about_statements(args.format.as_deref()) {
+                let told = |error: anyhow::Error| match error.downcast_ref() {
+                    Some(error) => registry_failure(error, &cancel),
+                    None => error,
+                };
+                let found = statements::read(client, &name, &entries(&resolved));
+                let found = found.map_err(told)?;
+                value["Provenance"] = found.provenance;
+                value["SBOM"] = found.sbom;
+            }
             format.render(&[value])?
         }
     };
     render::out(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a template has to do with what is attested, which takes further questions.
+fn is_about_statements(format: Option<&str>) -> bool {
+    let words = [".Provenance", ".SBOM"];
+    format.is_some_and(|format| words.iter().any(|word| format.contains(word)))
 }
 
 fn listing(name: &Reference, resolved: &Resolved) -> String {

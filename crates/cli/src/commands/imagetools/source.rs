@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// A source, as it was given.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Source {
+pub(in crate::commands) enum Source {
     /// A name.
     Named(Reference),
     /// A digest in the repository that all else is in, and what its descriptor is to say besides.
@@ -15,18 +15,18 @@ pub(super) enum Source {
 }
 
 /// A source, found.
-pub(super) struct Found {
+pub(in crate::commands) struct Found {
     /// Where it is.
-    pub(super) reference: Reference,
+    pub(in crate::commands) reference: Reference,
     /// What it is.
-    pub(super) resolved: Resolved,
+    pub(in crate::commands) resolved: Resolved,
     /// Its descriptor for an index.
-    pub(super) descriptor: Map<String, Value>,
+    pub(in crate::commands) descriptor: Map<String, Value>,
 }
 
 impl Source {
     /// Reads a source.
-    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
+    pub(in crate::commands) fn parse(text: &str) -> anyhow::Result<Self> {
         let text = text.trim();
         if text.starts_with('{') {
             let descriptor: Map<String, Value> = serde_json::from_str(text)
@@ -47,7 +47,7 @@ impl Source {
     }
 
     /// The repository that the source names.
-    pub(super) fn repository(&self) -> Option<&Reference> {
+    pub(in crate::commands) fn repository(&self) -> Option<&Reference> {
         match self {
             Self::Named(name) => Some(name),
             Self::Digest(..) => None,
@@ -55,7 +55,7 @@ impl Source {
     }
 
     /// Looks the source up; a digest alone is looked for in `default`'s repository.
-    pub(super) fn find(
+    pub(in crate::commands) fn find(
         &self,
         client: &Client,
         default: Option<&Reference>,
@@ -94,7 +94,10 @@ impl Source {
                     .to_owned(),
                 ..Platform::new(&config.os, &config.architecture, &config.variant)
             };
-            let platform = oci_platform(&platform);
+            let mut platform = oci_platform(&platform);
+            if let Some(features) = config_says.get("os.features") {
+                platform["os.features"] = features.clone();
+            }
             descriptor.insert("platform".to_owned(), platform);
         }
         Ok(Found {

@@ -57,9 +57,10 @@ pub(super) fn push(
     let is_dockers = images.iter().all(|image| {
         image.document.descriptor.media_type().as_ref() == media_type::DOCKER_MANIFEST
     });
-    let types = match is_dockers && attested.is_empty() {
-        true => MediaTypes::Docker,
-        false => MediaTypes::Oci,
+    let types = if is_dockers && attested.is_empty() {
+        MediaTypes::Docker
+    } else {
+        MediaTypes::Oci
     };
     let images = BuiltImages::new(converted, form)
         .attested(style)

@@ -87,11 +87,7 @@ impl Spec {
             }
             "force-compression" => self.force = boolean(key, &value)?,
             "platform-split" => {
-                self.folders = if boolean(key, &value)? {
-                    Folders::Always
-                } else {
-                    Folders::Never
-                };
+                self.folders = choice(key, &value, Folders::Always, Folders::Never)?;
             }
             "source-date-epoch" => {
                 self.dates.epoch = Some(match value.as_str() {
@@ -102,18 +98,10 @@ impl Spec {
                 });
             }
             "rewrite-timestamp" => {
-                self.dates.rewrite = Some(if boolean(key, &value)? {
-                    Rewrite::Told
-                } else {
-                    Rewrite::Never
-                });
+                self.dates.rewrite = Some(choice(key, &value, Rewrite::Told, Rewrite::Never)?);
             }
             "push-by-digest" => {
-                self.push_by = if boolean(key, &value)? {
-                    PushBy::Digest
-                } else {
-                    PushBy::Tag
-                };
+                self.push_by = choice(key, &value, PushBy::Digest, PushBy::Tag)?;
             }
             "store" => self.store = Some(boolean(key, &value)?),
             // Every image here is found by NAME@DIGEST, and none is unpacked before it is needed.
@@ -121,11 +109,12 @@ impl Spec {
                 boolean(key, &value)?;
             }
             "oci-artifact" => {
-                self.attested.form = if boolean(key, &value)? {
-                    AttestationForm::Artifact
-                } else {
-                    AttestationForm::Image
-                };
+                self.attested.form = choice(
+                    key,
+                    &value,
+                    AttestationForm::Artifact,
+                    AttestationForm::Image,
+                )?;
             }
             "attestations" => {
                 self.attested.place = match value.as_str() {
@@ -135,45 +124,30 @@ impl Spec {
                 };
             }
             "attestation-inline" => {
-                self.attested.inline = if boolean(key, &value)? {
-                    Inline::Only
-                } else {
-                    Inline::Anywhere
-                };
+                self.attested.inline = choice(key, &value, Inline::Only, Inline::Anywhere)?;
             }
             "attestation-prefix" if value.contains('/') => {
                 bail!("{key}={value}: it is the beginning of a file's name, without directories")
             }
             "attestation-prefix" => self.attested.prefix = value,
             "oci-mediatypes" => {
-                self.types = if boolean(key, &value)? {
-                    MediaTypes::Oci
-                } else {
-                    MediaTypes::Docker
-                };
+                self.types = choice(key, &value, MediaTypes::Oci, MediaTypes::Docker)?;
             }
             "squash" => {
-                self.layering = if boolean(key, &value)? {
-                    Layering::Squashed
-                } else {
-                    Layering::Kept
-                };
+                self.layering = choice(key, &value, Layering::Squashed, Layering::Kept)?;
             }
             "dangling-name-prefix" => self.dangling = Some(value).filter(|text| !text.is_empty()),
             // The first is how BuildKit spells it.
             "danging-name-empty-only" | "dangling-name-empty-only" => {
-                self.dangling_occasion = if boolean(key, &value)? {
-                    DanglingOccasion::WithoutName
-                } else {
-                    DanglingOccasion::Always
-                };
+                self.dangling_occasion = choice(
+                    key,
+                    &value,
+                    DanglingOccasion::WithoutName,
+                    DanglingOccasion::Always,
+                )?;
             }
             "registry.insecure" => {
-                self.trust = if boolean(key, &value)? {
-                    Trust::Anyone
-                } else {
-                    Trust::Configured
-                };
+                self.trust = choice(key, &value, Trust::Anyone, Trust::Configured)?;
             }
             // What we always do.
             "prefer-nondist-layers" => {
@@ -298,6 +272,11 @@ fn packing(value: &str) -> anyhow::Result<Packing> {
             "compression {other:?} is not supported: it is uncompressed, gzip, zstd, estargz or zstd:chunked"
         ),
     })
+}
+
+/// One of two, as a boolean says.
+fn choice<T>(key: &str, value: &str, yes: T, no: T) -> anyhow::Result<T> {
+    Ok(if boolean(key, value)? { yes } else { no })
 }
 
 pub(in crate::commands::build) fn boolean(key: &str, value: &str) -> anyhow::Result<bool> {
