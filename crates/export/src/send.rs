@@ -14,6 +14,7 @@ use rbuild_image::{Compression, Descriptor, Digest, LayerId, Packing, Reference}
 use rbuild_layer::FileTimes;
 use rbuild_plan::ImageOrigin;
 use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError};
+use rbuild_store::LockGuard;
 
 use crate::assemble::BuiltLayer;
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
@@ -57,9 +58,21 @@ impl LayerSender<'_> {
         Ok(packed)
     }
 
+    /// Waits until nobody else packs the layer; of a dated one, nobody does.
+    fn only_packer(&self, layer: &BuiltLayer) -> Result<Option<LockGuard>, ExportError> {
+        if layer.times != FileTimes::Own {
+            return Ok(None);
+        }
+        let (store, registry) = (self.blobs.store, self.blobs.registry);
+        let cancelled = || registry.is_cancelled();
+        Ok(Some(store.lock_packing(&layer.id, &cancelled)?))
+    }
+
     /// The layer's blob in this form. What is large and made here, and so is nowhere yet, is uploaded while it is packed.
     fn pack(&self, layer: &BuiltLayer) -> Result<TravellingLayer, ExportError> {
         let one_at_a_time = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
+        // A cache that gets it as well may be about to pack it.
+        let only_packer = self.only_packer(layer)?;
         if !self.is_new_and_large(layer)? {
             return self.blobs.prepare_layer(layer, self.form);
         }
@@ -73,6 +86,7 @@ impl LayerSender<'_> {
             let packed = pack(&self.blobs, layer, self.form, Some(&growth))?;
             growth.end(&packed.descriptor);
             drop(one_at_a_time);
+            drop(only_packer);
             Ok(packed)
         })
     }

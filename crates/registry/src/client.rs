@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rbuild_image::Reference;
 
 use crate::present::PresentBlobs;
-use crate::transport::{Agents, CancelFlag, Endpoint, Transport, sites_of};
+use crate::transport::{Agents, CancelFlag, Endpoint, Offline, Transport, sites_of};
 use crate::{Attempt, ClientOptions, Credentials, Fault, RegistryConfig, RegistryError};
 
 /// Talks to registries. Cheap to clone; clones share connections, tokens and what was learnt about hosts.
@@ -52,6 +52,7 @@ impl Client {
                     agents: Agents::new(options),
                     credentials,
                     cancel: CancelFlag::default(),
+                    offline: Offline::default(),
                 },
                 endpoints: Mutex::default(),
                 trusted: Mutex::default(),

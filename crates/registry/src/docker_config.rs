@@ -29,7 +29,7 @@ use serde::Deserialize;
 
 use crate::{Credential, Credentials, RegistryError};
 
-pub use credential_file::{CredentialFile, KeptIn, LoginName};
+pub use credential_file::{CredentialFile, KeptIn, LoginName, LoginSecret};
 
 /// Docker Hub's key in `auths` and to credential helpers.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";

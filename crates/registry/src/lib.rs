@@ -53,7 +53,7 @@ pub use client::Client;
 pub use config::{HostConfig, Keypair, RegistryConfig};
 pub use containers_conf::ContainersRegistries;
 pub use credentials::{Anonymous, Credential, Credentials, OnlyFor};
-pub use docker_config::{CredentialFile, DockerConfig, KeptIn, LoginName};
+pub use docker_config::{CredentialFile, DockerConfig, KeptIn, LoginName, LoginSecret};
 pub use error::{Attempt, Fault, RegistryError};
 pub use options::{ClientOptions, RetryPolicy};
 pub use platform::rank_platforms;

@@ -8,12 +8,16 @@ use rbuild_image::{
 };
 use ureq::http::{HeaderMap, Method};
 
+use crate::blob::BlobReader;
 use crate::client::attempt;
 use crate::transport::{Call, Endpoint, Retry};
 use crate::{Attempt, Client, RegistryError};
 
 /// The manifests that we read.
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// How often a manifest or config is asked for again whose bytes are not those of its digest: once at each host.
+const DAMAGED_DOCUMENTS: u32 = 1;
 
 /// A manifest or an index, as the registry has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,9 +113,25 @@ impl Client {
         if descriptor.size() > MAX_DOCUMENT_BYTES as u64 {
             return Err(unreadable(too_large("the image config")));
         }
-        let bytes = self.blob(reference, descriptor)?.read_all()?;
+        let bytes = self.config_bytes(reference, descriptor)?;
         let config = ImageConfig::from_json(&bytes).map_err(unreadable)?;
         Ok((bytes, config))
+    }
+
+    /// The bytes of a config, asked for again where they were damaged on their way.
+    fn config_bytes(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let mut damaged = 0;
+        loop {
+            let read = self.blob(reference, descriptor);
+            match read.and_then(BlobReader::read_all) {
+                Err(error) if error.is_corruption() && damaged < DAMAGED_DOCUMENTS => damaged += 1,
+                read => return read,
+            }
+        }
     }
 
     fn head_manifest(
@@ -143,10 +163,12 @@ impl Client {
     ) -> Result<Resolved, RegistryError> {
         let about = manifest_attempt(endpoint, reference, wanted);
         let mut backoff = self.transport().backoff(&about.subject);
+        let mut damaged = 0;
         loop {
             let fetched = self.fetch_manifest_once(endpoint, reference, wanted, &about);
             // One loop for all: a body that broke off is like a request that failed.
             match fetched {
+                Err(error) if error.is_corruption() && damaged < DAMAGED_DOCUMENTS => damaged += 1,
                 Err(error) => self.transport().wait_after(endpoint, &mut backoff, error)?,
                 fetched => return fetched,
             }

@@ -29,6 +29,8 @@ pub(crate) fn with_blob(
     form: BlobForm,
 ) -> Result<EntryLayer, RemoteError> {
     let compression = form.compression.unwrap_or(Compression::Gzip);
+    // A push that sends it as well may be packing it now.
+    let _only_packer = store.lock_packing(id, &|| false)?;
     let known = store.diff_id(id, FileTimes::Own)?;
     if let Some((diff_id, size)) = known
         && let Some(blob) = existing(store, &diff_id, form)?

@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rbuild_image::Digest;
+use rbuild_image::{Digest, LayerId};
 use rustix::fs::OFlags;
 
 use crate::Store;
@@ -37,6 +37,12 @@ impl Store {
     pub fn lock(&self, name: &str, cancelled: &dyn Fn() -> bool) -> Result<LockGuard> {
         let path = self.lock_path(name);
         flock::wait_for(&format!("lock {name}"), cancelled, || take(&path))
+    }
+
+    /// Waits until nobody else compresses the tar of `layer` in its own times. Whoever has the lock looks whether the blob is
+    /// there by now.
+    pub fn lock_packing(&self, layer: &LayerId, cancelled: &dyn Fn() -> bool) -> Result<LockGuard> {
+        self.lock(&format!("pack {layer}"), cancelled)
     }
 
     /// Takes the lock `name` unless another thread or process has it.

@@ -11,6 +11,8 @@ pub struct TokenRules {
     pub basic: Option<String>,
     /// The identity token that is taken in its place.
     pub identity_token: Option<String>,
+    /// The identity token that is given to whoever shows the password and asks for one; it is taken from then on.
+    pub refresh_token: Option<String>,
     /// What is said of the lifetime, in seconds.
     pub expires_in: Option<u64>,
 }
@@ -73,14 +75,18 @@ impl Tokens {
             .map(|(name, value)| (name.to_owned(), decoded(value)))
             .collect();
         let has = |name: &str, value: &str| parameters.iter().any(|(n, v)| n == name && v == value);
-        let known = match (&rules.basic, &rules.identity_token) {
+        let identity = rules
+            .identity_token
+            .as_ref()
+            .or(rules.refresh_token.as_ref());
+        let known = match (&rules.basic, identity) {
             (None, None) => true,
             (basic, identity) => {
                 let sent = request
                     .header("authorization")
                     .and_then(|v| v.strip_prefix("Basic "));
                 basic.as_deref().is_some_and(|basic| sent == Some(basic))
-                    || identity.as_deref().is_some_and(|token| {
+                    || identity.is_some_and(|token| {
                         has("grant_type", "refresh_token") && has("refresh_token", token)
                     })
             }
@@ -98,6 +104,9 @@ impl Tokens {
         let token = format!("token-{}", self.count);
         self.granted.insert(token.clone(), scopes);
         let mut reply = serde_json::json!({"token": token});
+        if let (Some(refresh), true) = (&rules.refresh_token, has("offline_token", "true")) {
+            reply["refresh_token"] = refresh.as_str().into();
+        }
         if let Some(seconds) = rules.expires_in {
             reply["expires_in"] = seconds.into();
         }

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use rbuild_registry::{Credential, CredentialFile, KeptIn, LoginName, OnlyFor, RegistryError};
+use rbuild_registry::{
+    Credential, CredentialFile, KeptIn, LoginName, LoginSecret, OnlyFor, RegistryError,
+};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::app::App;
@@ -56,12 +58,15 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         registry: login.registry.clone(),
         credential,
     }));
-    client
-        .log_in(&login.registry)
-        .map_err(|error| explained(&error))?;
-    if let KeptIn::File(path) = file(app)?.set(&login, &username, &password)? {
+    let token = client.log_in(&login.registry);
+    let (what, secret) = match token.map_err(|error| explained(&error))? {
+        // As with docker, the password is not kept then.
+        Some(token) => ("token", LoginSecret::IdentityToken(token)),
+        None => ("password", LoginSecret::Password(password)),
+    };
+    if let KeptIn::File(path) = file(app)?.set(&login, &username, &secret)? {
         render::note(&format!(
-            "note: the password is kept unencrypted in {}; a credential helper (\"credsStore\") avoids that\n",
+            "note: the {what} is kept unencrypted in {}; a credential helper (\"credsStore\") avoids that\n",
             path.display()
         ))?;
     }

@@ -277,6 +277,31 @@ fn a_helpers_identity_token_is_changed_for_access_tokens() {
 }
 
 #[test]
+fn a_registrys_identity_token_is_kept_in_place_of_the_password() {
+    let Some(lab) = Lab::with_bases(Caller::Root, &[]) else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+    proxy.require_tokens(TokenRules {
+        basic: Some("cmJ1aWxkOmh1bnRlcjI=".to_owned()), // rbuild:hunter2
+        refresh_token: Some("kept".to_owned()),
+        ..TokenRules::default()
+    });
+    let host = proxy.host();
+    let login = ["login", "-u", "rbuild", "--password-stdin", &host];
+    let outcome = lab.rbuild_with_input(&login, "hunter2\n").success();
+    assert!(outcome.stderr.contains("the token is kept"), "{outcome}");
+    let entry = json!({ "auth": "cmJ1aWxkOg==", "identitytoken": "kept" });
+    assert_eq!(config_of(&lab)["auths"][&host], entry);
+    let name = format!("{host}/app:1");
+    image(&lab, &name);
+    lab.rbuild(&["push", &name]).success();
+}
+
+#[test]
 fn secrets_are_in_nothing_that_a_build_says() {
     let Some(lab) = Lab::new(Caller::Root) else {
         return;

@@ -27,6 +27,24 @@ fn a_build_that_only_depends_on_its_inputs_is_reproducible() {
 }
 
 #[test]
+fn neither_build_finds_what_another_left_in_a_cache_mount() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let project = lab.project(
+        "FROM busybox\nRUN --mount=type=cache,target=/c ls /c > /seen && echo > /c/left && ls /c >> /seen\n",
+    );
+    lab.build(&project, &[]);
+    let told = verify(&lab, &project, &[]).success();
+    assert!(told.stdout.starts_with("Reproducible: sha256:"), "{told}");
+    // The mount of other builds was left alone.
+    assert_eq!(
+        lab.tree(&project, &["--no-cache"]).text("seen"),
+        "left\nleft\n"
+    );
+}
+
+#[test]
 fn what_differs_is_shown_file_by_file() {
     let Some(lab) = Lab::new(Caller::Root) else {
         return;

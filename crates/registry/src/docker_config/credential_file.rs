@@ -14,6 +14,8 @@ use crate::RegistryError;
 
 /// Only its owner reads a file with passwords.
 const MODE: u32 = 0o600;
+/// The user that helpers keep identity tokens for (docker-credential-helpers).
+const IDENTITY_TOKEN_USER: &str = "<token>";
 
 /// A file of the form of Docker's `config.json`, to be changed. It need not exist.
 #[derive(Debug, Clone)]
@@ -55,6 +57,15 @@ impl fmt::Display for LoginName {
     }
 }
 
+/// What a login is proved with from now on.
+#[derive(Clone, PartialEq, Eq)]
+pub enum LoginSecret {
+    /// The password.
+    Password(String),
+    /// What the registry's token server gave for it: it can be taken back, and is good for nothing else.
+    IdentityToken(String),
+}
+
 /// Where a password was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeptIn {
@@ -70,12 +81,12 @@ impl CredentialFile {
         Self { path: path.into() }
     }
 
-    /// Keeps a password for what `login` names: with the helper that the file names for its registry, else in the file.
+    /// Keeps a secret for what `login` names: with the helper that the file names for its registry, else in the file.
     pub fn set(
         &self,
         login: &LoginName,
         username: &str,
-        password: &str,
+        secret: &LoginSecret,
     ) -> Result<KeptIn, RegistryError> {
         self.change(|config| {
             let key = &login.keys()[0];
@@ -88,12 +99,28 @@ impl CredentialFile {
                     return Err(RegistryError::Credentials { registry, reason });
                 }
                 (Some(name), None) => {
-                    helper::store(&name, key, username, password)?;
+                    match secret {
+                        LoginSecret::Password(password) => {
+                            helper::store(&name, key, username, password)?;
+                        }
+                        LoginSecret::IdentityToken(token) => {
+                            helper::store(&name, key, IDENTITY_TOKEN_USER, token)?;
+                        }
+                    }
                     (json!({}), KeptIn::Helper(name))
                 }
                 (None, _) => {
-                    let auth = BASE64.encode(format!("{username}:{password}"));
-                    (json!({ "auth": auth }), KeptIn::File(self.path.clone()))
+                    let entry = match secret {
+                        LoginSecret::Password(password) => {
+                            let auth = BASE64.encode(format!("{username}:{password}"));
+                            json!({ "auth": auth })
+                        }
+                        LoginSecret::IdentityToken(token) => {
+                            let auth = BASE64.encode(format!("{username}:"));
+                            json!({ "auth": auth, "identitytoken": token })
+                        }
+                    };
+                    (entry, KeptIn::File(self.path.clone()))
                 }
             };
             let auths = object(config, "auths").ok_or_else(|| self.malformed())?;

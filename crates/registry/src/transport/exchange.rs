@@ -11,6 +11,7 @@ use super::body::Body;
 use super::cancel::CancelFlag;
 use super::challenge::Challenge;
 use super::endpoint::Endpoint;
+use super::offline::Offline;
 use super::redirect::{self, MAX_REDIRECTS};
 use super::retry::Backoff;
 use super::scope::Scope;
@@ -23,6 +24,7 @@ pub(crate) struct Transport {
     pub(crate) agents: Agents,
     pub(crate) credentials: Arc<dyn Credentials>,
     pub(crate) cancel: CancelFlag,
+    pub(crate) offline: Offline,
 }
 
 /// How long an answer may take.

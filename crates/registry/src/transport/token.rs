@@ -64,6 +64,7 @@ struct TokenReply {
     token: Option<String>,
     access_token: Option<String>,
     expires_in: Option<u64>,
+    refresh_token: Option<String>,
 }
 
 impl Transport {
@@ -170,6 +171,12 @@ impl Transport {
                 }
                 let authorization = match other {
                     Some(Credential::Password { username, password }) => {
+                        if self.offline.is_wanted() {
+                            url.query_pairs_mut()
+                                .append_pair("account", username)
+                                .append_pair("client_id", CLIENT_ID)
+                                .append_pair("offline_token", "true");
+                        }
                         Some(Authorization::basic(username, password))
                     }
                     _ => None,
@@ -185,6 +192,11 @@ impl Transport {
             .take(MAX_TOKEN_BYTES)
             .read_to_end(&mut bytes)
             .map_err(|error| RegistryError::unreachable(&attempt, error.into()))?;
+        if self.offline.is_wanted()
+            && let Some(token) = offline_token(&bytes)
+        {
+            self.offline.give(token);
+        }
         understand(&bytes, asked_at)
             .ok_or_else(|| RegistryError::protocol(&attempt, "an answer without a token"))
     }
@@ -227,6 +239,12 @@ fn host_of(realm: &str) -> String {
     let url = Url::parse(realm).ok();
     let authority = url.map(|url| url.authority().to_owned());
     authority.unwrap_or_else(|| "the token server".to_owned())
+}
+
+/// What may be kept in place of the password.
+fn offline_token(bytes: &[u8]) -> Option<String> {
+    let reply: TokenReply = serde_json::from_slice(bytes).ok()?;
+    reply.refresh_token.filter(|token| !token.is_empty())
 }
 
 fn understand(bytes: &[u8], asked_at: Instant) -> Option<Token> {

@@ -1,14 +1,16 @@
 //! `--cache-mount` and `--no-cache-mounts`: what is done with cache mounts before the first step runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use rbuild_image::Digest;
 use rbuild_plan::{MountKind, Operation, Plan};
 use rbuild_progress::EventKind;
 use rbuild_solve::Build;
 
 use super::internal::InternalSteps;
+use super::request::Request;
 
 /// Whether the cache mounts of a build keep what earlier builds left in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,17 @@ pub(super) fn place(text: &str) -> anyhow::Result<(String, PathBuf)> {
         );
     }
     Ok((id.to_owned(), path))
+}
+
+/// Where the cache mounts of `plan` are: those that the user has a place for there; those of a build of `verify` all in its
+/// own directory, so that neither of the two builds has what the other one, or an earlier one, left in them.
+pub(super) fn places(request: &Request, plan: &Plan) -> BTreeMap<String, PathBuf> {
+    let Some(directory) = &request.own_mounts else {
+        return request.cache_mounts.clone();
+    };
+    let place = |id: &str| directory.join(Digest::sha256_of(id.as_bytes()).hex());
+    let ids = mounted(plan).into_iter();
+    ids.map(|id| (id.to_owned(), place(id))).collect()
 }
 
 /// Empties the mounts that the plan uses, if that was asked for, and says which places nobody asks for.

@@ -321,7 +321,7 @@ fn surroundings(
         file_times: request.outputs.file_times(planned.source_date_epoch),
         reuse: Reuse {
             ttl: request.cache_ttl.clone(),
-            mount_places: request.cache_mounts.clone(),
+            mount_places: cache_mounts::places(request, &planned.plan),
         },
         sources: inputs.lock.as_ref().map(Lock::sources).unwrap_or_default(),
         reporter: reporter.clone(),

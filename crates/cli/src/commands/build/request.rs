@@ -25,6 +25,7 @@ use super::call::{Call, Function};
 use super::grants::{Grants, policies};
 use super::lock::{Change, LockRequest};
 use super::outputs::Outputs;
+use super::verification;
 use crate::app::{App, Environment};
 use crate::commands::filter::duration;
 
@@ -51,6 +52,8 @@ pub(super) struct Request {
     /// Where cache mounts are to be, by id.
     pub(super) cache_mounts: BTreeMap<String, PathBuf>,
     pub(super) kept_mounts: KeptMounts,
+    /// The directory that cache mounts are in, if not in the store: `verify`'s.
+    pub(super) own_mounts: Option<PathBuf>,
     pub(super) caches: Caches,
     pub(super) pull: bool,
     pub(super) lock: Option<LockRequest>,
@@ -180,6 +183,7 @@ impl Request {
             } else {
                 KeptMounts::Kept
             },
+            own_mounts: verification::mounts(args),
             cache_ttl: args.cache_ttl.as_deref().map(cache_ttl).transpose()?,
             caches: Caches::new(args, &build_args, environment)?,
             pull: args.pull,

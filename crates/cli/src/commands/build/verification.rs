@@ -15,6 +15,12 @@ pub(crate) fn local_context(args: &Args) -> anyhow::Result<Option<PathBuf>> {
     Ok(is_local.then(|| PathBuf::from(text)))
 }
 
+/// The directory of a build of `verify` for its cache mounts, beside its result.
+pub(super) fn mounts(args: &Args) -> Option<PathBuf> {
+    let layout = args.verify_layout.as_ref()?;
+    Some(layout.with_extension("mounts"))
+}
+
 /// The arguments of a build whose result goes to `args.verify_layout`, if they are for one.
 pub(super) fn settled(args: &Args) -> Option<Args> {
     let layout = args.verify_layout.as_ref()?;
