@@ -7,8 +7,9 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, inspect, kill, load, login, logout, logs, manifest, pause, port, prune, ps, pull,
-    push, rename, rm, rmi, run, save, start, stats, stop, tag, top, version, volume, wait,
+    imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, pause, port,
+    prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, version,
+    volume, wait,
 };
 use crate::groups::{BuilderVerb, BuildxVerb, ContainerVerb, ImageVerb, SystemVerb};
 use crate::maintenance;
@@ -66,6 +67,10 @@ pub(crate) enum Command {
     Save(save::Args),
     /// Take images from an archive
     Load(load::Args),
+    /// Make an image of the files in a tar
+    Import(import::Args),
+    /// Show what each layer of an image added, changed, removed, and what of it later ones hide
+    Layers(layers::Args),
     /// Look at images in registries, and put them together
     Imagetools(imagetools::Args),
     /// Put images in registries together, step by step: docker's way of imagetools create
@@ -104,7 +109,7 @@ pub(crate) enum Command {
     Cp(cp::Args),
     /// Write all files of a container as a tar
     Export(export::Args),
-    /// Show what a container changed of its image's files
+    /// Show what a container changed of its image's files, or what differs between two images
     Diff(diff::Args),
     /// List what is published of a container
     Port(port::Args),
@@ -148,6 +153,13 @@ pub(crate) enum Command {
     /// Sync and sweep the store; builds start it by themselves
     #[command(hide = true)]
     Maintain(maintenance::Args),
+    /// Look for images in registries, which this program does not do
+    #[command(hide = true)]
+    Search {
+        /// Whatever docker takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Write a completion script for a shell
     Completion {
         /// Which shell
@@ -170,6 +182,8 @@ const VERBS: &[&str] = &[
     "fsck",
     "history",
     "inspect",
+    "import",
+    "layers",
     "load",
     "login",
     "logout",
@@ -179,6 +193,7 @@ const VERBS: &[&str] = &[
     "push",
     "run",
     "save",
+    "search",
     "create",
     "start",
     "stop",

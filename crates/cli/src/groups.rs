@@ -15,9 +15,9 @@ use clap::Subcommand;
 use crate::app::App;
 use crate::commands::inspect::{self, Kind};
 use crate::commands::{
-    attach, build, commit, cp, create, df, diff, exec, export, history, images, imagetools, kill,
-    load, logs, pause, port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop,
-    tag, top, wait,
+    attach, build, commit, cp, create, df, diff, exec, export, history, images, imagetools, import,
+    kill, load, logs, pause, port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats,
+    stop, tag, top, wait,
 };
 
 /// `rbuild image …`
@@ -27,6 +27,8 @@ pub(crate) enum ImageVerb {
     Build(Box<build::Args>),
     /// Show the history of an image
     History(history::Args),
+    /// Make an image of the files in a tar
+    Import(import::Args),
     /// Show everything about images, as JSON
     Inspect(inspect::Named),
     /// Take images from an archive
@@ -55,6 +57,7 @@ impl ImageVerb {
         match self {
             Self::Build(args) => build::run(app, &args),
             Self::History(args) => history::run(app, &args),
+            Self::Import(args) => import::run(app, &args),
             Self::Inspect(args) => inspect::run_kind(app, &args, Some(Kind::Image)),
             Self::Load(args) => load::run(app, &args),
             Self::Ls(args) => images::run(app, &args),
@@ -80,7 +83,7 @@ pub(crate) enum ContainerVerb {
     /// Make a container that does not run yet
     Create(Box<create::Args>),
     /// Show what a container changed of its image's files
-    Diff(diff::Args),
+    Diff(diff::ContainerArgs),
     /// Run a further process in a container
     Exec(exec::Args),
     /// Write all files of a container as a tar
@@ -131,7 +134,7 @@ impl ContainerVerb {
             Self::Commit(args) => commit::run(app, &args),
             Self::Cp(args) => cp::run(app, &args),
             Self::Create(args) => create::run(app, &args),
-            Self::Diff(args) => diff::run(app, &args),
+            Self::Diff(args) => diff::run_container(app, &args),
             Self::Exec(args) => exec::run(app, &args),
             Self::Export(args) => export::run(app, &args),
             Self::Inspect(args) => inspect::run_kind(app, &args, Some(Kind::Container)),

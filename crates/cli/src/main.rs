@@ -25,8 +25,9 @@ use crate::app::App;
 use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, inspect, kill, load, login, logout, logs, manifest, pause, port, prune, ps, pull,
-    push, rename, rm, rmi, run, save, start, stats, stop, tag, top, verify, version, volume, wait,
+    imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, pause, port,
+    prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, verify,
+    version, volume, wait,
 };
 
 fn main() -> ExitCode {
@@ -58,6 +59,8 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Rmi(args) => rmi::run(app, &args),
         Command::Pull(args) => pull::run(app, &args),
         Command::Push(args) => push::run(app, &args),
+        Command::Import(args) => import::run(app, &args),
+        Command::Layers(args) => layers::run(app, &args),
         Command::Save(args) => save::run(app, &args),
         Command::Load(args) => load::run(app, &args),
         Command::Imagetools(args) => imagetools::run(app, &args),
@@ -97,6 +100,9 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Fsck(args) => fsck::run(app, &args),
         Command::Du(args) => du::run(app, &args),
         Command::Maintain(args) => maintenance::run(app, &args).map(|()| ExitCode::SUCCESS),
+        Command::Search { .. } => anyhow::bail!(
+            "registries are not searched: look on their web pages (https://hub.docker.com/search), and name the image to rbuild pull"
+        ),
         Command::Version(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -3,10 +3,15 @@
 //! Paths of the container are resolved in it, whatever its symbolic links say; what is copied is never followed.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use rbuild_layer::{
+    ContentIndex, Entry, EntryKind, Mtime, Opacity, OverlayFlavor, end_tar, index_upper,
+    write_tar_part,
+};
 use rbuild_sandbox::{Owner, copy_contents, copy_tree};
 use rbuild_store::{Container, Store};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, openat2, statat};
@@ -83,6 +88,102 @@ pub fn copy(
         ),
     }
     .map_err(failed(source))
+}
+
+/// Copies what is in the directory `source` of the host into the directory `target` of the container, which must be there; owners
+/// are kept.
+pub fn copy_tree_in(
+    store: &Store,
+    container: &Container,
+    source: &Path,
+    target: &Path,
+) -> Result<(), ContainerError> {
+    let view = View::whole(store, container)?;
+    let inside = Tree {
+        root: Some(view.root.as_fd()),
+    };
+    let failed = |source: io::Error| ContainerError::Copy {
+        path: target.to_owned(),
+        source,
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let to = inside.open(target, flags).map_err(failed)?;
+    let from = Tree { root: None }.open(source, flags).map_err(failed)?;
+    copy_contents(from.as_fd(), to.as_fd(), Owner::Kept).map_err(failed)
+}
+
+/// Writes `source` of the container as a tar: under its name, with all that is below it; of a path that ends in `/.`, what is in
+/// it.
+pub fn copy_out_as_tar(
+    store: &Store,
+    container: &Container,
+    source: &Path,
+    links: Links,
+    sink: impl Write,
+) -> Result<(), ContainerError> {
+    let view = View::whole(store, container)?;
+    let inside = Tree {
+        root: Some(view.root.as_fd()),
+    };
+    let failed = |error: io::Error| ContainerError::Copy {
+        path: source.to_owned(),
+        source: error,
+    };
+    let original = inside.find(source, links).map_err(failed)?;
+    let mut sink = BufWriter::new(sink);
+    let name = original.name.as_bytes();
+    if !original.contents {
+        let entry = entry_of(&original).map_err(failed)?;
+        let alone = ContentIndex::from_entries(vec![entry]);
+        write_tar_part(original.parent.as_fd(), &alone, b"", &mut sink)?;
+    }
+    if original.kind == FileType::Directory {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = if original.contents {
+            inside.open(source, OFlags::RDONLY | OFlags::DIRECTORY)
+        } else {
+            rustix::fs::openat(&original.parent, &*original.name, flags, Mode::empty())
+                .map_err(io::Error::from)
+        };
+        let directory = opened.map_err(failed)?;
+        let index = index_upper(directory.as_fd(), OverlayFlavor::detect())?;
+        let below: &[u8] = if original.contents { b"" } else { name };
+        write_tar_part(directory.as_fd(), &index, below, &mut sink)?;
+    }
+    end_tar(&mut sink)?;
+    sink.flush().map_err(failed)
+}
+
+/// What is copied as an entry of an archive. Nobody looks at the digest.
+fn entry_of(original: &Original) -> io::Result<Entry> {
+    let stat = statat(&original.parent, &*original.name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let kind = match original.kind {
+        FileType::Directory => EntryKind::Directory {
+            opaque: Opacity::Merged,
+        },
+        FileType::RegularFile => EntryKind::File {
+            size: stat.st_size as u64,
+            digest: [0; 32],
+        },
+        FileType::Symlink => EntryKind::Symlink {
+            target: rustix::fs::readlinkat(&original.parent, &*original.name, Vec::new())?
+                .into_bytes(),
+        },
+        FileType::Fifo => EntryKind::Fifo,
+        _ => return Err(Errno::OPNOTSUPP.into()),
+    };
+    Ok(Entry {
+        path: original.name.as_bytes().to_owned(),
+        kind,
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mtime: Mtime {
+            seconds: stat.st_mtime,
+            nanoseconds: 0,
+        },
+        xattrs: Vec::new(),
+    })
 }
 
 /// A tree of files: the host's, or a container's.
@@ -213,11 +314,9 @@ fn parent_or_here(path: &Path) -> &Path {
 
 /// `dir/.`; a path's parts do not tell it.
 fn ends_in_dot(path: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt as _;
     path.as_os_str().as_bytes().ends_with(b"/.") || path.components().eq([Component::CurDir])
 }
 
 fn ends_in_slash(path: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt as _;
     path.as_os_str().as_bytes().ends_with(b"/")
 }

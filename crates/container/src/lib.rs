@@ -49,6 +49,7 @@ mod exec;
 mod health;
 mod hosts;
 mod identity;
+mod import;
 mod keys;
 mod lifecycle;
 mod limits;
@@ -75,13 +76,14 @@ pub use commit::{Commit, commit};
 pub use condition::{Condition, live_process};
 pub use config::StoredConfig;
 pub use control::{destroy, kill, pause, resume, stop, usage, wait};
-pub use cp::{Direction, Links, copy};
+pub use cp::{Direction, Links, copy, copy_out_as_tar, copy_tree_in};
 pub use environment::{EnvSource, parse_env_file};
 pub use error::ContainerError;
 pub use exec::{ExecOptions, exec, exec_detached};
 pub use health::{Health, HealthStatus, ProbeRecord, health, healthcheck};
 pub use hosts::HostFiles;
 pub use identity::{ContainerId, Seed};
+pub use import::{Import, import};
 pub use keys::DetachKeys;
 pub use lifecycle::{
     Image, create, find, layer_directories, remove, rename, run, run_detached, start_attached,

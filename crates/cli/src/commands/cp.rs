@@ -1,23 +1,27 @@
-//! `rbuild cp`: files from a container, or into one.
+//! `rbuild cp`: files from a container, or into one; `-` stands for an archive on standard output or input.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use rbuild_container::{Direction, Links, Owner};
+use rbuild_source::{SourceError, StreamedContext};
+use rbuild_store::{Container, RootAttributes, Store};
 
 use super::several::{one, worded};
 use crate::app::App;
+use crate::failure::chain;
 
 /// What was typed after `rbuild cp`.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "rbuild cp [OPTIONS] CONTAINER:SOURCE TARGET\n       rbuild cp [OPTIONS] SOURCE CONTAINER:TARGET"
+    override_usage = "rbuild cp [OPTIONS] CONTAINER:SOURCE TARGET|-\n       rbuild cp [OPTIONS] SOURCE|- CONTAINER:TARGET"
 )]
 pub(crate) struct Args {
-    /// What is copied
+    /// What is copied; - is a tar on standard input, to be unpacked
     source: String,
-    /// Where to
+    /// Where to; - writes a tar to standard output
     target: String,
     /// Keep users and groups
     #[arg(short, long)]
@@ -47,12 +51,6 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
             bail!("must specify at least one container source: it is CONTAINER:PATH")
         }
     };
-    if [paths.0, paths.1]
-        .iter()
-        .any(|path| *path == Path::new("-"))
-    {
-        bail!("archives are not copied: see rbuild export");
-    }
     let store = app.store()?;
     let container = one(store, name)?;
     let links = if args.follow_link {
@@ -60,6 +58,17 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     } else {
         Links::Copied
     };
+    match direction {
+        Direction::Out if is_stream(paths.1) => {
+            write_archive(store, &container, paths.0, links)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Direction::In if is_stream(paths.0) => {
+            unpack_archive(store, &container, paths.1)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
     // Ours on the host, root's in the container.
     let owner = if args.archive {
         Owner::Kept
@@ -79,6 +88,41 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     )
     .map_err(worded)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_stream(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn write_archive(
+    store: &Store,
+    container: &Container,
+    source: &Path,
+    links: Links,
+) -> anyhow::Result<()> {
+    let stdout = std::io::stdout();
+    if stdout.is_terminal() {
+        bail!("cowardly refusing to write an archive to a terminal: redirect it");
+    }
+    rbuild_container::copy_out_as_tar(store, container, source, links, stdout.lock())
+        .map_err(worded)
+}
+
+/// Unpacks beside the container first: what is wrong with an archive leaves the container as it was.
+fn unpack_archive(store: &Store, container: &Container, target: &Path) -> anyhow::Result<()> {
+    const NAME: &str = "standard input";
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        bail!("there is nothing to copy: standard input is a terminal");
+    }
+    let draft = store.draft(&RootAttributes::default())?;
+    let failed = |error: SourceError| anyhow::anyhow!("failed to {}", chain(&error));
+    let StreamedContext::Archive(archive) = StreamedContext::read(stdin, NAME).map_err(failed)?
+    else {
+        bail!("what is on standard input is no archive");
+    };
+    archive.unpack(&draft.diff_path()).map_err(failed)?;
+    rbuild_container::copy_tree_in(store, container, &draft.diff_path(), target).map_err(worded)
 }
 
 /// One of the two paths.

@@ -236,3 +236,40 @@ fn of_an_archive_that_is_wrong_nothing_stays() {
     let none = lab.rbuild(&["load", "-i", "/no/such"]).failure();
     none.says("failed to open /no/such");
 }
+
+#[rstest]
+fn the_files_of_a_container_become_an_image_again(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = built(caller) else { return };
+    out(&lab, "create --name one app:v1");
+    let archive = lab.path("out/files.tar");
+    let archive = archive.to_str().expect("UTF-8");
+    out(&lab, &format!("export -o {archive} one"));
+    run("gzip", &["-k", archive]).success();
+    let packed = format!("{archive}.gz");
+    let change = "CMD [\"cat\", \"/two\"]";
+    let import = ["import", "-c", change, "-m", "by hand", &packed, "flat:1"];
+    let id = lab.rbuild(&import).success().stdout;
+    assert!(id.starts_with("sha256:"), "{id}");
+    assert_eq!(out(&lab, "images -q --no-trunc flat"), id);
+    assert_eq!(out(&lab, "run --rm flat:1"), "one\n");
+    assert_eq!(out(&lab, "run --rm flat:1 stat -c %u:%g /two"), "33:33\n");
+    let history = out(&lab, "history flat:1 --format {{.Comment}}");
+    assert_eq!(history, "by hand\n");
+    // The same from standard input, and from the web.
+    let plain = std::fs::File::open(archive).expect("exported");
+    let mut command = lab.command(&["image", "import", "--platform", "linux/arm64", "-"]);
+    let output = command.stdin(plain).output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let described = ["inspect", "-f", "{{.Architecture}} {{.Comment}}", &id];
+    assert_eq!(
+        lab.rbuild(&described).success().stdout,
+        "arm64 Imported from -\n"
+    );
+    let wrong = lab
+        .rbuild_with_input(&["import", "-"], "no archive")
+        .failure();
+    wrong.says("failed to read tar");
+}

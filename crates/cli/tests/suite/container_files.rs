@@ -87,6 +87,66 @@ fn files_are_copied_out_and_in_whether_the_container_runs_or_not(
 }
 
 #[rstest]
+fn archives_are_copied_out_and_in(#[values(Caller::Root, Caller::Ranges)] caller: Caller) {
+    let Some(lab) = lab(caller) else { return };
+    let rbuild = |arguments: &[&str]| lab.rbuild(arguments).success();
+    let archived = |source: &str| {
+        let output = lab.command(&["cp", source, "-"]).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        let path = lab.path("out/copied.tar");
+        std::fs::write(&path, output.stdout).expect("a new file");
+        path
+    };
+    let script = "mkdir /d && echo one > /d/one && chown 33:33 /d/one && ln -s one /d/link";
+    rbuild(&[
+        "run", "--name", "from", "-u", "0", "app", "sh", "-c", script,
+    ]);
+    rbuild(&["create", "--name", "to", "app", "sleep", "1000"]);
+    let tree = crate::support::Tree::read(&archived("from:/d"));
+    assert_eq!(tree.paths(), ["d", "d/link", "d/one"]);
+    assert_eq!(
+        (tree.get("d/one").uid, tree.text("d/one")),
+        (33, "one\n".to_owned())
+    );
+    assert_eq!(
+        crate::support::Tree::read(&archived("from:/d/.")).paths(),
+        ["link", "one"]
+    );
+    assert_eq!(
+        crate::support::Tree::read(&archived("from:/d/one")).paths(),
+        ["one"]
+    );
+    let tar = archived("from:/d");
+    for target in ["to:/tmp", "to:/root"] {
+        let archive = std::fs::File::open(&tar).expect("just written");
+        let mut copy = lab.command(&["cp", "-", target]);
+        let output = copy.stdin(archive).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        if target == "to:/tmp" {
+            rbuild(&["start", "to"]);
+        }
+    }
+    for place in ["/tmp", "/root"] {
+        let script = format!("cat {place}/d/link && stat -c %u {place}/d/one");
+        let told = rbuild(&["exec", "-u", "0", "to", "sh", "-c", &script]);
+        assert_eq!(told.stdout, "one\n33\n");
+    }
+    let nowhere = lab.rbuild_with_input(&["cp", "-", "to:/tmp"], "no archive");
+    nowhere.failure().says("is no archive");
+    let archive = std::fs::File::open(&tar).expect("just written");
+    let mut copy = lab.command(&["cp", "-", "to:/no/such"]);
+    assert!(
+        !copy
+            .stdin(archive)
+            .output()
+            .expect("it runs")
+            .status
+            .success()
+    );
+    rbuild(&["rm", "-f", "from", "to"]);
+}
+
+#[rstest]
 fn named_volumes_outlive_containers_and_begin_with_what_the_image_has(
     #[values(Caller::Root, Caller::Ranges)] caller: Caller,
 ) {

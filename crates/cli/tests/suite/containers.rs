@@ -32,6 +32,29 @@ fn until_logged(lab: &Lab, name: &str, text: &str) {
     logs.wait();
 }
 
+/// Waits until a command is connected to its container, and sleeps: nothing is left to do for it but to listen.
+fn until_listening(command: &mut Running) {
+    let proc = std::path::PathBuf::from(format!("/proc/{}", command.pid()));
+    let is_connected = || {
+        let files = std::fs::read_dir(proc.join("fd"))
+            .expect("it runs")
+            .flatten();
+        files
+            .filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|target| target.to_string_lossy().starts_with("socket:"))
+    };
+    let sleeps = || {
+        let stat = std::fs::read_to_string(proc.join("stat")).expect("it runs");
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('S'))
+    };
+    while !(is_connected() && sleeps()) {
+        assert!(!command.is_over(), "it ended: {}", command.stderr());
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
 /// A field that `inspect` tells.
 pub(crate) fn field(lab: &Lab, name: &str, template: &str) -> String {
     let told = lab.rbuild(&["inspect", "-f", template, name]).success();
@@ -225,12 +248,10 @@ fn a_container_that_fails_is_started_again_as_often_as_its_policy_says() {
 fn a_container_that_is_to_be_removed_is_gone_when_it_ends() {
     let Some(lab) = lab(Caller::Root) else { return };
     detached(&lab, &["--rm", "--name", "brief"], "sleep 1000");
-    let waiting = Running::start(&mut lab.command(&["wait", "brief"]));
+    let mut waiting = Running::start(&mut lab.command(&["wait", "brief"]));
+    until_listening(&mut waiting);
     lab.rbuild(&["stop", "-t", "0", "brief"]).success();
-    // Who comes too late to listen is not told another status.
-    let waited = waiting.wait();
-    let is_late = waited.stderr.contains("No such container");
-    assert!(waited.stdout == "137\n" || is_late, "{waited}");
+    assert_eq!(waiting.wait().stdout, "137\n");
     assert_eq!(lab.rbuild(&["ps", "-aq"]).success().stdout, "");
     let failed = lab.rbuild(&["run", "-d", "--rm", "app", "/no/such"]);
     assert_eq!(failed.status.code(), Some(127), "{failed}");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{BaseImage, Caller, Lab, Layout, Running, require, run};
 
 /// A place whose Docker Hub is a registry on this machine that holds busybox.
-fn lab_with_hub(caller: Caller) -> Option<(Lab, Registry)> {
+pub(crate) fn lab_with_hub(caller: Caller) -> Option<(Lab, Registry)> {
     if !require("skopeo", "a registry") {
         return None;
     }

@@ -8,7 +8,7 @@ use crate::ContainerError;
 use crate::environment::merge;
 
 /// Changes `config` as the instruction says.
-pub(super) fn apply(config: &mut RuntimeConfig, text: &str) -> Result<(), ContainerError> {
+pub(crate) fn apply(config: &mut RuntimeConfig, text: &str) -> Result<(), ContainerError> {
     let fail = |reason: &str| ContainerError::option("--change", text, reason);
     let (word, rest) = text
         .trim()

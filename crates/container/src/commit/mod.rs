@@ -17,12 +17,12 @@ use rbuild_image::{
     descriptor, media_type,
 };
 use rbuild_layer::{
-    FileTimes, OverlayFlavor, TreeWriter, extract, index_upper, tar_digest, write_tar,
+    Extracted, FileTimes, OverlayFlavor, TreeWriter, extract, index_upper, tar_digest, write_tar,
 };
-use rbuild_store::{Container, RootAttributes, Store};
+use rbuild_store::{Container, LayerDraft, RootAttributes, Store};
 use serde_json::json;
 
-use self::change::apply;
+pub(crate) use self::change::apply;
 use crate::changes::open_upper;
 use crate::environment::merge;
 use crate::{ContainerError, ContainerId, StoredConfig, command_line};
@@ -57,9 +57,7 @@ pub fn commit(
         apply(&mut runtime, text)?;
     }
     let (diff_id, size) = layer(store, container)?;
-    let created = jiff::Timestamp::try_from(commit.now)
-        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-        .to_string();
+    let created = timestamp(commit.now);
     let mut config = commit.base.clone();
     config.config = runtime;
     config.created = Some(created.clone());
@@ -72,10 +70,26 @@ pub fn commit(
         comment: commit.message.to_owned(),
         ..HistoryEntry::default()
     });
-    let config = canonical_json(&config)?;
-    let config_digest = store.put_blob(&config)?;
     let mut layers: Vec<Descriptor> = commit.layers.iter().map(in_oci_words).collect();
     layers.push(descriptor(media_type::OCI_LAYER, diff_id.0, size));
+    enter_image(store, &config, &layers)
+}
+
+/// A time as configs write it.
+pub(crate) fn timestamp(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time)
+        .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+/// Writes the documents of an image: the descriptor of its manifest, and its ID.
+pub(crate) fn enter_image(
+    store: &Store,
+    config: &ImageConfig,
+    layers: &[Descriptor],
+) -> Result<(Descriptor, Digest), ContainerError> {
+    let config = canonical_json(config)?;
+    let config_digest = store.put_blob(&config)?;
     let manifest = canonical_json(&json!({
         "schemaVersion": 2,
         "mediaType": media_type::OCI_MANIFEST,
@@ -103,8 +117,17 @@ fn layer(
         archived.join().expect("the archiver does not panic")?;
         copied
     })?;
-    let id = LayerId::Made(copied.index.content_id());
-    let layer = store.commit_layer(draft, copied.index, id)?;
+    enter_layer(store, draft, copied)
+}
+
+/// Makes a layer of the files in `draft`: its diffID and the size of its tar.
+pub(crate) fn enter_layer(
+    store: &Store,
+    draft: LayerDraft,
+    files: Extracted,
+) -> Result<(rbuild_image::DiffId, u64), ContainerError> {
+    let id = LayerId::Made(files.index.content_id());
+    let layer = store.commit_layer(draft, files.index, id)?;
     if let Some(known) = store.diff_id(&id, FileTimes::Own)? {
         return Ok(known);
     }
