@@ -16,13 +16,12 @@ fn the_longer_commands_do_what_the_short_ones_do() {
     let Some(lab) = lab(Caller::Root) else { return };
     let id = out(&lab, "container create --name one -l kind=web app true");
     for (long, short) in [
-        ("image ls --digests", "images --digests"),
+        ("image ls --format {{.Tag}}", "images --format {{.Tag}}"),
         ("image list -q", "images -q"),
-        ("image history app", "history app"),
+        ("image history -q app", "history -q app"),
         ("image inspect app", "inspect app"),
-        ("container ls -a", "ps -a"),
         ("container list -aq", "ps -aq"),
-        ("container ps -a --no-trunc", "ps -a --no-trunc"),
+        ("container ps -aq --no-trunc", "ps -aq --no-trunc"),
         ("container inspect one", "inspect one"),
         ("container logs one", "logs one"),
     ] {
