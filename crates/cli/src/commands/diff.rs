@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use rbuild_container::How;
 use rbuild_layer::{Change, ContentIndex};
 
@@ -33,9 +34,22 @@ pub(crate) struct ContainerArgs {
 /// Prints a line for each path: A added, C changed, D deleted.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     match &args.second {
-        None => of_container(app, &args.first),
+        None => {
+            refuse_image(app, &args.first)?;
+            of_container(app, &args.first)
+        }
         Some(second) => of_images(app, &args.first, second),
     }
+}
+
+/// Who names one image perhaps forgot the other.
+fn refuse_image(app: &App, name: &str) -> anyhow::Result<()> {
+    let store = app.store()?;
+    let image = lookup::find(store, name).ok().flatten();
+    if image.is_some() && store.container(name)?.is_none() {
+        bail!("No such container: {name} (it is an image: name two, to see what differs)");
+    }
+    Ok(())
 }
 
 /// As [`run`], of containers alone.

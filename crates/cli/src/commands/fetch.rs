@@ -26,6 +26,32 @@ const TICK: Duration = Duration::from_millis(50);
 /// Nothing is built here; it bounds what nobody asks for.
 const JOBS: NonZeroUsize = NonZeroUsize::MIN;
 
+/// What is said of layers on their way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words {
+    waiting: &'static str,
+    moving: &'static str,
+    unpacking: &'static str,
+    done: &'static str,
+}
+
+impl Words {
+    /// From a registry.
+    pub(crate) const PULL: Self = Self {
+        waiting: "Pulling fs layer",
+        moving: "Downloading",
+        unpacking: "Extracting",
+        done: "Pull complete",
+    };
+    /// From an archive.
+    pub(crate) const LOAD: Self = Self {
+        waiting: "Waiting",
+        moving: "Loading layer",
+        unpacking: "Loading layer",
+        done: "Loaded",
+    };
+}
+
 /// Pulls `reference`, and tells docker's lines but the last on `board`.
 pub(crate) fn pull(
     app: &App,
@@ -61,7 +87,7 @@ pub(crate) fn pull(
         reference.repository()
     ));
     let before = store.image(&stored_name(reference)?)?;
-    let layers = layers(app, &image, platform, board, cancel)?;
+    let layers = layers(app, &image, platform, (Words::PULL, board), cancel)?;
     let origin = StoredOrigin::Registry(reference.clone());
     store.add_image(&descriptor, &origin)?;
     store.set_tag(&stored_name(reference)?, &descriptor)?;
@@ -100,7 +126,7 @@ pub(crate) fn layers(
     app: &App,
     image: &ResolvedImage,
     platform: &Platform,
-    board: &mut Board,
+    (words, board): (Words, &mut Board),
     cancel: &Cancel,
 ) -> anyhow::Result<Layers> {
     let store = app.store()?;
@@ -110,7 +136,7 @@ pub(crate) fn layers(
         here.push(id.map(|id| store.layer(&id)).transpose()?.flatten());
     }
     let missing = missing_part(image, &here);
-    let mut expected = announce(image, &here, board);
+    let mut expected = announce(image, &here, words, board);
     if missing.layers.is_empty() {
         return Ok(Layers {
             layers: here.into_iter().flatten().collect(),
@@ -124,7 +150,7 @@ pub(crate) fn layers(
         let name = image.manifest.to_string();
         let missing = &missing;
         let worker = scope.spawn(move || rbuild_solve::pull(missing, &name, platform, &build));
-        follow(store, &listener, &mut expected, board);
+        follow(store, &listener, &mut expected, words, board);
         worker
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -134,7 +160,7 @@ pub(crate) fn layers(
         .into_iter()
         .filter_map(|layer| layer.or_else(|| fetched.next()));
     let all: Vec<_> = all.collect();
-    settle(store, &mut expected, board)?;
+    settle(store, &mut expected, words, board)?;
     Ok(Layers {
         layers: all,
         fetched: true,
@@ -163,7 +189,12 @@ fn missing_part(image: &ResolvedImage, here: &[Option<Arc<Layer>>]) -> ResolvedI
 type Expected = HashMap<String, LayerId>;
 
 /// A row for each layer, those that are here ended already.
-fn announce(image: &ResolvedImage, here: &[Option<Arc<Layer>>], board: &mut Board) -> Expected {
+fn announce(
+    image: &ResolvedImage,
+    here: &[Option<Arc<Layer>>],
+    words: Words,
+    board: &mut Board,
+) -> Expected {
     let mut expected = Expected::new();
     let mut seen = BTreeSet::new();
     let all = image.config.rootfs.diff_ids.iter().zip(&image.layers);
@@ -175,7 +206,7 @@ fn announce(image: &ResolvedImage, here: &[Option<Arc<Layer>>], board: &mut Boar
         if here.is_some() {
             board.set(short(&digest), "Already exists", Mark::Last);
         } else {
-            board.set(short(&digest), "Pulling fs layer", Mark::Moving);
+            board.set(short(&digest), words.waiting, Mark::Moving);
             expected.insert(digest, LayerId::Pulled(*diff_id));
         }
     }
@@ -183,7 +214,13 @@ fn announce(image: &ResolvedImage, here: &[Option<Arc<Layer>>], board: &mut Boar
 }
 
 /// Draws what is heard until the fetch has ended.
-fn follow(store: &Store, listener: &Listener, expected: &mut Expected, board: &mut Board) {
+fn follow(
+    store: &Store,
+    listener: &Listener,
+    expected: &mut Expected,
+    words: Words,
+    board: &mut Board,
+) {
     loop {
         match listener.next(TICK) {
             Heard::End => return,
@@ -196,20 +233,27 @@ fn follow(store: &Store, listener: &Listener, expected: &mut Expected, board: &m
                     state: StatusState::Running,
                     ..
                 } => {
-                    board.progress(short(&id), "Downloading", current, total);
+                    board.progress(short(&id), words.moving, current, total);
                     continue;
                 }
-                EventKind::Status { id, .. } => board.set(short(&id), "Extracting", Mark::Moving),
+                EventKind::Status { id, .. } => {
+                    board.set(short(&id), words.unpacking, Mark::Moving);
+                }
                 _ => continue,
             },
         }
         // What the store cannot tell now it tells at the end.
-        let _ = settle(store, expected, board);
+        let _ = settle(store, expected, words, board);
     }
 }
 
 /// Ends the rows of the layers that are in the store.
-fn settle(store: &Store, expected: &mut Expected, board: &mut Board) -> anyhow::Result<()> {
+fn settle(
+    store: &Store,
+    expected: &mut Expected,
+    words: Words,
+    board: &mut Board,
+) -> anyhow::Result<()> {
     let mut arrived = Vec::new();
     for (digest, id) in expected.iter() {
         if store.layer_created(id)?.is_some() {
@@ -217,7 +261,7 @@ fn settle(store: &Store, expected: &mut Expected, board: &mut Board) -> anyhow::
         }
     }
     for digest in arrived {
-        board.set(short(&digest), "Pull complete", Mark::Last);
+        board.set(short(&digest), words.done, Mark::Last);
         expected.remove(&digest);
     }
     Ok(())

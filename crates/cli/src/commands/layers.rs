@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use self::stack::{Count, LayerStory, Stack};
-use super::fetch::{self, Layers};
+use super::fetch::{self, Layers, Words};
 use super::format::Format;
 use super::history::{cell, shortened};
 use super::pull::cancelled_by_the_user;
@@ -60,7 +60,12 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let layers = stack.stories().iter().zip(&image.config.rootfs.diff_ids);
     let rows: Vec<Value> = layers
         .map(|(story, diff_id)| {
-            let maker = makers.next().map_or("", |entry| &entry.created_by);
+            let maker = makers
+                .next()
+                .map_or("", |entry| match entry.created_by.as_str() {
+                    "" => &entry.comment,
+                    step => step,
+                });
             row(args, story, &diff_id.0, maker)
         })
         .collect();
@@ -75,8 +80,14 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
 /// The layers with their files; what is missing of a pulled image is fetched.
 pub(super) fn extracted(app: &App, image: &rbuild_plan::ResolvedImage) -> anyhow::Result<Layers> {
     let cancel = cancelled_by_the_user(app)?;
-    let mut board = Board::new(Voice::Silent);
-    fetch::layers(app, image, &image.config.platform(), &mut board, &cancel)
+    let board = &mut Board::new(Voice::Silent);
+    fetch::layers(
+        app,
+        image,
+        &image.config.platform(),
+        (Words::PULL, board),
+        &cancel,
+    )
 }
 
 fn row(args: &Args, story: &LayerStory, diff_id: &rbuild_image::Digest, maker: &str) -> Value {

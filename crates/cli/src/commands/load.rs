@@ -15,7 +15,7 @@ use rbuild_solve::Cancel;
 use rbuild_source::{ArchivedImage, ImageArchive, SourceError, unpacked};
 use rbuild_store::{ImageOrigin as StoredOrigin, RootAttributes, Store};
 
-use super::fetch::{self, Layers};
+use super::fetch::{self, Layers, Words};
 use super::pull::cancelled_by_the_user;
 use crate::app::App;
 use crate::failure::chain;
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Read from this file instead of standard input
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Only what was loaded (nothing else is said anyway)
+    /// Only what was loaded, no progress
     #[arg(short, long)]
     quiet: bool,
 }
@@ -55,8 +55,13 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         .map(names)
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut kept = Vec::new();
+    let mut board = Board::new(if args.quiet {
+        Voice::Silent
+    } else {
+        Voice::Terminal
+    });
     for image in &images {
-        extract(app, &archive, image, &cancel, &mut kept)?;
+        extract(app, &archive, image, &cancel, &mut board, &mut kept)?;
     }
     for (image, names) in images.iter().zip(named) {
         render::out(&enter(store, image, &names)?)?;
@@ -107,6 +112,7 @@ fn extract(
     archive: &ImageArchive,
     image: &ArchivedImage,
     cancel: &Cancel,
+    board: &mut Board,
     kept: &mut Vec<Layers>,
 ) -> anyhow::Result<()> {
     let layout = archive.layout();
@@ -119,9 +125,12 @@ fn extract(
             config: one.config.clone(),
             layers: one.layers.clone(),
         };
-        let mut board = Board::new(Voice::Silent);
         kept.push(fetch::layers(
-            app, &resolved, &platform, &mut board, cancel,
+            app,
+            &resolved,
+            &platform,
+            (Words::LOAD, board),
+            cancel,
         )?);
     }
     Ok(())

@@ -15,6 +15,8 @@ const BAR_CELLS: u64 = 50;
 pub(crate) enum Voice {
     /// They are what the command gives.
     Stdout,
+    /// They are for who watches the command, and for nobody else.
+    Terminal,
     /// The command's output is something else.
     Stderr,
     /// Nobody wants them.
@@ -49,6 +51,10 @@ impl Board {
     pub(crate) fn new(voice: Voice) -> Self {
         match voice {
             Voice::Stdout => Self::on(Box::new(io::stdout()), size_of(&io::stdout())),
+            Voice::Terminal => match size_of(&io::stdout()) {
+                Some(size) => Self::on(Box::new(io::stdout()), Some(size)),
+                None => Self::on(Box::new(io::sink()), None),
+            },
             Voice::Stderr => Self::on(Box::new(io::stderr()), size_of(&io::stderr())),
             Voice::Silent => Self::on(Box::new(io::sink()), None),
         }

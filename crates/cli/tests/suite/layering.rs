@@ -90,7 +90,7 @@ fn two_images_are_compared_by_what_is_to_be_seen_in_them() {
     // One name is a container's.
     lab.rbuild(&["diff", "app"])
         .failure()
-        .says("No such container: app");
+        .says("No such container: app (it is an image: name two");
     let more = lab.rbuild(&["container", "diff", "app", "other"]);
     assert_eq!(more.status.code(), Some(2));
 }

@@ -194,10 +194,12 @@ fn who_interrupts_does_not_wait_for_a_transfer_that_does_not_end() {
     let stalls = Fault::Delay(Duration::from_secs(600));
     shared.proxy.inject(Rule::always("POST", "/blobs/", stalls));
     let to = format!("type=registry,ref={}", shared.name("user/app:cache"));
-    let building = one.lab.start_build(&one.project, &["--cache-to", &to]);
+    let mut building = one.lab.start_build(&one.project, &["--cache-to", &to]);
     while shared.proxy.count("POST", "/blobs/") == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
+    // Transfers begin while steps run, and those end at once.
+    building.until_stderr_has("exporting cache to");
     building.signal(Signal::SIGINT);
     let interrupted = building.wait();
     assert_eq!(interrupted.status.code(), Some(130), "{interrupted}");

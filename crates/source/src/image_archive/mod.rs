@@ -79,10 +79,13 @@ pub struct ArchivedPlatform {
     pub layers: Vec<Descriptor>,
 }
 
-/// The bytes of `stream`, whatever it is packed with: gzip, bzip2, xz, zstd, nothing.
+/// The bytes of `stream`, whatever it is packed with: gzip, bzip2, xz, zstd, nothing. One without any is an error.
 pub fn unpacked<'a>(mut stream: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
     let mut first = vec![0; BLOCK_BYTES];
     let count = read_full(&mut stream, &mut first)?;
+    if count == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty"));
+    }
     first.truncate(count);
     Packing::of(&first).unpack(io::Cursor::new(first).chain(stream))
 }

@@ -35,7 +35,14 @@ impl Ready {
             layers
         } else {
             let mut board = Board::new(Voice::Stderr);
-            fetch::layers(app, &resolved, &platform, &mut board, &Cancel::new())?.layers
+            fetch::layers(
+                app,
+                &resolved,
+                &platform,
+                (fetch::Words::PULL, &mut board),
+                &Cancel::new(),
+            )?
+            .layers
         };
         Ok(Self {
             image,
