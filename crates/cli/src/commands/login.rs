@@ -27,6 +27,9 @@ const MAX_PASSWORD_BYTES: u64 = 1 << 20;
 
 /// What was typed after `rbuild login`.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "In scripts: printenv TOKEN | rbuild login --username NAME --password-stdin REGISTRY\nLogins of docker and podman count as well; rbuild logout forgets one."
+)]
 pub(crate) struct Args {
     /// The registry, as localhost:5000, or a part of it, as quay.io/team [default: docker.io]
     server: Option<String>,

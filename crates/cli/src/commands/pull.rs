@@ -14,12 +14,12 @@ use crate::render::{self, Board, Voice};
 /// What was typed after `rbuild pull`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// NAME[:TAG|@DIGEST]
+    /// The image: [REGISTRY/]NAME[:TAG|@DIGEST]; without a registry, docker.io's
     name: String,
     /// The platform to fetch, as linux/arm64 [default: this machine's]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
-    /// Only the name
+    /// Print only the image's name
     #[arg(short, long)]
     quiet: bool,
 }

@@ -22,9 +22,9 @@ use crate::render::{self, Board, Voice};
 /// What was typed after `rbuild push`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// NAME[:TAG]
+    /// The image, called as it is to be called there: [REGISTRY/]NAME[:TAG]; without a registry, at docker.io
     name: String,
-    /// Only the name
+    /// Print only the image's name
     #[arg(short, long)]
     quiet: bool,
 }

@@ -130,6 +130,24 @@ fn tools_before_oci_1_1_get_attestations_in_the_form_of_an_image() {
 }
 
 #[test]
+fn build_arguments_ask_for_attestations_where_no_flag_speaks_of_them() {
+    let Some((lab, project)) = packages(Caller::Root) else {
+        return;
+    };
+    let arguments = [
+        "--build-arg=BUILDKIT_ATTEST_SBOM=",
+        "--build-arg=BUILDKIT_ATTEST_PROVENANCE=mode=max",
+    ];
+    let (_, statements) = attested(&lab.layout(&project, &arguments));
+    let kinds: Vec<&str> = statements.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert!(kinds.contains(&SPDX) && kinds.contains(&SLSA), "{kinds:?}");
+    let flag = [&arguments[..], &["--provenance=false"]].concat();
+    let (_, statements) = attested(&lab.layout(&project, &flag));
+    assert_eq!(statements.len(), 1);
+    assert_eq!(statements[0].0, SPDX);
+}
+
+#[test]
 fn an_image_has_the_same_digest_whatever_is_attested_of_it() {
     let Some((lab, project)) = packages(Caller::Root) else {
         return;

@@ -116,14 +116,16 @@ pub(crate) struct Args {
     /// Rules on which images, repositories and files may be used: a source policy of BuildKit's, as JSON
     #[arg(long = "source-policy-file", value_name = "FILE")]
     pub(crate) source_policy_files: Vec<PathBuf>,
-    /// Where the result goes: type=image|registry|oci|docker|local|tar|cacheonly,…
     #[arg(short, long = "output", value_name = "SPEC")]
+    #[arg(
+        help = "Where the result goes, may be given several times: DIR for its files, - for a tar of them, or type=image|registry|oci|docker|local|tar|cacheonly,… with dest=, name=, push=, compression= and others of docker buildx build"
+    )]
     pub(crate) outputs: Vec<String>,
     /// Annotate what is exported: [manifest|index|manifest-descriptor|index-descriptor[PLATFORM],…:]KEY=VALUE
     #[arg(long = "annotation", value_name = "ANNOTATION")]
     pub(crate) annotations: Vec<String>,
-    /// Attest what was built, as `BuildKit` stores it: type=provenance,… or type=sbom,…
     #[arg(long = "attest", value_name = "SPEC")]
+    #[arg(help = "Attest what was built, as BuildKit stores it: type=provenance,… or type=sbom,…")]
     pub(crate) attest: Vec<String>,
     /// Attest what the image was built from: true, or mode=min|max[,version=v1|v0.2][,builder-id=URI][,reproducible=true]…
     #[arg(long, value_name = "BOOL|SPEC")]
@@ -140,7 +142,7 @@ pub(crate) struct Args {
     )]
     #[arg(value_parser = boolean, action = ArgAction::Set)]
     pub(crate) load: bool,
-    /// Push the image to its registry
+    /// Push the image to the registries that its names (-t) begin with, and keep none here
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(
         default_value = "false",

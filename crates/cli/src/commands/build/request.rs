@@ -150,7 +150,7 @@ impl Request {
         let platforms = platforms(app, &args.platforms)?;
         let image_form = image_form(&platforms, &build_args)?;
         let mut outputs = Outputs::new(args, &names)?;
-        let attests = Attests::new(args)?;
+        let attests = Attests::new(args, &build_args)?;
         let mut remarks = args.unsupported.warnings();
         remarks.extend(outputs.settle(&attests, layering(args)));
         match platforms.as_slice() {

@@ -21,12 +21,12 @@ use crate::render;
 /// What was typed after `rbuild imagetools create`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Names, digests, or descriptors in JSON
+    /// Images that were pushed: names, digests in the repository of --tag, or descriptors in JSON
     sources: Vec<String>,
     /// Read a source's descriptor from a file
     #[arg(short, long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The new image's name
+    /// Name to push the new image as, may be given several times
     #[arg(short, long = "tag", value_name = "NAME")]
     tags: Vec<String>,
     /// Add to what the name stands for now
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Only show what would be pushed
     #[arg(long)]
     dry_run: bool,
-    /// [index:|manifest-descriptor[PLATFORM]:]KEY=VALUE
+    /// Annotate the index, or its entries: [index:|manifest-descriptor[PLATFORM]:]KEY=VALUE
     #[arg(long = "annotation", value_name = "ANNOTATION")]
     annotations: Vec<String>,
     /// Only the images for these platforms

@@ -17,7 +17,7 @@ use crate::render;
 /// What was typed after `rbuild imagetools inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// NAME[:TAG|@DIGEST]
+    /// The image: [REGISTRY/]NAME[:TAG|@DIGEST]; it is not pulled
     name: String,
     /// The document as the registry has it
     #[arg(long)]

@@ -66,6 +66,9 @@ impl Default for ProvenanceRequest {
     }
 }
 
+/// The build arguments that ask for attestations, as `BuildKit` has them.
+const ARGUMENT_PREFIX: &str = "BUILDKIT_ATTEST_";
+
 /// One flag, with its name for messages.
 struct Given {
     flag: &'static str,
@@ -75,8 +78,12 @@ struct Given {
 }
 
 impl Attests {
-    /// What the flags ask for. Nothing is attested unless they do.
-    pub(in crate::commands::build) fn new(args: &Args) -> anyhow::Result<Self> {
+    /// What the flags ask for, or the build arguments `BUILDKIT_ATTEST_SBOM` and `BUILDKIT_ATTEST_PROVENANCE`. Nothing is
+    /// attested unless they do.
+    pub(in crate::commands::build) fn new(
+        args: &Args,
+        build_args: &[(String, String)],
+    ) -> anyhow::Result<Self> {
         let mut given = args
             .attest
             .iter()
@@ -90,6 +97,7 @@ impl Attests {
                 given.push(Given::short(flag, kind, text)?);
             }
         }
+        given.extend(Given::of_arguments(build_args, &given)?);
         let mut attests = Self::default();
         for (at, one) in given.iter().enumerate() {
             let is_double = given[..at].iter().any(|other| other.kind == one.kind);
@@ -129,6 +137,23 @@ impl Attests {
 }
 
 impl Given {
+    /// What build arguments ask for that no flag speaks of; the last of each counts.
+    fn of_arguments(build_args: &[(String, String)], flags: &[Self]) -> anyhow::Result<Vec<Self>> {
+        const FLAG: &str = "--build-arg BUILDKIT_ATTEST_…";
+        let mut given: Vec<Self> = Vec::new();
+        for (name, value) in build_args.iter().rev() {
+            let Some(kind) = name.strip_prefix(ARGUMENT_PREFIX) else {
+                continue;
+            };
+            let kind = kind.to_lowercase();
+            let is_said = flags.iter().chain(&given).any(|other| other.kind == kind);
+            if !is_said {
+                given.push(Self::short(FLAG, &kind, value)?);
+            }
+        }
+        Ok(given)
+    }
+
     /// `true`, `false`, `FIELD=VALUE,…`
     fn short(flag: &'static str, kind: &str, text: &str) -> anyhow::Result<Self> {
         if let Ok(wanted) = boolean(text) {
