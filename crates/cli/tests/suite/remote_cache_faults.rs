@@ -191,6 +191,8 @@ fn who_interrupts_does_not_wait_for_a_transfer_that_does_not_end() {
     let (Some(shared), Some(one)) = (Shared::start(), machine()) else {
         return;
     };
+    // All steps are done before: what is left to wait for is the transfer.
+    one.lab.build(&one.project, &[]);
     let stalls = Fault::Delay(Duration::from_secs(600));
     shared.proxy.inject(Rule::always("POST", "/blobs/", stalls));
     let to = format!("type=registry,ref={}", shared.name("user/app:cache"));
