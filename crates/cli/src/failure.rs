@@ -68,7 +68,10 @@ impl fmt::Display for WithStatus {
 impl std::error::Error for WithStatus {}
 
 /// Writes `ERROR: …` and gives the exit status that fits.
-#[allow(clippy::print_stderr)] // the one place that speaks when a command fails
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place that speaks when a command fails"
+)]
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(known) = error.downcast_ref::<WithExcerpt>() {
         eprint!("{}", known.excerpt);

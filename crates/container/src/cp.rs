@@ -14,7 +14,8 @@ use rbuild_layer::{
 };
 use rbuild_sandbox::{Owner, copy_contents, copy_tree};
 use rbuild_store::{Container, Store};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, openat2, statat};
+use rbuild_sys::openat2;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, statat};
 use rustix::io::Errno;
 
 use crate::ContainerError;
@@ -216,7 +217,7 @@ impl Tree<'_> {
             None => rustix::fs::openat(CWD, path, flags, Mode::empty()),
             Some(root) => openat2(
                 root,
-                Path::new("/").join(path),
+                &Path::new("/").join(path),
                 flags,
                 Mode::empty(),
                 ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,

@@ -9,27 +9,22 @@
 //!
 //! Both ends are the same program, or two versions of it side by side: messages may be added, not changed.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rbuild_sandbox::TerminalSize;
+pub(crate) use rbuild_sandbox::Room;
+use rbuild_sandbox::{Packets, TerminalSize};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind,
-    connect, listen, recvmsg, sendmsg, socket_with, socketpair,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
+    socket_with,
 };
 use serde::{Deserialize, Serialize};
 
 /// One read of output or input; with its first byte it fits a packet.
 pub(crate) const CHUNK_BYTES: usize = 32 << 10;
-/// A packet: the paths of five hundred layers fit.
-const PACKET_BYTES: usize = 128 << 10;
-/// Descriptors that come with a packet: three streams and a channel.
-const MAX_DESCRIPTORS: usize = 8;
 /// Commands that may wait to be let in.
 const BACKLOG: i32 = 64;
 /// The socket in a container's directory.
@@ -126,34 +121,21 @@ pub(crate) enum Tie {
 
 /// One end of a connection.
 #[derive(Debug)]
-pub(crate) struct Link(OwnedFd);
-
-/// Whether to wait for room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Room {
-    Wait,
-    /// Fail with `WOULDBLOCK` instead.
-    Now,
-}
+pub(crate) struct Link(Packets);
 
 impl Link {
     /// Two connected ends, both closed by exec.
     pub(crate) fn pair() -> io::Result<(Self, Self)> {
-        let (left, right) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (left, right) = Packets::pair()?;
         Ok((Self(left), Self(right)))
     }
 
     pub(crate) fn from_fd(fd: OwnedFd) -> Self {
-        Self(fd)
+        Self(fd.into())
     }
 
     pub(crate) fn into_fd(self) -> OwnedFd {
-        self.0
+        self.0.into()
     }
 
     /// A link to the supervisor of the container in `directory`; `None` if it has none.
@@ -163,7 +145,7 @@ impl Link {
         };
         let socket = new_socket()?;
         match rustix::io::retry_on_intr(|| connect(&socket, &address)) {
-            Ok(()) => Ok(Some(Self(socket))),
+            Ok(()) => Ok(Some(Self::from_fd(socket))),
             Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -185,49 +167,14 @@ impl Link {
             Packet::Input(bytes) => (b'i', bytes),
             Packet::Message(message) => (b'm', &serde_json::to_vec(message)?),
         };
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors))
-        {
-            return Err(Errno::TOOBIG.into());
-        }
-        let flags = match room {
-            Room::Wait => SendFlags::NOSIGNAL,
-            Room::Now => SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-        };
-        let parts = [
-            IoSlice::new(std::slice::from_ref(&tag)),
-            IoSlice::new(bytes),
-        ];
-        rustix::io::retry_on_intr(|| sendmsg(&self.0, &parts, &mut ancillary, flags))?;
-        Ok(())
+        self.0.send(&[&[tag], bytes], descriptors, room)
     }
 
     /// The next packet with its descriptors; `None` when the other end is gone.
     pub(crate) fn receive(&self) -> io::Result<Option<(Packet, Vec<OwnedFd>)>> {
-        let mut bytes = vec![0; PACKET_BYTES];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received = loop {
-            let received = recvmsg(
-                &self.0,
-                &mut [IoSliceMut::new(&mut bytes)],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
-            );
-            match received {
-                // The other end closed before it had read all: told once, and before what it had sent.
-                Err(Errno::INTR | Errno::CONNRESET) => {}
-                other => break other?,
-            }
+        let Some((bytes, descriptors)) = self.0.receive()? else {
+            return Ok(None);
         };
-        let mut descriptors = Vec::new();
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                descriptors.extend(rights);
-            }
-        }
-        bytes.truncate(received.bytes);
         let Some((tag, rest)) = bytes.split_first() else {
             return Ok(None);
         };
@@ -276,7 +223,7 @@ impl Door {
     /// Lets the next command in.
     pub(crate) fn accept(&self) -> io::Result<Link> {
         let link = rustix::io::retry_on_intr(|| accept_with(&self.0, SocketFlags::CLOEXEC))?;
-        Ok(Link(link))
+        Ok(Link::from_fd(link))
     }
 }
 

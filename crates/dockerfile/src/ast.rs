@@ -106,7 +106,7 @@ pub struct Instruction {
 
 /// The 17 instructions besides FROM.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)] // the Dockerfile reference describes each
+#[expect(missing_docs, reason = "the Dockerfile reference describes each")]
 pub enum InstructionKind {
     Add(Add),
     Arg(Vec<ArgItem>),

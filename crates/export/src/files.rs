@@ -72,7 +72,7 @@ impl MergedFiles {
     pub(crate) fn open_file(&self, path: &[u8]) -> Result<OwnedFd, ExportError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve).map_err(|error| {
+        rbuild_sys::openat2(&self.root, path, flags, Mode::empty(), resolve).map_err(|error| {
             ExportError::File {
                 action: "open",
                 path: String::from_utf8_lossy(path).into_owned().into(),
@@ -298,7 +298,7 @@ fn beneath(directory: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { b"." } else { path };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve)
+    rbuild_sys::openat2(directory, path, flags, Mode::empty(), resolve)
 }
 
 /// Parent and name.

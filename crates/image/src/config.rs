@@ -80,7 +80,10 @@ where
 }
 
 /// A JSON object of which only the names count.
-#[allow(clippy::zero_sized_map_values)] // it is a map in JSON, and only a map reads it
+#[expect(
+    clippy::zero_sized_map_values,
+    reason = "it is a map in JSON, and only a map reads it"
+)]
 fn set_of_names<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<String, BTreeMap<String, String>>, D::Error> {
@@ -216,7 +219,10 @@ pub struct Healthcheck {
     pub retries: i64,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
 fn is_zero(value: &i64) -> bool {
     *value == 0
 }

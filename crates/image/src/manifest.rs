@@ -8,7 +8,10 @@ use crate::{Descriptor, Digest, ImageError, ImageIndex, ImageManifest, Platform,
 
 /// What a manifest document holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant)] // few exist at a time, none in bulk
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few exist at a time, none in bulk"
+)]
 pub enum Manifest {
     /// One image for one platform.
     Image(ImageManifest),

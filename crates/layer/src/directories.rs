@@ -7,7 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
+use rbuild_sys::openat2;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat};
 use rustix::io::Errno;
 
 use crate::error::{LayerError, Result};

@@ -175,7 +175,10 @@ fn times_text(times: FileTimes) -> String {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
 pub(crate) fn is_zero(value: &u64) -> bool {
     *value == 0
 }

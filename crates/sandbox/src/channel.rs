@@ -5,29 +5,20 @@
 //!       ╚═════ report ════ init   (closed by exec: silence means that the command runs)
 //! ```
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::InitFailure;
+use crate::packets::{Packets, Room};
 use crate::stub::Made;
-
-/// Packets are small: long contents travel in memory files.
-const PACKET_BYTES: usize = 128 << 10;
-/// The kernel passes up to 253 descriptors at once.
-pub(crate) const MAX_DESCRIPTORS: usize = 253;
 
 /// One end of a channel.
 #[derive(Debug)]
-pub(crate) struct Channel(OwnedFd);
+pub(crate) struct Channel(Packets);
 
 /// The caller's order, with its descriptors in this order: the specification, the filter where
 /// there is one, the report channel, stdin, stdout and stderr where they are given, the trees.
@@ -87,21 +78,16 @@ pub(crate) struct MadeAt {
 impl Channel {
     /// Two connected ends, both closed by exec.
     pub(crate) fn pair() -> io::Result<(Self, Self)> {
-        let (left, right) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (left, right) = Packets::pair()?;
         Ok((Self(left), Self(right)))
     }
 
     pub(crate) fn from_fd(fd: OwnedFd) -> Self {
-        Self(fd)
+        Self(fd.into())
     }
 
     pub(crate) fn into_fd(self) -> OwnedFd {
-        self.0
+        self.0.into()
     }
 
     pub(crate) fn send<T: Serialize>(
@@ -109,50 +95,16 @@ impl Channel {
         message: &T,
         descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
-        let bytes = serde_json::to_vec(message)?;
-        let mut space =
-            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors))
-        {
-            return Err(io::Error::from_raw_os_error(libc::E2BIG));
-        }
-        rustix::io::retry_on_intr(|| {
-            sendmsg(
-                &self.0,
-                &[IoSlice::new(&bytes)],
-                &mut ancillary,
-                SendFlags::NOSIGNAL,
-            )
-        })?;
-        Ok(())
+        self.0
+            .send(&[&serde_json::to_vec(message)?], descriptors, Room::Wait)
     }
 
     /// The next message with its descriptors, or `None` when the other end is closed.
     pub(crate) fn receive<T: DeserializeOwned>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let mut bytes = vec![0; PACKET_BYTES];
-        let mut space =
-            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::io::retry_on_intr(|| {
-            recvmsg(
-                &self.0,
-                &mut [IoSliceMut::new(&mut bytes)],
-                &mut ancillary,
-                RecvFlags::CMSG_CLOEXEC,
-            )
-        })?;
-        if received.bytes == 0 {
+        let Some((bytes, descriptors)) = self.0.receive()? else {
             return Ok(None);
-        }
-        let mut descriptors = Vec::new();
-        for message in ancillary.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                descriptors.extend(rights);
-            }
-        }
-        let message = serde_json::from_slice(&bytes[..received.bytes])?;
-        Ok(Some((message, descriptors)))
+        };
+        Ok(Some((serde_json::from_slice(&bytes)?, descriptors)))
     }
 }
 

@@ -9,9 +9,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rbuild_sys::openat2;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, fstat,
-    futimens, open, openat2, statat, unlinkat,
+    futimens, open, statat, unlinkat,
 };
 use rustix::io::Errno;
 

@@ -21,8 +21,9 @@ use rbuild_sys::sealed_memory_file;
 use rustix::process::{Signal, pidfd_send_signal};
 use serde::Serialize;
 
-use crate::channel::{Channel, MAX_DESCRIPTORS, MadeAt, Order, Report, TerminalSize, Tie};
+use crate::channel::{Channel, MadeAt, Order, Report, TerminalSize, Tie};
 use crate::init::{ENTER_ARGUMENT, INIT_ARGUMENT};
+use crate::packets::MAX_DESCRIPTORS;
 use crate::{
     Network, Process, SandboxError, Seccomp, Source, Spec, cleanup, executable, scaffold, seccomp,
 };

@@ -115,7 +115,7 @@ impl SourceTree for Unpacked {
     fn open(&self, path: &[u8]) -> io::Result<SourceFile> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let opened = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)?;
+        let opened = rbuild_sys::openat2(&self.root, path, flags, Mode::empty(), resolve)?;
         Ok(SourceFile::Constant(File::from(opened)))
     }
 }

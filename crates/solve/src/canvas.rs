@@ -377,7 +377,7 @@ struct Found {
 }
 
 fn find(base: BorrowedFd<'_>, path: &[u8]) -> Result<Found, Errno> {
-    let node = rustix::fs::openat2(
+    let node = rbuild_sys::openat2(
         base,
         path,
         OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,

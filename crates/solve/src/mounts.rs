@@ -345,7 +345,7 @@ fn inside(root: BorrowedFd<'_>, path: &str, mount: &ExecMount) -> Result<OwnedFd
     if inside.is_empty() {
         inside = b".".to_vec();
     }
-    let found = rustix::fs::openat2(
+    let found = rbuild_sys::openat2(
         root,
         inside.as_slice(),
         OFlags::PATH | OFlags::CLOEXEC,

@@ -114,7 +114,7 @@ fn find_group(name: &str, root: Option<BorrowedFd<'_>>) -> Result<u32, OwnerErro
 /// The lines of a file inside the image; none where it cannot be read, as for a user that is not in it.
 fn lines(root: Option<BorrowedFd<'_>>, file: &str) -> Vec<String> {
     let Some(root) = root else { return Vec::new() };
-    let opened = rustix::fs::openat2(
+    let opened = rbuild_sys::openat2(
         root,
         file,
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,

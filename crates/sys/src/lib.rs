@@ -24,6 +24,7 @@ mod descriptor;
 mod error;
 mod id_map;
 mod mount;
+mod open;
 mod overlay;
 mod process;
 mod seccomp;
@@ -42,6 +43,7 @@ pub use mount::{
     Attributes, Recursion, attach, clone_tree, file_system, is_initial_user_namespace,
     make_mounts_private, set_attributes, unshare_mounts,
 };
+pub use open::openat2;
 pub use overlay::{
     MAX_OVERLAY_LOWERS, OVERLAY_OPAQUE_TRUSTED, OVERLAY_OPAQUE_USER, OverlayFlavor, UpperWork,
     mount_overlay,

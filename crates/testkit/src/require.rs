@@ -14,7 +14,7 @@ pub fn require(program: &str, test: &str) -> bool {
     found
 }
 
-#[allow(clippy::print_stderr)] // the reader of a test run must see it
+#[expect(clippy::print_stderr, reason = "the reader of a test run must see it")]
 pub(crate) fn skip(test: &str, reason: &str) {
     assert!(std::env::var_os("CI").is_none(), "{test}: {reason}");
     eprintln!("skipped: {test}: {reason}");

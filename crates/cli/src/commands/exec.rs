@@ -13,7 +13,7 @@ use crate::failure::WithStatus;
 
 /// What was typed after `rbuild exec`.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools)] // flags, as they are typed
+#[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 #[command(override_usage = "rbuild exec [OPTIONS] CONTAINER COMMAND [ARG]...")]
 pub(crate) struct Args {
     /// Let the process read standard input
@@ -102,7 +102,7 @@ fn options(app: &App, args: &Args, command: &[String]) -> anyhow::Result<ExecOpt
 }
 
 /// docker's status for what is no matter of the command: 1.
-#[allow(clippy::needless_pass_by_value)] // as map_err has it
+#[expect(clippy::needless_pass_by_value, reason = "as map_err has it")]
 fn told(error: ContainerError) -> anyhow::Error {
     let known = failure(&error);
     match known.downcast::<WithStatus>() {

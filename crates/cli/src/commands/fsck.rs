@@ -104,7 +104,10 @@ struct Progress {
     drawn: Cell<Option<Instant>>,
 }
 
-#[allow(clippy::print_stderr)] // progress belongs to the terminal, not to the output
+#[expect(
+    clippy::print_stderr,
+    reason = "progress belongs to the terminal, not to the output"
+)]
 impl Progress {
     fn new(shown: Shown) -> Self {
         Self {

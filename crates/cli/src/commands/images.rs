@@ -15,7 +15,7 @@ use crate::render::{self, Table, ago, bytes_decimal};
 
 /// What was typed after `rbuild images`.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools)] // flags, as they are typed
+#[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 pub(crate) struct Args {
     /// Only images of this repository
     #[arg(value_name = "REPOSITORY[:TAG]")]

@@ -217,7 +217,10 @@ fn question(scope: &PruneOptions<'_>, args: &Args) -> String {
 pub(super) const SURE: &str = "Are you sure you want to continue? [y/N] ";
 
 /// Asks the user on the terminal.
-#[allow(clippy::print_stderr)] // a question belongs to the terminal, not to the output
+#[expect(
+    clippy::print_stderr,
+    reason = "a question belongs to the terminal, not to the output"
+)]
 pub(super) fn confirmed(question: &str) -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {

@@ -21,7 +21,7 @@ const COMMAND_LETTERS: usize = 20;
 
 /// What was typed after `rbuild ps`.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools)] // flags, as they are typed
+#[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 pub(crate) struct Args {
     /// Also those that do not run
     #[arg(short, long)]

@@ -49,7 +49,7 @@ pub(super) fn one(store: &Store, name: &str) -> anyhow::Result<Container> {
 }
 
 /// The libraries' messages follow "failed to".
-#[allow(clippy::needless_pass_by_value)] // as map_err has it
+#[expect(clippy::needless_pass_by_value, reason = "as map_err has it")]
 pub(super) fn worded(error: ContainerError) -> anyhow::Error {
     let words = chain(&error);
     if words.starts_with("failed to") {

@@ -141,6 +141,8 @@ fn a_shell_in_a_container_can_be_resized_interrupted_left_and_come_back_to() {
     screen.type_line("echo again-$((1+1))");
     screen.until("again-2");
     screen.type_line("exit 7");
+    // What is typed before the shell has ended is for the shell.
+    screen.until("exit 7\n#");
     screen.type_line("echo ended-$?");
     screen.until("ended-7");
 }

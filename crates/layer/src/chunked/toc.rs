@@ -142,7 +142,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out references
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }

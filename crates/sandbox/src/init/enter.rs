@@ -16,8 +16,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
-use rbuild_sys::{Fork, SingleThreaded, duplicate_onto, exit_now, fork, kill_on_parent_death};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rbuild_sys::{
+    Fork, SingleThreaded, duplicate_onto, exit_now, fork, kill_on_parent_death, openat2,
+};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, setsid};
 
 use super::{Task, command, devices, keeper};

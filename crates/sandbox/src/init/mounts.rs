@@ -5,9 +5,9 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rbuild_sys::{Attributes, Recursion, clone_tree, file_system, set_attributes};
+use rbuild_sys::{Attributes, Recursion, clone_tree, file_system, openat2, set_attributes};
 use rustix::fs::{
-    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, openat, openat2,
+    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, openat,
 };
 
 use super::root::{NewRoot, no_devices};

@@ -54,7 +54,7 @@ fn set_parameter(path: &str, value: &str) -> Result<(), InitFailure> {
         Mode::empty(),
     )
     .map_err(fail)?;
-    let file = rustix::fs::openat2(
+    let file = rbuild_sys::openat2(
         &directory,
         path,
         OFlags::WRONLY | OFlags::CLOEXEC,

@@ -169,7 +169,7 @@ pub(crate) fn open_beneath(
 ) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     loop {
-        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+        match rbuild_sys::openat2(root, path, flags, Mode::empty(), resolve) {
             // The kernel lost a race with a rename and asks to be asked again.
             Err(Errno::AGAIN | Errno::INTR) => {}
             result => return result,

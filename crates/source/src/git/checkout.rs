@@ -254,7 +254,7 @@ fn move_up(
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     // The commit's own links decide where the directory is, but only inside of it.
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let from = rustix::fs::openat2(&root, subdirectory, flags, Mode::empty(), resolve)
+    let from = rbuild_sys::openat2(&root, subdirectory, flags, Mode::empty(), resolve)
         .map_err(|_| missing())?;
     let to = crate::context::open_directory(directory).map_err(fail)?;
     let names = rustix::fs::Dir::read_from(&from).map_err(|error| fail(error.into()))?;

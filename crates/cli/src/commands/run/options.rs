@@ -9,7 +9,7 @@ use super::unsupported::Unsupported;
 
 /// The container that is asked for.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools)] // flags, as they are typed
+#[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 pub(crate) struct ContainerArgs {
     /// Let the container read standard input
     #[arg(short, long)]

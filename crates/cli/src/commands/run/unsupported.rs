@@ -31,7 +31,7 @@ const fn refused(long: &'static str, value: Takes, why: &'static str) -> Refused
     }
 }
 
-#[allow(clippy::needless_pass_by_value)] // a constant's parts
+#[expect(clippy::needless_pass_by_value, reason = "a constant's parts")]
 const fn with_short(short: char, refused: Refused) -> Refused {
     Refused {
         short: Some(short),

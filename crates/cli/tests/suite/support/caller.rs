@@ -117,7 +117,7 @@ pub(crate) fn skip(what: &str, reason: &str) {
 }
 
 /// Says that something is not tested, for a reason that no preparation of the machine takes away.
-#[allow(clippy::print_stderr)] // the reader of a test run must see it
+#[expect(clippy::print_stderr, reason = "the reader of a test run must see it")]
 pub(crate) fn note_skipped(what: &str, reason: &str) {
     eprintln!("skipped: {what}: {reason}");
 }
