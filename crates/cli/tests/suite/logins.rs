@@ -235,19 +235,23 @@ fn a_login_of_podmans_kind_counts_for_its_part_of_a_registry() {
     lab.rbuild(&["push", &outside]).failure();
 }
 
+/// A place, and a registry behind a token server with these rules.
+fn with_tokens(rules: TokenRules) -> Option<(Lab, Registry, FaultProxy)> {
+    let lab = Lab::with_bases(Caller::Root, &[])?;
+    let registry = Registry::start()?;
+    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+    proxy.require_tokens(rules);
+    Some((lab, registry, proxy))
+}
+
 #[test]
 fn a_helpers_identity_token_is_changed_for_access_tokens() {
-    let Some(lab) = Lab::with_bases(Caller::Root, &[]) else {
-        return;
-    };
-    let Some(registry) = Registry::start() else {
-        return;
-    };
-    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
-    proxy.require_tokens(TokenRules {
+    let Some((lab, _registry, proxy)) = with_tokens(TokenRules {
         identity_token: Some("refresh me".to_owned()),
         ..TokenRules::default()
-    });
+    }) else {
+        return;
+    };
     let name = format!("{}/app:1", proxy.host());
     image(&lab, &name);
     lab.rbuild(&["push", &name]).failure();
@@ -278,18 +282,13 @@ fn a_helpers_identity_token_is_changed_for_access_tokens() {
 
 #[test]
 fn a_registrys_identity_token_is_kept_in_place_of_the_password() {
-    let Some(lab) = Lab::with_bases(Caller::Root, &[]) else {
-        return;
-    };
-    let Some(registry) = Registry::start() else {
-        return;
-    };
-    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
-    proxy.require_tokens(TokenRules {
+    let Some((lab, _registry, proxy)) = with_tokens(TokenRules {
         basic: Some("cmJ1aWxkOmh1bnRlcjI=".to_owned()), // rbuild:hunter2
         refresh_token: Some("kept".to_owned()),
         ..TokenRules::default()
-    });
+    }) else {
+        return;
+    };
     let host = proxy.host();
     let login = ["login", "-u", "rbuild", "--password-stdin", &host];
     let outcome = lab.rbuild_with_input(&login, "hunter2\n").success();
