@@ -1,0 +1,206 @@
+//! A network's bridge: there as long as a container is on it.
+
+use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::catalog::{Network, NetworkId, Networks, Reach};
+use crate::firewall::Firewall;
+use crate::lock::{self, Hold, Lock};
+use crate::members::{Mac, Member};
+use crate::netlink::{Netlink, Pair, index_of};
+use crate::{NetworkError, namespace, pool};
+
+/// Held while a range of addresses is looked for and taken: stores know nothing of each other's networks.
+const RANGES: &str = "/run/rbuild-networks.lock";
+/// Whether this machine passes packets on.
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// Makes sure that the bridge is there. The network is locked, and its dead are buried; whether somebody is on it does not
+/// matter. What is known of its addresses may have changed afterwards.
+pub(crate) fn bring_up(networks: &Networks, network: &mut Network) -> Result<(), NetworkError> {
+    let interface = network.interface();
+    if index_of(&interface).is_ok() {
+        return Ok(());
+    }
+    let _ranges = ranges()?;
+    if let Some(with) = pool::taken(network.subnet) {
+        if network.chosen_subnet {
+            return Err(NetworkError::Overlap {
+                name: network.name.clone(),
+                with,
+            });
+        }
+        let others = networks.list()?;
+        network.move_to(pool::free(&network.name, &others)?);
+        networks.write(network)?;
+    }
+    let mark = networks.up_mark(&network.id);
+    let left = mark.exists();
+    fs::write(&mark, b"").map_err(NetworkError::file("write", &mark))?;
+    let made = add_rules(network, left).and_then(|()| add(network));
+    if made.is_err() {
+        // Why it cannot be had says more than why it cannot be taken away.
+        let _ = take_down(networks, network);
+    }
+    made
+}
+
+/// Only one process looks for a range at a time. Who may not write there is alone in a namespace.
+fn ranges() -> Result<Option<Lock>, NetworkError> {
+    match lock::take(RANGES.as_ref(), Hold::Exclusive) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(_) if !rbuild_sys::is_initial_user_namespace() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn add_rules(network: &Network, left: bool) -> Result<(), NetworkError> {
+    let Some(firewall) = Firewall::find() else {
+        return Ok(());
+    };
+    if left {
+        // There may be nothing left.
+        let _ = firewall.remove(network);
+    }
+    firewall.add(network)?;
+    if network.reach == Reach::Outside {
+        forward()?;
+    }
+    Ok(())
+}
+
+/// Has packets passed on, as every bridge for containers needs.
+fn forward() -> Result<(), NetworkError> {
+    let is_on = fs::read(FORWARDING).is_ok_and(|value| value.starts_with(b"1"));
+    if is_on {
+        return Ok(());
+    }
+    fs::write(FORWARDING, b"1").map_err(NetworkError::file("write", FORWARDING))
+}
+
+fn add(network: &Network) -> Result<(), NetworkError> {
+    let interface = network.interface();
+    let step = |action: &str| NetworkError::step(format!("{action} {interface}"));
+    let netlink = Netlink::open().map_err(NetworkError::step("open a netlink socket"))?;
+    let mac = Mac::of(network.gateway);
+    netlink.add_bridge(&interface, mac).map_err(step("make the bridge"))?;
+    let index = index_of(&interface).map_err(step("find the bridge"))?;
+    netlink
+        .add_address(index, network.gateway, network.subnet.prefix())
+        .map_err(step("give an address to the bridge"))?;
+    netlink.bring_up(index).map_err(step("switch on the bridge"))
+}
+
+/// Removes the bridge if nobody is on it. The network is locked.
+pub(crate) fn take_down_if_empty(networks: &Networks, network: &Network) -> Result<(), NetworkError> {
+    if networks.members(&network.id)?.is_empty() {
+        return take_down(networks, network);
+    }
+    Ok(())
+}
+
+fn take_down(networks: &Networks, network: &Network) -> Result<(), NetworkError> {
+    let interface = network.interface();
+    if index_of(&interface).is_ok() {
+        Netlink::open()
+            .and_then(|netlink| netlink.delete(&interface))
+            .map_err(NetworkError::step(format!("remove the bridge {interface}")))?;
+    }
+    if let Some(firewall) = Firewall::find() {
+        firewall.remove(network)?;
+    }
+    let mark = networks.up_mark(&network.id);
+    match fs::remove_file(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(NetworkError::file("remove", mark)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes the bridges that supervisors who were killed have left. Costs next to nothing where there are none.
+pub fn sweep(networks: &Networks) -> Result<(), NetworkError> {
+    for network in networks.list()? {
+        if networks.up_mark(&network.id).exists()
+            && networks.members(&network.id)?.is_empty()
+        {
+            let _lock = networks.lock(&network.id)?;
+            networks.bury(&network.id)?;
+            if networks.up_mark(&network.id).exists() {
+                take_down_if_empty(networks, &network)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The name of a container's interface on the host, which has to be another one for each of its networks.
+pub(crate) fn outside_name(container: &str, network: &NetworkId) -> String {
+    let (container, network) = (container.get(..7), network.as_str().get(..5));
+    format!("rv{}{}", container.unwrap_or("x"), network.unwrap_or("x"))
+}
+
+/// Puts a container, in its namespace, on a bridge that is up.
+pub(crate) fn plug(
+    network: &Network,
+    member: &Member,
+    namespace: BorrowedFd<'_>,
+    inside: &str,
+    route: Route,
+) -> Result<(), NetworkError> {
+    let netlink = Netlink::open().map_err(NetworkError::step("open a netlink socket"))?;
+    let bridge = index_of(&network.interface()).map_err(NetworkError::step("find the bridge"))?;
+    let outside = outside_name(&member.container, &network.id);
+    let pair = Pair {
+        outside: &outside,
+        bridge,
+        inside,
+        mac: member.mac,
+        namespace,
+    };
+    let made = match netlink.add_pair(&pair) {
+        // That of a supervisor which was killed a moment ago.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // The kernel may just be removing it itself.
+            let _ = netlink.delete(&outside);
+            netlink.add_pair(&pair)
+        }
+        other => other,
+    };
+    made.map_err(NetworkError::step(format!("connect {inside} with the bridge")))?;
+    let configured = namespace::inside(namespace, || {
+        let netlink = Netlink::open()?;
+        let index = index_of(inside)?;
+        netlink.add_address(index, member.address, network.subnet.prefix())?;
+        netlink.bring_up(index)?;
+        match route {
+            Route::Default => netlink.add_default_route(index, network.gateway),
+            Route::None => Ok(()),
+        }
+    });
+    configured.map_err(NetworkError::step(format!("configure {inside}")))
+}
+
+/// Whether all that goes elsewhere goes through this network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Default,
+    None,
+}
+
+/// Takes a container off a bridge.
+pub(crate) fn unplug(network: &NetworkId, container: &str) -> Result<(), NetworkError> {
+    let outside = outside_name(container, network);
+    if index_of(&outside).is_err() {
+        // The kernel was faster: its namespace is gone.
+        return Ok(());
+    }
+    let done = Netlink::open().and_then(|netlink| netlink.delete(&outside));
+    match done {
+        Err(error) if error.raw_os_error() != Some(nix::libc::ENODEV) => {
+            Err(NetworkError::step(format!("remove {outside}"))(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,151 @@
+//! What can go wrong with a network.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Each message follows "failed to …".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// A value does not have the form that its option takes.
+    #[error("read {option} {value:?}: {reason}")]
+    Value {
+        /// `--publish`
+        option: &'static str,
+        /// As it was given.
+        value: String,
+        /// What is wrong with it, and what is right.
+        reason: String,
+    },
+    /// There is no such network.
+    #[error("find network {name}: network {name} not found")]
+    Missing {
+        /// As it was given.
+        name: String,
+    },
+    /// There is one of that name.
+    #[error("create network {name}: network with name {name} already exists")]
+    Exists {
+        /// Its name.
+        name: String,
+    },
+    /// Containers are on it.
+    #[error("remove network {name}: network {name} has active endpoints ({users})")]
+    InUse {
+        /// Its name.
+        name: String,
+        /// Containers.
+        users: String,
+    },
+    /// Those that are always there.
+    #[error("remove network {name}: {name} is a pre-defined network and cannot be removed")]
+    Predefined {
+        /// Its name.
+        name: String,
+    },
+    /// Its range is somebody else's.
+    #[error("create network {name}: Pool overlaps with other one on this address space: {with}")]
+    Overlap {
+        /// Its name.
+        name: String,
+        /// Who has the range, or a part of it.
+        with: String,
+    },
+    /// There is no range left.
+    #[error("find a range of addresses for network {name}: all that are tried are in use; give one with --subnet")]
+    NoSubnet {
+        /// Its name.
+        name: String,
+    },
+    /// All addresses are taken.
+    #[error("find an address on network {name}: no available IPv4 addresses on this network's address pools")]
+    NoAddress {
+        /// Its name.
+        name: String,
+    },
+    /// This address is taken, or none of the network's.
+    #[error("give the address {address} on network {name}: {reason}")]
+    Address {
+        /// Its name.
+        name: String,
+        /// What was asked for.
+        address: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Somebody else listens there.
+    #[error("publish a port: Bind for {address} failed: port is already allocated")]
+    PortTaken {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// It cannot be listened there.
+    #[error("publish a port: Bind for {address} failed")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of a network could not be read or written.
+    #[error("{action} {}", path.display())]
+    File {
+        /// `read`, `write`, `lock`
+        action: &'static str,
+        /// On the host.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel, or a program, refused a step.
+    #[error("{action}")]
+    Step {
+        /// What was tried.
+        action: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl NetworkError {
+    pub(crate) fn value(
+        option: &'static str,
+        value: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Value {
+            option,
+            value: value.into(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn step<E: Into<io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let action = action.into();
+        move |source| Self::Step {
+            action,
+            source: source.into(),
+        }
+    }
+
+    /// Whether the kernel denied what only an administrator may do.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Step { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}

@@ -1,0 +1,40 @@
+//! Private networks of containers.
+//!
+//! ```text
+//! Networks ─ find ─▶ Network ─┐
+//! Wishes (who, where, ports) ─┴─ Connection::open ─▶ a namespace on its bridges, ports published, names known ─▶ close
+//! ```
+//!
+//! A network is a file of the store ([`Networks`]); a bridge is there as long as a container is on it. Each container's
+//! supervisor connects it ([`Connection`]) and holds its place on the network by a locked file, so that nothing has to be
+//! asked whether somebody is alive. Addresses, interfaces and routes are set by netlink; the packet filter's rules belong to
+//! a network, not to a container; published ports and names are the business of a relay, one process for each
+//! container that has such.
+//!
+//! There is no daemon. What a supervisor that was killed has left is swept by the next command ([`sweep`]).
+//!
+//! `main` has to begin with [`relay_if_asked`].
+#![forbid(unsafe_code)]
+
+mod bridge;
+mod catalog;
+mod connection;
+mod error;
+mod firewall;
+mod lock;
+mod members;
+mod namespace;
+mod netlink;
+mod pool;
+mod ports;
+mod relay;
+mod subnet;
+
+pub use bridge::sweep;
+pub use catalog::{DEFAULT_NETWORK, Network, NetworkId, Networks, NewNetwork, Reach};
+pub use connection::{Connection, Endpoint, Membership, Resolver, Wishes};
+pub use error::NetworkError;
+pub use members::{Mac, Member};
+pub use ports::{Port, Protocol, Publish, Published};
+pub use relay::relay_if_asked;
+pub use subnet::Subnet;

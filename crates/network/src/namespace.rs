@@ -1,0 +1,49 @@
+//! Network namespaces. A thread can be in one of its own, so what is to be done in one is done by a thread that goes there.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use rbuild_sys::bring_up_loopback;
+use rustix::fs::{Mode, OFlags};
+
+use crate::NetworkError;
+
+/// The namespace of the calling thread.
+const OWN: &str = "/proc/thread-self/ns/net";
+
+/// A new network namespace, in which loopback is up.
+pub(crate) fn create() -> Result<OwnedFd, NetworkError> {
+    let made = std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                unshare(CloneFlags::CLONE_NEWNET).map_err(NetworkError::step("make a network namespace"))?;
+                bring_up_loopback()
+                    .map_err(|error| NetworkError::step("bring up loopback")(io::Error::other(error)))?;
+                open(OWN)
+            })
+            .join()
+    });
+    made.expect("it does not panic")
+}
+
+/// Does something in a namespace.
+pub(crate) fn inside<T: Send>(
+    namespace: BorrowedFd<'_>,
+    work: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
+    let done = std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                setns(namespace.as_fd(), CloneFlags::CLONE_NEWNET)?;
+                work()
+            })
+            .join()
+    });
+    done.expect("it does not panic")
+}
+
+fn open(path: &str) -> Result<OwnedFd, NetworkError> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(NetworkError::step("open a network namespace"))
+}
