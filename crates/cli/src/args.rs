@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, pause, port,
-    prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, version,
+    imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, network, pause,
+    port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, version,
     volume, wait,
 };
 use crate::groups::{BuilderVerb, BuildxVerb, ContainerVerb, ImageVerb, SystemVerb};
@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Stats(stats::Args),
     /// Make, list and remove volumes
     Volume(volume::Args),
+    /// Make, list and remove networks
+    Network(network::Args),
     /// List the processes of a container
     Top(top::Args),
     /// Make an image of what a container changed
@@ -203,6 +205,7 @@ const VERBS: &[&str] = &[
     "attach",
     "logs",
     "exec",
+    "network",
     "pause",
     "unpause",
     "rename",

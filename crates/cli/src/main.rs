@@ -25,13 +25,14 @@ use crate::app::App;
 use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, pause, port,
-    prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, verify,
+    imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, network, pause,
+    port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, verify,
     version, volume, wait,
 };
 
 fn main() -> ExitCode {
     rbuild_sandbox::init_if_asked();
+    rbuild_network::relay_if_asked();
     rbuild_container::supervise_if_asked(std::time::SystemTime::now);
     let cli = Cli::parse_from(with_default_verb(std::env::args_os().collect()));
     match dispatch(cli) {
@@ -87,6 +88,7 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Commit(args) => commit::run(app, &args),
         Command::Top(args) => top::run(app, &args),
         Command::Volume(args) => volume::run(app, &args),
+        Command::Network(args) => network::run(app, &args),
         Command::Stats(args) => stats::run(app, &args),
         Command::Ps(args) => ps::run(app, &args),
         Command::Rm(args) => rm::run(app, &args),

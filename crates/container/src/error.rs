@@ -148,6 +148,9 @@ pub enum ContainerError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The container could not be connected with its networks.
+    #[error(transparent)]
+    Network(#[from] rbuild_network::NetworkError),
     /// The sandbox could not be started, or its command not be found.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),

@@ -57,6 +57,7 @@ mod link;
 mod log;
 mod mount_options;
 mod names;
+mod network;
 mod options;
 mod restart;
 mod session;
@@ -93,9 +94,10 @@ pub use limits::Limits;
 pub use link::Stream;
 pub use log::{LogLimits, LogLine, LogQuery, follow_log};
 pub use mount_options::{Device, MountOption, Tmpfs, Volume};
+pub use network::{NetworkRecord, exposed_ports, network_record};
 pub use options::{
-    AddHost, Cleanup, FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security,
-    SystemCalls, Ulimit,
+    AddHost, Cleanup, Exposed, FirstProcess, NetworkMode, Options, Privileges, RootAccess,
+    Security, SystemCalls, Ulimit,
 };
 pub use rbuild_sandbox::Owner;
 pub use restart::RestartPolicy;

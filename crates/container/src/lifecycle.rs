@@ -11,6 +11,7 @@ use rbuild_store::{Container, NewContainer, Store, StoreError};
 use crate::cgroup::Cgroup;
 use crate::condition::Condition;
 use crate::directories::{self, Directories};
+use crate::hosts::NameFiles;
 use crate::link::{Link, Start, Tie};
 use crate::options::Cleanup;
 use crate::session::{Attachment, Outcome, Session};
@@ -18,7 +19,7 @@ use crate::spec::{Surroundings, specification};
 use crate::supervisor::{launch, lock_name};
 use crate::volume_store::{self, create_volume};
 use crate::volumes::Mounts;
-use crate::{ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, names};
+use crate::{ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, names, network};
 
 /// What a container is made from; its layers are extracted already.
 #[derive(Debug, Clone, Copy)]
@@ -201,6 +202,7 @@ fn begin(
     let id = ContainerId::from_store(&container.id);
     host.write(&store.container_path(&container.id))
         .map_err(ContainerError::Supervise)?;
+    network::sweep(store);
     launch(store, &id, start, streams)
 }
 
@@ -210,7 +212,7 @@ pub(crate) fn prepare(
     id: &ContainerId,
     config: &StoredConfig,
     layers: &[PathBuf],
-    host: &HostFiles,
+    names: &NameFiles<'_>,
 ) -> Result<Spec, ContainerError> {
     let own = Directories::new(store.container_path(id.as_str()));
     let volumes = config.image.volumes.keys();
@@ -227,7 +229,7 @@ pub(crate) fn prepare(
         },
         scaffold: scaffold(store.root()),
         mounts: mounts.mounts,
-        host,
+        names,
     };
     specification(&config.options, &config.image, surroundings)
 }
@@ -245,6 +247,7 @@ pub fn remove(store: &Store, name: &str) -> Result<(), ContainerError> {
     };
     // Those that a supervisor which was killed has left.
     Cgroup::of(&container.id).remove();
+    network::sweep(store);
     store.remove_container(&container.id)?;
     Ok(())
 }

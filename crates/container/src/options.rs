@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use rbuild_image::Healthcheck;
+use rbuild_network::{Membership, Port, Publish};
 use rbuild_sandbox::Capabilities;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,14 @@ pub struct Options {
     pub dns_options: Vec<String>,
     /// `--network`.
     pub network: NetworkMode,
+    /// The private networks that it is on, where its network is such.
+    pub networks: Vec<Membership>,
+    /// `-p`.
+    pub ports: Vec<Publish>,
+    /// `--expose`, besides what the image exposes.
+    pub expose: Vec<Port>,
+    /// `-P`.
+    pub exposed: Exposed,
     /// `--read-only`.
     pub root_access: RootAccess,
     /// `--privileged`.
@@ -138,7 +147,7 @@ pub enum Cleanup {
 }
 
 /// Which network a container sees.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NetworkMode {
     /// The host's.
@@ -146,6 +155,21 @@ pub enum NetworkMode {
     Host,
     /// Loopback only.
     None,
+    /// One of its own, on private networks.
+    Private,
+    /// That of another container, by its name or id.
+    Container(String),
+}
+
+/// What becomes of the ports that a container exposes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exposed {
+    /// They can be reached from its networks only.
+    #[default]
+    Kept,
+    /// Each is published on a free port of the host.
+    Published,
 }
 
 /// Whether the root file system can be written.
@@ -170,12 +194,15 @@ pub enum Security {
     Privileged,
 }
 
+/// What stands for the host's address, whichever that is.
+const HOST_GATEWAY: &str = "host-gateway";
+
 /// A line of /etc/hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddHost {
     /// The name.
     pub name: String,
-    /// Its address.
+    /// Its address, or `host-gateway`.
     pub address: String,
 }
 
@@ -295,21 +322,31 @@ impl Options {
 }
 
 impl NetworkMode {
-    /// Reads `--network`.
+    /// Reads `--network`: `host`, `none`, `container:NAME`, or the name of a private network.
     pub fn parse(text: &str) -> Result<Self, ContainerError> {
-        match text {
-            "host" | "default" => Ok(Self::Host),
-            "none" => Ok(Self::None),
+        match text.split_once(':') {
+            None if text == "host" => Ok(Self::Host),
+            None if text == "none" => Ok(Self::None),
+            None if !text.is_empty() => Ok(Self::Private),
+            Some(("container", name)) if !name.is_empty() => Ok(Self::Container(name.to_owned())),
             _ => Err(ContainerError::option(
                 "--network",
                 text,
-                "host and none are supported",
+                "it is host, none, container:NAME or the name of a network",
             )),
         }
     }
 }
 
 impl AddHost {
+    /// The address, where `host-gateway` stands for the host as it is reached at `gateway`.
+    pub fn address(&self, gateway: IpAddr) -> String {
+        if self.address == HOST_GATEWAY {
+            return gateway.to_string();
+        }
+        self.address.clone()
+    }
+
     /// Reads `--add-host`: `name:address` or `name=address`; an IPv6 address may stand in brackets.
     pub fn parse(text: &str) -> Result<Self, ContainerError> {
         let fail = |reason: &str| ContainerError::option("--add-host", text, reason);
@@ -318,18 +355,12 @@ impl AddHost {
             .or_else(|| text.split_once(':'))
             .ok_or_else(|| fail("it is name:address"))?;
         let address = address.trim_start_matches('[').trim_end_matches(']');
-        // The network is the host's own: its gateway to the host is loopback.
-        let address = if address == "host-gateway" {
-            "127.0.0.1"
-        } else {
-            address
-        };
         if name.is_empty() || name.contains(char::is_whitespace) {
             return Err(fail("the name is empty or has white space"));
         }
-        address
-            .parse::<IpAddr>()
-            .map_err(|_| fail("what stands after the name is no IP address"))?;
+        if address != HOST_GATEWAY && address.parse::<IpAddr>().is_err() {
+            return Err(fail("what stands after the name is no IP address"));
+        }
         Ok(Self {
             name: name.to_owned(),
             address: address.to_owned(),

@@ -50,7 +50,18 @@ fn hosts_limits_and_sizes() {
     assert!(Ulimit::parse("none=1").is_err());
     assert_eq!(parse_bytes("1GiB"), Some(1 << 30));
     assert_eq!(parse_bytes("99999999999g"), None);
-    assert!(NetworkMode::parse("bridge").is_err());
+    assert_eq!(
+        NetworkMode::parse("container:db").expect("well-formed"),
+        NetworkMode::Container("db".into())
+    );
+    assert_eq!(
+        NetworkMode::parse("app").expect("well-formed"),
+        NetworkMode::Private
+    );
+    assert!(NetworkMode::parse("container:").is_err());
+    assert!(NetworkMode::parse("").is_err());
+    let host = AddHost::parse("host.docker.internal:host-gateway").expect("well-formed");
+    assert_eq!(host.address([10, 0, 0, 1].into()), "10.0.0.1");
 }
 
 #[test]

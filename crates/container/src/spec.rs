@@ -10,7 +10,7 @@ use rbuild_sandbox::{
 };
 
 use crate::environment::merge;
-use crate::hosts::{HostFiles, hosts, resolv_conf};
+use crate::hosts::{NameFiles, hosts, resolv_conf};
 use crate::options::{
     FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security, SystemCalls,
 };
@@ -23,7 +23,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) root: Root,
     pub(crate) scaffold: PathBuf,
     pub(crate) mounts: Vec<Mount>,
-    pub(crate) host: &'a HostFiles,
+    pub(crate) names: &'a NameFiles<'a>,
 }
 
 /// The specification of the container's first process and its world.
@@ -37,18 +37,20 @@ pub(crate) fn specification(
         root,
         scaffold,
         mounts,
-        host,
+        names,
     } = surroundings;
     let hostname = hostname(options, id);
     let mut spec = Spec::new(root, scaffold, Vec::new());
     spec.process = process(options, image, id)?;
     hostname.clone_into(&mut spec.hostname);
-    spec.hosts = Some(hosts(options, host, hostname));
-    spec.resolv_conf = resolv_conf(options, host);
+    spec.hosts = Some(hosts(options, names, hostname));
+    spec.resolv_conf = resolv_conf(options, names);
     spec.mounts = mounts;
     spec.network = match options.network {
         NetworkMode::Host => Network::Host,
         NetworkMode::None => Network::None,
+        // The namespace is the one thing that the sandbox is handed.
+        NetworkMode::Private | NetworkMode::Container(_) => Network::Join(0),
     };
     spec.root_access = match options.root_access {
         RootAccess::ReadWrite => Access::ReadWrite,

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::Seed;
+use crate::{HostFiles, Seed};
 
 fn strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
@@ -25,7 +25,10 @@ fn spec(options: &Options, image: &RuntimeConfig) -> Spec {
         root: Root::Directory("/root".into()),
         scaffold: "/scaffold".into(),
         mounts: Vec::new(),
-        host: &HostFiles::default(),
+        names: &NameFiles {
+            host: &HostFiles::default(),
+            network: None,
+        },
     };
     specification(options, image, surroundings).expect("the options are valid")
 }

@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::catalog::{Network, NetworkId, Networks, Reach};
 use crate::firewall::Firewall;
-use crate::lock::{self, Hold, Lock};
+use crate::lock::{self, Lock};
 use crate::members::{Mac, Member};
 use crate::netlink::{Netlink, Pair, index_of};
 use crate::{NetworkError, namespace, pool};
@@ -48,7 +48,7 @@ pub(crate) fn bring_up(networks: &Networks, network: &mut Network) -> Result<(),
 
 /// Only one process looks for a range at a time. Who may not write there is alone in a namespace.
 fn ranges() -> Result<Option<Lock>, NetworkError> {
-    match lock::take(RANGES.as_ref(), Hold::Exclusive) {
+    match lock::take(RANGES.as_ref()) {
         Ok(lock) => Ok(Some(lock)),
         Err(_) if !rbuild_sys::is_initial_user_namespace() => Ok(None),
         Err(error) => Err(error),
@@ -84,16 +84,23 @@ fn add(network: &Network) -> Result<(), NetworkError> {
     let step = |action: &str| NetworkError::step(format!("{action} {interface}"));
     let netlink = Netlink::open().map_err(NetworkError::step("open a netlink socket"))?;
     let mac = Mac::of(network.gateway);
-    netlink.add_bridge(&interface, mac).map_err(step("make the bridge"))?;
+    netlink
+        .add_bridge(&interface, mac)
+        .map_err(step("make the bridge"))?;
     let index = index_of(&interface).map_err(step("find the bridge"))?;
     netlink
         .add_address(index, network.gateway, network.subnet.prefix())
         .map_err(step("give an address to the bridge"))?;
-    netlink.bring_up(index).map_err(step("switch on the bridge"))
+    netlink
+        .bring_up(index)
+        .map_err(step("switch on the bridge"))
 }
 
 /// Removes the bridge if nobody is on it. The network is locked.
-pub(crate) fn take_down_if_empty(networks: &Networks, network: &Network) -> Result<(), NetworkError> {
+pub(crate) fn take_down_if_empty(
+    networks: &Networks,
+    network: &Network,
+) -> Result<(), NetworkError> {
     if networks.members(&network.id)?.is_empty() {
         return take_down(networks, network);
     }
@@ -122,9 +129,7 @@ fn take_down(networks: &Networks, network: &Network) -> Result<(), NetworkError>
 /// Removes the bridges that supervisors who were killed have left. Costs next to nothing where there are none.
 pub fn sweep(networks: &Networks) -> Result<(), NetworkError> {
     for network in networks.list()? {
-        if networks.up_mark(&network.id).exists()
-            && networks.members(&network.id)?.is_empty()
-        {
+        if networks.up_mark(&network.id).exists() && networks.members(&network.id)?.is_empty() {
             let _lock = networks.lock(&network.id)?;
             networks.bury(&network.id)?;
             if networks.up_mark(&network.id).exists() {
@@ -168,7 +173,9 @@ pub(crate) fn plug(
         }
         other => other,
     };
-    made.map_err(NetworkError::step(format!("connect {inside} with the bridge")))?;
+    made.map_err(NetworkError::step(format!(
+        "connect {inside} with the bridge"
+    )))?;
     let configured = namespace::inside(namespace, || {
         let netlink = Netlink::open()?;
         let index = index_of(inside)?;

@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lock::{self, Hold, Lock};
+use crate::lock::{self, Lock};
 use crate::{NetworkError, Subnet, pool};
 
 /// Stands in each network's file. Networks of another number are not used by this program.
@@ -149,10 +149,6 @@ impl Networks {
         }
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     pub(crate) fn place(&self, id: &NetworkId) -> PathBuf {
         self.directory.join(id.as_str())
     }
@@ -167,12 +163,12 @@ impl Networks {
 
     /// Kept while containers come to the network or leave it.
     pub(crate) fn lock(&self, id: &NetworkId) -> Result<Lock, NetworkError> {
-        lock::take(&self.place(id).join("lock"), Hold::Exclusive)
+        lock::take(&self.place(id).join("lock"))
     }
 
     fn lock_all(&self) -> Result<Lock, NetworkError> {
         private_directory(&self.directory)?;
-        lock::take(&self.directory.join("lock"), Hold::Exclusive)
+        lock::take(&self.directory.join("lock"))
     }
 
     /// All networks but `host` and `none`, by name.
@@ -194,7 +190,9 @@ impl Networks {
     pub fn find(&self, name: &str) -> Result<Network, NetworkError> {
         let all = self.list()?;
         let named = all.iter().find(|network| network.name == name);
-        let mut by_id = all.iter().filter(|network| network.id.as_str().starts_with(name));
+        let mut by_id = all
+            .iter()
+            .filter(|network| network.id.as_str().starts_with(name));
         match (named, by_id.next(), by_id.next()) {
             (Some(found), ..) => Ok(found.clone()),
             (None, Some(found), None) if !name.is_empty() => Ok(found.clone()),
@@ -205,7 +203,11 @@ impl Networks {
     }
 
     /// The network of containers that name none; made when it is first asked for.
-    pub fn default_network(&self, seed: [u8; 32], now: SystemTime) -> Result<Network, NetworkError> {
+    pub fn default_network(
+        &self,
+        seed: [u8; 32],
+        now: SystemTime,
+    ) -> Result<Network, NetworkError> {
         if let Ok(found) = self.find(DEFAULT_NETWORK) {
             return Ok(found);
         }
@@ -317,17 +319,28 @@ fn gateway(new: &NewNetwork, subnet: Subnet) -> Result<Ipv4Addr, NetworkError> {
     if let Some(range) = new.ip_range
         && (range.prefix() < subnet.prefix() || !subnet.overlaps(range))
     {
-        return fail("--ip-range", range.to_string(), "it is no part of the subnet");
+        return fail(
+            "--ip-range",
+            range.to_string(),
+            "it is no part of the subnet",
+        );
     }
     match new.gateway {
-        _ if new.subnet.is_none() && (new.gateway.is_some() || new.ip_range.is_some()) => {
-            fail("--subnet", String::new(), "a gateway or a range needs it to be given")
-        }
-        Some(gateway) if !subnet.is_host(gateway) => {
-            fail("--gateway", gateway.to_string(), "it is no address of the subnet")
-        }
+        _ if new.subnet.is_none() && (new.gateway.is_some() || new.ip_range.is_some()) => fail(
+            "--subnet",
+            String::new(),
+            "a gateway or a range needs it to be given",
+        ),
+        Some(gateway) if !subnet.is_host(gateway) => fail(
+            "--gateway",
+            gateway.to_string(),
+            "it is no address of the subnet",
+        ),
         Some(gateway) => Ok(gateway),
-        None => Ok(subnet.hosts().next().expect("a subnet has at least two addresses")),
+        None => Ok(subnet
+            .hosts()
+            .next()
+            .expect("a subnet has at least two addresses")),
     }
 }
 
@@ -361,7 +374,9 @@ fn private_directory(path: &Path) -> Result<(), NetworkError> {
 
 fn check_name(name: &str) -> Result<(), NetworkError> {
     let mut bytes = name.bytes();
-    let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let first = bytes
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric());
     let fits = bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
     if first && fits && name.len() <= 128 {
         return Ok(());
@@ -408,13 +423,15 @@ mod tests {
             options: BTreeMap::new(),
         };
         let json = serde_json::to_string(&network).expect("plain JSON");
-        insta::assert_snapshot!(json, @"");
+        insta::assert_snapshot!(json, @r#"{"version":1,"name":"app","id":"0707070707070707070707070707070707070707070707070707070707070707","created":{"secs_since_epoch":0,"nanos_since_epoch":0},"subnet":"10.5.0.0/24","chosen_subnet":true,"gateway":"10.5.0.1","ip_range":null,"reach":"internal","labels":{"a":"b"},"options":{}}"#);
     }
 
     #[test]
     fn a_network_is_found_by_name_and_by_the_beginning_of_its_id() {
         let (_place, networks) = networks();
-        let made = networks.create(&named("app"), [0xab; 32], THEN).expect("made");
+        let made = networks
+            .create(&named("app"), [0xab; 32], THEN)
+            .expect("made");
         assert_eq!(networks.find("app").expect("there"), made);
         assert_eq!(networks.find("abab").expect("there"), made);
         assert!(networks.find("b").is_err());
@@ -436,7 +453,10 @@ mod tests {
         };
         assert!(networks.create(&taken, [3; 32], THEN).is_err());
         for name in ["host", "none", "bridge", "-x", "a/b", ""] {
-            assert!(networks.create(&named(name), [4; 32], THEN).is_err(), "{name}");
+            assert!(
+                networks.create(&named(name), [4; 32], THEN).is_err(),
+                "{name}"
+            );
         }
         assert!(networks.remove("bridge").is_err());
     }

@@ -160,12 +160,21 @@ impl Connection {
         };
         let plugged = self.networks.admit(&network, &applicant).and_then(|held| {
             let inside = format!("eth{}", self.places.len());
-            let has_route = self.places.iter().any(|(one, _)| one.reach == Reach::Outside);
+            let has_route = self
+                .places
+                .iter()
+                .any(|(one, _)| one.reach == Reach::Outside);
             let route = match network.reach {
                 Reach::Outside if !has_route => Route::Default,
                 _ => Route::None,
             };
-            bridge::plug(&network, &held.member, self.namespace.as_fd(), &inside, route)?;
+            bridge::plug(
+                &network,
+                &held.member,
+                self.namespace.as_fd(),
+                &inside,
+                route,
+            )?;
             Ok(held)
         });
         match plugged {

@@ -53,13 +53,17 @@ pub enum NetworkError {
         with: String,
     },
     /// There is no range left.
-    #[error("find a range of addresses for network {name}: all that are tried are in use; give one with --subnet")]
+    #[error(
+        "find a range of addresses for network {name}: all that are tried are in use; give one with --subnet"
+    )]
     NoSubnet {
         /// Its name.
         name: String,
     },
     /// All addresses are taken.
-    #[error("find an address on network {name}: no available IPv4 addresses on this network's address pools")]
+    #[error(
+        "find an address on network {name}: no available IPv4 addresses on this network's address pools"
+    )]
     NoAddress {
         /// Its name.
         name: String,

@@ -119,7 +119,9 @@ fn iptables(network: &Network, change: Change) -> String {
     line(format_args!("COMMIT"));
     if network.reach == Reach::Outside {
         line(format_args!("*nat"));
-        line(format_args!("{verb} POSTROUTING -s {subnet} ! -o {bridge} -j MASQUERADE"));
+        line(format_args!(
+            "{verb} POSTROUTING -s {subnet} ! -o {bridge} -j MASQUERADE"
+        ));
         line(format_args!("COMMIT"));
     }
     text
@@ -146,11 +148,11 @@ fn nft(network: &Network, change: Change) -> String {
         ),
     };
     // Writing to a String cannot fail.
-    let _ = write!(
+    let _ = writeln!(
         text,
         "table ip {chain} {{ chain forward {{ type filter hook forward priority 0; \
          iifname \"{bridge}\" oifname \"{bridge}\" accept; {out}\
-         iifname \"{bridge}\" drop; oifname \"{bridge}\" drop; }} {masquerade} }}\n"
+         iifname \"{bridge}\" drop; oifname \"{bridge}\" drop; }} {masquerade} }}"
     );
     text
 }

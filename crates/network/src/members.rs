@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Network, NetworkId, Networks};
 use crate::NetworkError;
+use crate::catalog::{Network, NetworkId, Networks};
 
 /// A container's place on a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +41,11 @@ impl Mac {
 
 impl std::fmt::Display for Mac {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (index, byte) in self.0.iter().enumerate() {
+            let colon = if index == 0 { "" } else { ":" };
+            write!(f, "{colon}{byte:02x}")?;
+        }
+        Ok(())
     }
 }
 
@@ -123,7 +126,9 @@ impl Networks {
             address,
             mac: Mac::of(address),
         };
-        let path = self.members_directory(&network.id).join(applicant.container);
+        let path = self
+            .members_directory(&network.id)
+            .join(applicant.container);
         let failed = || NetworkError::file("write", &path);
         let mut file = OpenOptions::new()
             .read(true)
@@ -200,7 +205,9 @@ pub(crate) fn names(members: &[Member]) -> BTreeMap<String, Vec<Ipv4Addr>> {
     for member in members {
         let short = member.container.get(..12).unwrap_or(&member.container);
         let own = [member.name.as_str(), short];
-        let all = own.into_iter().chain(member.aliases.iter().map(String::as_str));
+        let all = own
+            .into_iter()
+            .chain(member.aliases.iter().map(String::as_str));
         for name in all {
             let addresses = names.entry(name.to_ascii_lowercase()).or_default();
             if !addresses.contains(&member.address) {
@@ -248,7 +255,13 @@ mod tests {
             ..applicant("two")
         };
         let two = admit(&fixed).expect("room");
-        assert!(admit(&Applicant { container: "x", ..fixed }).is_err());
+        assert!(
+            admit(&Applicant {
+                container: "x",
+                ..fixed
+            })
+            .is_err()
+        );
         assert_eq!(
             admit(&applicant("three")).expect("room").member.address,
             Ipv4Addr::new(10, 5, 0, 4)

@@ -17,9 +17,11 @@ pub(crate) fn create() -> Result<OwnedFd, NetworkError> {
     let made = std::thread::scope(|scope| {
         scope
             .spawn(|| {
-                unshare(CloneFlags::CLONE_NEWNET).map_err(NetworkError::step("make a network namespace"))?;
-                bring_up_loopback()
-                    .map_err(|error| NetworkError::step("bring up loopback")(io::Error::other(error)))?;
+                unshare(CloneFlags::CLONE_NEWNET)
+                    .map_err(NetworkError::step("make a network namespace"))?;
+                bring_up_loopback().map_err(|error| {
+                    NetworkError::step("bring up loopback")(io::Error::other(error))
+                })?;
                 open(OWN)
             })
             .join()

@@ -142,7 +142,9 @@ impl Netlink {
         sendto(socket, &message.finish(), &kernel, MsgFlags::empty())?;
         let mut answer = [0; ANSWER_BYTES];
         let length = recv(socket, &mut answer, MsgFlags::empty())?;
-        let kind = answer.get(4..6).map(|two| u16::from_ne_bytes([two[0], two[1]]));
+        let kind = answer
+            .get(4..6)
+            .map(|two| u16::from_ne_bytes([two[0], two[1]]));
         let code = answer[..length].get(16..20);
         match (kind, code) {
             (Some(ERROR), Some(&[a, b, c, d])) => match i32::from_ne_bytes([a, b, c, d]) {
@@ -188,7 +190,11 @@ impl Netlink {
 
     /// Removes an interface.
     pub(crate) fn delete(&self, interface: &str) -> io::Result<()> {
-        self.ask(Message::new(DELETE_LINK, 0).link(0, 0).attribute(LINK_NAME, &name(interface)))
+        self.ask(
+            Message::new(DELETE_LINK, 0)
+                .link(0, 0)
+                .attribute(LINK_NAME, &name(interface)),
+        )
     }
 
     /// Switches an interface on.
@@ -197,7 +203,12 @@ impl Netlink {
     }
 
     /// Gives an interface an address.
-    pub(crate) fn add_address(&self, index: Index, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+    pub(crate) fn add_address(
+        &self,
+        index: Index,
+        address: Ipv4Addr,
+        prefix: u8,
+    ) -> io::Result<()> {
         let message = Message::new(NEW_ADDRESS, CREATE | EXCLUSIVE)
             .bytes(&[INET, prefix, 0, 0])
             .bytes(&index.to_ne_bytes())

@@ -56,7 +56,11 @@ impl FromStr for Port {
         let (numbers, protocol) = with_protocol("port", text)?;
         match numbers.parse() {
             Ok(number) if number > 0 => Ok(Self { number, protocol }),
-            _ => Err(NetworkError::value("port", text, "it is a number between 1 and 65535")),
+            _ => Err(NetworkError::value(
+                "port",
+                text,
+                "it is a number between 1 and 65535",
+            )),
         }
     }
 }
@@ -118,7 +122,9 @@ impl Publish {
             Some((first, last)) if last - first == count => {
                 Ok(Some((first + index, first + index)))
             }
-            Some(_) => Err(fail("invalid ranges specified for container and host Ports: they differ in length")),
+            Some(_) => Err(fail(
+                "invalid ranges specified for container and host Ports: they differ in length",
+            )),
         };
         (0..=count)
             .map(|index| {
@@ -146,7 +152,11 @@ fn with_protocol<'a>(
     match protocol.to_ascii_lowercase().as_str() {
         "tcp" => Ok((rest, Protocol::Tcp)),
         "udp" => Ok((rest, Protocol::Udp)),
-        _ => Err(NetworkError::value(option, text, "the protocol is tcp or udp")),
+        _ => Err(NetworkError::value(
+            option,
+            text,
+            "the protocol is tcp or udp",
+        )),
     }
 }
 
@@ -184,19 +194,35 @@ mod tests {
         assert_eq!(one("80").host, None);
         let local = one("127.0.0.1::53/udp");
         assert_eq!(local.address, Some(IpAddr::from([127, 0, 0, 1])));
-        assert_eq!((local.host, local.port.to_string()), (None, "53/udp".to_owned()));
+        assert_eq!(
+            (local.host, local.port.to_string()),
+            (None, "53/udp".to_owned())
+        );
         assert_eq!(one("[::1]:8080:80").address, "::1".parse().ok());
         assert_eq!(one("8000-8010:80").host, Some((8000, 8010)));
         let three = Publish::parse("8000-8002:80-82").expect("well-formed");
         assert_eq!(three.len(), 3);
-        assert_eq!((three[2].host, three[2].port.number), (Some((8002, 8002)), 82));
+        assert_eq!(
+            (three[2].host, three[2].port.number),
+            (Some((8002, 8002)), 82)
+        );
     }
 
     #[test]
     fn what_is_no_port_is_refused() {
         let bad = [
-            "", "x", "0", "80:0", "70000:80", "80-90:70-71", "9-8", "80/sctp", "1.2.3:80:80",
-            "::1:80:80", "[::1]:80", "a:80",
+            "",
+            "x",
+            "0",
+            "80:0",
+            "70000:80",
+            "80-90:70-71",
+            "9-8",
+            "80/sctp",
+            "1.2.3:80:80",
+            "::1:80:80",
+            "[::1]:80",
+            "a:80",
         ];
         for text in bad {
             assert!(Publish::parse(text).is_err(), "{text}");

@@ -71,8 +71,12 @@ impl FromStr for Subnet {
         if address.contains(':') {
             return Err(fail("private networks have IPv4 addresses only"));
         }
-        let address = address.parse().map_err(|_| fail("it has no IPv4 address"))?;
-        let prefix: u8 = prefix.parse().map_err(|_| fail("it has no number of bits"))?;
+        let address = address
+            .parse()
+            .map_err(|_| fail("it has no IPv4 address"))?;
+        let prefix: u8 = prefix
+            .parse()
+            .map_err(|_| fail("it has no number of bits"))?;
         if !(8..=LONGEST_PREFIX).contains(&prefix) {
             return Err(fail("it has between 8 and 30 bits"));
         }
@@ -129,7 +133,14 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for bad in ["10.0.0.0", "10.0.0.0/31", "10.0.0.0/4", "fd00::/64", "x/16", "10.0.0.0/x"] {
+        for bad in [
+            "10.0.0.0",
+            "10.0.0.0/31",
+            "10.0.0.0/4",
+            "fd00::/64",
+            "x/16",
+            "10.0.0.0/x",
+        ] {
             assert!(bad.parse::<Subnet>().is_err(), "{bad}");
         }
     }

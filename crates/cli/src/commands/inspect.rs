@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use rbuild_container::{
-    Cleanup, Condition, ContainerId, FirstProcess, Health, NetworkMode, RestartPolicy, RootAccess,
-    Security, StoredConfig, health, healthcheck,
+    Cleanup, Condition, ContainerId, Exposed, FirstProcess, Health, NetworkMode, Options,
+    RestartPolicy, RootAccess, Security, StoredConfig, health, healthcheck,
 };
 use rbuild_image::{Reference, RuntimeConfig};
 use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
 use serde_json::{Map, Value, json};
 
 use super::format::Format;
-use super::{documents, lookup};
+use super::{documents, lookup, network};
 use crate::app::App;
 use crate::render;
 
@@ -214,6 +214,7 @@ fn describe_container(store: &Store, container: &Container) -> anyhow::Result<Va
         "Driver": "overlay",
         "Platform": "linux",
         "HostConfig": config.as_ref().map(host_config),
+        "NetworkSettings": config.as_ref().map(|config| network::settings(store, container, config)),
         "Mounts": config.as_ref().map(mounts),
         "Config": config.as_ref().map(|config| own_config(&id, container, config)).transpose()?,
     }))
@@ -291,7 +292,9 @@ fn host_config(config: &StoredConfig) -> Value {
     let hosts = options.add_hosts.iter();
     json!({
         "Binds": binds.collect::<Vec<_>>(),
-        "NetworkMode": network(options.network),
+        "NetworkMode": network_mode(&options.network, options),
+        "PortBindings": network::bindings(&options.ports),
+        "PublishAllPorts": options.exposed == Exposed::Published,
         "AutoRemove": options.cleanup == Cleanup::Remove,
         "Privileged": options.security == Security::Privileged,
         "Init": options.first == FirstProcess::Init,
@@ -331,10 +334,16 @@ fn nano_cpus(cpus: Option<&str>) -> u64 {
     (number.unwrap_or_default() * 1e9).round() as u64
 }
 
-fn network(mode: NetworkMode) -> &'static str {
+/// The network of a container, as docker names it.
+pub(super) fn network_mode(mode: &NetworkMode, options: &Options) -> String {
     match mode {
-        NetworkMode::None => "none",
-        NetworkMode::Host => "host",
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::Container(name) => format!("container:{name}"),
+        NetworkMode::Private => {
+            let first = options.networks.first();
+            first.map_or_else(String::new, |one| one.network.clone())
+        }
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) mod logout;
 pub(crate) mod logs;
 mod lookup;
 pub(crate) mod manifest;
+pub(crate) mod network;
 pub(crate) mod pause;
 pub(crate) mod port;
 pub(crate) mod prune;

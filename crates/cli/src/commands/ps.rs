@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use rbuild_container::{
-    Condition, ContainerId, Health, HealthStatus, StoredConfig, command_line, health,
+    Condition, ContainerId, Health, HealthStatus, NetworkMode, StoredConfig, command_line, health,
+    network_record,
 };
 use rbuild_store::{Container, Store};
 use serde_json::{Value, json};
@@ -38,7 +39,8 @@ pub(crate) struct Args {
     /// Only the N newest, whatever their state
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
-    /// Only containers that fit: name=TEXT, id=PREFIX, status=STATUS, health=HEALTH, ancestor=IMAGE, label=KEY[=VALUE]
+    /// Only containers that fit: name=TEXT, id=PREFIX, status=STATUS, health=HEALTH, ancestor=IMAGE, label=KEY[=VALUE],
+    /// network=NAME
     #[arg(short, long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
     /// json, or a template such as '{{.ID}} {{.Names}}'
@@ -67,7 +69,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         .filter(|one| everything || one.condition.is_active())
         .filter(|one| filters.iter().all(|filter| filter.fits(one)))
         .take(newest.unwrap_or(usize::MAX))
-        .map(|one| one.row(args, now))
+        .map(|one| one.row(store, args, now))
         .collect();
     let text = match format {
         _ if args.quiet => column(&rows, "ID"),
@@ -103,7 +105,7 @@ impl<'a> Listed<'a> {
         })
     }
 
-    fn row(&self, args: &Args, now: SystemTime) -> Value {
+    fn row(&self, store: &Store, args: &Args, now: SystemTime) -> Value {
         let id = ContainerId::from_store(&self.container.id);
         let command = self.command();
         let shown = if args.no_trunc {
@@ -123,7 +125,8 @@ impl<'a> Listed<'a> {
             "Image": self.container.image_name,
             "Labels": labels.unwrap_or_default(),
             "Names": self.container.name,
-            "Ports": "",
+            "Networks": self.networks(),
+            "Ports": self.ports(store),
             "RunningFor": ago(created),
             "State": self.condition.word(),
             "Status": self.status(now),
@@ -136,6 +139,28 @@ impl<'a> Listed<'a> {
             .as_ref()
             .and_then(|config| command_line(&config.options, &config.image).ok());
         quoted(&line.unwrap_or_default())
+    }
+
+    fn ports(&self, store: &Store) -> String {
+        match &self.config {
+            Some(config) if self.condition.is_active() => {
+                super::port::column(config, network_record(store, self.container).as_ref())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The names of its networks.
+    fn networks(&self) -> String {
+        let Some(config) = &self.config else {
+            return String::new();
+        };
+        let names = config.options.networks.iter();
+        let names: Vec<&str> = names.map(|one| one.network.as_str()).collect();
+        match &config.options.network {
+            NetworkMode::Private => names.join(","),
+            other => super::inspect::network_mode(other, &config.options),
+        }
     }
 
     fn status(&self, now: SystemTime) -> String {
@@ -185,6 +210,7 @@ enum Key {
     Health,
     Ancestor,
     Label,
+    Network,
 }
 
 impl Filter {
@@ -199,8 +225,9 @@ impl Filter {
             "health" => Key::Health,
             "ancestor" => Key::Ancestor,
             "label" => Key::Label,
+            "network" => Key::Network,
             _ => bail!(
-                "invalid filter {text:?}: there are name, id, status, health, ancestor and label"
+                "invalid filter {text:?}: there are name, id, status, health, ancestor, label and network"
             ),
         };
         Ok(Self {
@@ -218,6 +245,7 @@ impl Filter {
                 let status = one.health.as_ref().map(|health| health.status.word());
                 status.unwrap_or("none") == self.value
             }
+            Key::Network => one.networks().split(',').any(|name| name == self.value),
             Key::Ancestor => same_image(&one.container.image_name, &self.value),
             Key::Label => one.config.as_ref().is_some_and(|config| {
                 config.options.labels.iter().any(|label| {

@@ -9,6 +9,7 @@ use rbuild_store::{ContainerState, End, Store};
 use super::Supervisor;
 use super::streams::{Input, Output, Wiring};
 use crate::condition::{boot_id, start_ticks};
+use crate::hosts::NameFiles;
 use crate::link::remove_door;
 use crate::options::Cleanup;
 use crate::{ContainerError, lifecycle};
@@ -110,10 +111,15 @@ impl Supervisor {
             &self.id,
             &self.config,
             &self.start.layers,
-            &self.host,
+            &NameFiles {
+                host: &self.host,
+                network: self.network.record(),
+            },
         )?;
         spec.cgroups = self.cgroup.directories();
-        let sandbox = spawn(&spec, wiring.stdio(), &[])?;
+        let namespace: Vec<_> = self.network.namespace().into_iter().collect();
+        let sandbox = spawn(&spec, wiring.stdio(), &namespace)?;
+        drop(namespace);
         let (outputs, input) = wiring
             .ours(sandbox.terminal(), wants_input)
             .map_err(failed)?;
@@ -260,6 +266,10 @@ impl Supervisor {
     /// It has ended for good: that is recorded before anybody is told.
     pub(super) fn over(&mut self, end: &End) {
         self.life = Life::Over;
+        if let Err(error) = self.leave_network() {
+            // What is left is swept by the next command.
+            self.note("leave the network", &error);
+        }
         let recorded = self.record_end(end);
         drop(self.door.take());
         // Whoever finds the socket finds that nobody answers: as good as none.

@@ -32,6 +32,7 @@ use self::life::Life;
 use crate::cgroup::Cgroup;
 use crate::link::{Door, Link, Message, Packet, Room, Start, Tie, remove_door};
 use crate::log::LogWriter;
+use crate::network::Attached;
 use crate::{ContainerError, ContainerId, HostFiles, StoredConfig};
 
 /// What makes a start of this program a supervisor; no user types it.
@@ -124,6 +125,7 @@ struct Supervisor {
     config: StoredConfig,
     host: HostFiles,
     cgroup: Cgroup,
+    network: Attached,
     /// Free for the next supervisor when this is dropped.
     lock: Option<LockGuard>,
     door: Option<Door>,
@@ -191,6 +193,7 @@ fn begin(
     let config = StoredConfig::from_json(id, &container.config)?;
     let directory = store.container_path(id.as_str());
     let host = HostFiles::read(&directory).map_err(failed)?;
+    let network = Attached::new(&store, &container, &config, &host)?;
     let log = LogWriter::open(&directory, config.options.log).map_err(ContainerError::Log)?;
     let door = Door::open(&directory).map_err(failed)?;
     let mut supervisor = Supervisor {
@@ -202,6 +205,7 @@ fn begin(
         config,
         host,
         cgroup: Cgroup::of(id.as_str()),
+        network,
         lock: Some(lock),
         door: Some(door),
         log,
@@ -218,6 +222,8 @@ fn begin(
         Ok(()) => Ok(supervisor),
         Err(error) => {
             supervisor.cgroup.remove();
+            // Why it does not run says more.
+            let _ = supervisor.leave_network();
             remove_door(&supervisor.directory).map_err(failed)?;
             Err(error)
         }
@@ -232,6 +238,12 @@ pub(crate) fn lock_name(id: &str) -> String {
 impl Supervisor {
     fn now(&self) -> SystemTime {
         (self.clock)()
+    }
+
+    /// Its ports are free, its addresses others' to have.
+    fn leave_network(&mut self) -> Result<(), ContainerError> {
+        let network = std::mem::replace(&mut self.network, Attached::Nothing);
+        network.close(&self.directory)
     }
 
     /// Notes what could not be done for the container, for `inspect`.

@@ -63,7 +63,12 @@ impl Question {
             }
             at += length;
         }
-        let number = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
+        let number = |at: usize| {
+            Some(u16::from_be_bytes([
+                *message.get(at)?,
+                *message.get(at + 1)?,
+            ]))
+        };
         Some(Self {
             id: [head[0], head[1]],
             wants_recursion: head[2] & 1 == 1,
@@ -112,7 +117,10 @@ impl Question {
     /// The name of an address.
     pub(super) fn pointer(&self, name: &str) -> Vec<u8> {
         let mut value = Vec::new();
-        for part in name.split('.').filter(|part| (1..=63).contains(&part.len())) {
+        for part in name
+            .split('.')
+            .filter(|part| (1..=63).contains(&part.len()))
+        {
             value.extend(u8::try_from(part.len()));
             value.extend(part.as_bytes());
         }

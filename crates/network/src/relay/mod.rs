@@ -139,7 +139,10 @@ impl Drop for Relay {
 
 /// Becomes a relay and never returns, if this process was started as one; else does nothing. Must come before any thread.
 pub fn relay_if_asked() {
-    if std::env::args_os().nth(1).is_none_or(|first| first != ARGUMENT) {
+    if std::env::args_os()
+        .nth(1)
+        .is_none_or(|first| first != ARGUMENT)
+    {
         return;
     }
     // Whoever started it hears what went wrong, or is gone.
@@ -159,9 +162,9 @@ fn run() -> io::Result<()> {
     rustix::stdio::dup2_stdout(&null)?;
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"rbuild-network");
-    let mut line = String::new();
-    BufReader::new(&link).read_line(&mut line)?;
-    let task: Task = serde_json::from_str(&line)?;
+    let mut words = String::new();
+    BufReader::new(&link).read_line(&mut words)?;
+    let task: Task = serde_json::from_str(&words)?;
     let (answer, server) = match Server::new(task, namespace) {
         Ok((server, published)) => (Answer::Ready(published), Some(server)),
         Err(NetworkError::PortTaken { address }) => (Answer::Taken(address), None),

@@ -66,7 +66,8 @@ impl Names {
             listen(&stream, BACKLOG)?;
             Ok((socket, TcpListener::from(stream)))
         });
-        let (socket, listener) = made.map_err(NetworkError::step("listen for questions for names"))?;
+        let (socket, listener) =
+            made.map_err(NetworkError::step("listen for questions for names"))?;
         let first = task.servers.first();
         let connections = first.map(|server| (listener, SocketAddr::new(*server, PORT)));
         let names = Self {
@@ -207,16 +208,14 @@ impl Names {
                 continue;
             }
             let next = one.server + 1;
-            match self.send(next, &one.message) {
-                Some(socket) => {
-                    let one = &mut self.pending[index];
-                    (one.socket, one.server, one.since) = (socket, next, now);
-                }
-                None => {
-                    let answer = one.question.nothing(Code::ServerFailure);
-                    let _ = self.socket.send_to(&answer, one.client);
-                    self.pending[index].done = true;
-                }
+            if let Some(socket) = self.send(next, &one.message) {
+                let one = &mut self.pending[index];
+                (one.socket, one.server, one.since) = (socket, next, now);
+            } else {
+                let answer = one.question.nothing(Code::ServerFailure);
+                // Who does not take it asks again.
+                let _ = self.socket.send_to(&answer, one.client);
+                self.pending[index].done = true;
             }
         }
         self.pending.retain(|one| !one.done);

@@ -35,7 +35,8 @@ impl Inside {
             let entered = enter();
             let failed = entered.is_err();
             // Whoever asked hears of it.
-            let told = deliver.send(entered.and_then(|()| socket(AddressFamily::INET, SocketType::DGRAM)));
+            let told =
+                deliver.send(entered.and_then(|()| socket(AddressFamily::INET, SocketType::DGRAM)));
             if failed || told.is_err() {
                 return;
             }
@@ -58,7 +59,10 @@ impl Inside {
     pub(super) fn connect(&self, kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         let made = self.0.made.lock().map_err(|_| gone())?;
-        self.0.wanted.send((family(address.ip()), kind)).map_err(|_| gone())?;
+        self.0
+            .wanted
+            .send((family(address.ip()), kind))
+            .map_err(|_| gone())?;
         let socket = made.recv().map_err(|_| gone())??;
         begin(&socket, address)?;
         Ok(socket)

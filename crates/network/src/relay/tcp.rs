@@ -110,7 +110,8 @@ impl Connections {
                 Target::Outside(address) => connect_outside(SocketType::STREAM, address),
             };
             // Nobody listens there: the caller sees its connection closed.
-            if let Ok(connection) = far.and_then(|far| Connection::new(near, TcpStream::from(far))) {
+            if let Ok(connection) = far.and_then(|far| Connection::new(near, TcpStream::from(far)))
+            {
                 self.all.push(connection);
             }
         }
@@ -126,7 +127,7 @@ impl Connections {
     }
 
     pub(super) fn settle(&mut self) {
-        self.all.retain(|one| !one.broken && !(one.there.closed && one.back.closed));
+        self.all.retain(|one| !one.is_over());
     }
 }
 
@@ -146,6 +147,10 @@ impl Connection {
             back: Half::default(),
             broken: false,
         })
+    }
+
+    fn is_over(&self) -> bool {
+        self.broken || (self.there.closed && self.back.closed)
     }
 
     /// What is awaited of a side.
@@ -244,5 +249,8 @@ fn write_some(mut to: &TcpStream, rest: &mut &[u8]) -> io::Result<()> {
 }
 
 fn is_temporary(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }

@@ -91,7 +91,11 @@ impl Flows {
             return self.all.get_mut(*known);
         }
         if self.all.len() >= MOST {
-            let oldest = self.all.iter().enumerate().min_by_key(|(_, flow)| flow.last);
+            let oldest = self
+                .all
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, flow)| flow.last);
             let oldest = oldest.map(|(index, _)| index)?;
             // In the same place: events that are still to be dealt with are about places.
             let new = self.begin(port, client)?;
@@ -128,7 +132,9 @@ impl Flows {
                 return;
             };
             flow.last = Instant::now();
-            let _ = self.ports[flow.port].0.send_to(&self.datagram[..length], flow.client);
+            let _ = self.ports[flow.port]
+                .0
+                .send_to(&self.datagram[..length], flow.client);
         }
     }
 

@@ -436,7 +436,11 @@ fn add_hosts(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
         .iter()
         .map(|text| {
             AddHost::parse(text)
-                .map(|host| (host.name, host.address))
+                .map(|host| {
+                    // The network is the host's own: its gateway to the host is loopback.
+                    let address = host.address([127, 0, 0, 1].into());
+                    (host.name, address)
+                })
                 .map_err(Into::into)
         })
         .collect()

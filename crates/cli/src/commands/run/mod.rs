@@ -1,6 +1,7 @@
 //! `rbuild run`: a command in a new container.
 
 mod image;
+mod networks;
 mod options;
 mod request;
 mod unsupported;
@@ -140,7 +141,7 @@ impl Asked {
 }
 
 /// Random bytes for the container's ID and name.
-fn seed() -> anyhow::Result<Seed> {
+pub(crate) fn seed() -> anyhow::Result<Seed> {
     let mut bytes = [0; 32];
     let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     if drawn != bytes.len() {

@@ -47,9 +47,24 @@ pub(crate) struct ContainerArgs {
     /// Host name in the container
     #[arg(long = "hostname", short = 'h', value_name = "NAME")]
     pub(in crate::commands) hostname: Option<String>,
-    /// Network: host (the default for now) or none
-    #[arg(long, alias = "net", value_name = "MODE", default_value = "default")]
-    pub(in crate::commands) network: String,
+    /// Network: the name of one, bridge, host, none, or container:NAME
+    #[arg(long = "network", alias = "net", value_name = "NETWORK")]
+    pub(in crate::commands) networks: Vec<String>,
+    /// Further name of the container on its networks
+    #[arg(long = "network-alias", alias = "net-alias", value_name = "NAME")]
+    pub(in crate::commands) network_aliases: Vec<String>,
+    /// The container's address on its network
+    #[arg(long, value_name = "ADDRESS")]
+    pub(in crate::commands) ip: Option<std::net::Ipv4Addr>,
+    /// Port of the host that leads to one of the container: [[ADDRESS:]HOST:]CONTAINER[/udp]
+    #[arg(short, long = "publish", value_name = "PORT")]
+    pub(in crate::commands) publish: Vec<String>,
+    /// Publish all ports that the image exposes, on free ports of the host
+    #[arg(short = 'P', long)]
+    pub(in crate::commands) publish_all: bool,
+    /// Port that the container exposes
+    #[arg(long, value_name = "PORT")]
+    pub(in crate::commands) expose: Vec<String>,
     /// Nothing of the image can be changed
     #[arg(long)]
     pub(in crate::commands) read_only: bool,

@@ -3,13 +3,13 @@
 use anyhow::{Context as _, bail};
 use rbuild_container::{
     AddHost, Cleanup, ContainerError, Device, FirstProcess, Limits, LogLimits, MountOption,
-    NetworkMode, Options, RestartPolicy, RootAccess, Security, Sysctl, Tmpfs, Ulimit, Volume,
-    parse_env_file,
+    Options, RestartPolicy, RootAccess, Security, Sysctl, Tmpfs, Ulimit, Volume, parse_env_file,
 };
 
 use rbuild_dockerfile::parse_duration;
 use rbuild_image::Healthcheck;
 
+use super::networks;
 use super::options::ContainerArgs;
 use crate::app::App;
 use crate::commands::build::bytes;
@@ -53,7 +53,6 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         dns_search: args.dns_search.clone(),
         dns_options: args.dns_options.clone(),
         add_hosts: all(&args.add_hosts, AddHost::parse)?,
-        network: NetworkMode::parse(&args.network)?,
         ulimits: all(&args.ulimits, Ulimit::parse)?,
         shm_bytes: args.shm_size.as_deref().map(bytes).transpose()?,
         labels: args.labels.iter().map(|label| label_pair(label)).collect(),
@@ -93,6 +92,7 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
     if args.rm {
         options.cleanup = Cleanup::Remove;
     }
+    networks::add(app, args, &mut options)?;
     let environment = app.environment;
     let source = |name: &str| environment.text(name);
     for path in &args.env_files {
@@ -228,9 +228,9 @@ mod tests {
 
     #[test]
     fn unsupported_options_are_refused_by_name() {
-        let args = args(&["--link", "db", "-p", "80:80", "--userns=host", "busybox"]);
+        let args = args(&["--link", "db", "-a", "stdin", "--userns=host", "busybox"]);
         let words = args.unsupported.check().expect_err("refused").to_string();
-        for name in ["--link", "--publish", "--userns"] {
+        for name in ["--link", "--attach", "--userns"] {
             assert!(words.contains(name), "{words}");
         }
         assert!(self::args(&["busybox"]).check().is_ok());

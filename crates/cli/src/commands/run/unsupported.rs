@@ -19,8 +19,9 @@ enum Takes {
 const NOT_YET: &str = "it is not supported yet";
 const LIMITS: &str = "this limit is not supported";
 const NAMESPACES: &str = "which namespaces a container gets cannot be chosen yet";
-const NETWORKS: &str = "there are no networks but host and none yet";
-const PORTS: &str = "containers share the host's network, so their ports can be reached without it";
+const ADDRESSES: &str =
+    "private networks have IPv4 addresses, from which those of interfaces follow";
+const LINKS: &str = "containers of one network (rbuild network create) know each other by name";
 
 const fn refused(long: &'static str, value: Takes, why: &'static str) -> Refused {
     Refused {
@@ -43,19 +44,15 @@ const REFUSED: &[Refused] = {
     use Takes::{Nothing, Value};
     &[
         with_short('a', refused("attach", Value, "all streams are attached")),
-        with_short('p', refused("publish", Value, PORTS)),
-        with_short('P', refused("publish-all", Nothing, PORTS)),
         refused("blkio-weight", Value, LIMITS),
         refused("cgroup-parent", Value, LIMITS),
         refused("cgroupns", Value, NAMESPACES),
         refused("gpus", Value, NOT_YET),
-        refused("ip", Value, NETWORKS),
-        refused("ip6", Value, NETWORKS),
+        refused("ip6", Value, ADDRESSES),
         refused("ipc", Value, NAMESPACES),
-        refused("link", Value, NETWORKS),
+        refused("link", Value, LINKS),
         refused("log-driver", Value, NOT_YET),
-        refused("mac-address", Value, NETWORKS),
-        refused("network-alias", Value, NETWORKS),
+        refused("mac-address", Value, ADDRESSES),
         refused("oom-kill-disable", Nothing, LIMITS),
         refused("oom-score-adj", Value, LIMITS),
         refused("pid", Value, NAMESPACES),

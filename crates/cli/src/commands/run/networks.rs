@@ -1,0 +1,84 @@
+//! Which networks a container is on, and what is published of it.
+
+use anyhow::bail;
+use rbuild_container::{Exposed, NetworkMode, Options};
+use rbuild_network::{DEFAULT_NETWORK, Membership, Networks, Publish};
+
+use super::options::ContainerArgs;
+use crate::app::App;
+use crate::commands::network::{known, worded};
+use crate::render::{Board, Voice};
+
+/// Adds what `args` say of networks and ports.
+pub(super) fn add(app: &App, args: &ContainerArgs, options: &mut Options) -> anyhow::Result<()> {
+    for text in &args.publish {
+        options.ports.extend(Publish::parse(text).map_err(worded)?);
+    }
+    for text in &args.expose {
+        options.expose.push(text.parse().map_err(worded)?);
+    }
+    if args.publish_all {
+        options.exposed = Exposed::Published;
+    }
+    let publishes = args.publish_all || !args.publish.is_empty();
+    options.network = mode(args, publishes)?;
+    match &options.network {
+        NetworkMode::Private => options.networks = memberships(app, args)?,
+        _ if args.ip.is_some() || !args.network_aliases.is_empty() => {
+            bail!("--ip and --network-alias need a network of their own (rbuild network create)")
+        }
+        NetworkMode::Container(_) if publishes => {
+            bail!("conflicting options: port publishing and the container type network mode")
+        }
+        NetworkMode::Host if publishes => {
+            let warning = "WARNING: Published ports are discarded when using host network mode";
+            Board::new(Voice::Stderr).say(warning);
+        }
+        NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => {}
+    }
+    Ok(())
+}
+
+fn mode(args: &ContainerArgs, publishes: bool) -> anyhow::Result<NetworkMode> {
+    match args.networks.as_slice() {
+        [] if publishes => Ok(NetworkMode::Private),
+        [] => Ok(NetworkMode::Host),
+        [one] if one == "default" && !publishes => Ok(NetworkMode::Host),
+        [one] => Ok(NetworkMode::parse(one)?),
+        several => {
+            for name in several {
+                if NetworkMode::parse(name)? != NetworkMode::Private {
+                    bail!("conflicting options: --network {name} goes with no other network");
+                }
+            }
+            Ok(NetworkMode::Private)
+        }
+    }
+}
+
+fn memberships(app: &App, args: &ContainerArgs) -> anyhow::Result<Vec<Membership>> {
+    let named: Vec<&str> = match args.networks.as_slice() {
+        [] => vec![DEFAULT_NETWORK],
+        names => names.iter().map(String::as_str).collect(),
+    };
+    let networks = Networks::new(app.store()?.root());
+    let mut memberships: Vec<Membership> = Vec::new();
+    for name in named {
+        let network = known(app, &networks, name)?;
+        if network.is_default() && args.ip.is_some() {
+            bail!("user specified IP address is supported on user defined networks only");
+        }
+        if network.is_default() && !args.network_aliases.is_empty() {
+            bail!("network-scoped aliases are only supported for user-defined networks");
+        }
+        if memberships.iter().any(|one| one.network == network.name) {
+            bail!("network {} is named twice", network.name);
+        }
+        memberships.push(Membership {
+            network: network.name,
+            address: args.ip.filter(|_| memberships.is_empty()),
+            aliases: args.network_aliases.clone(),
+        });
+    }
+    Ok(memberships)
+}
