@@ -284,7 +284,7 @@ impl Options {
         self.limits.check()?;
         health::verify(&self.health)?;
         for sysctl in &self.sysctls {
-            sysctl.check(self.network)?;
+            sysctl.check(&self.network)?;
         }
         for name in self.cap_add.iter().chain(&self.cap_drop) {
             if Capabilities::by_name(name).is_none() {

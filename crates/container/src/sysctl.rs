@@ -53,8 +53,9 @@ impl Sysctl {
     }
 
     /// Whether it is the container's own on that network.
-    pub(crate) fn check(&self, network: NetworkMode) -> Result<(), ContainerError> {
-        if network == NetworkMode::Host && self.name.starts_with("net.") {
+    pub(crate) fn check(&self, network: &NetworkMode) -> Result<(), ContainerError> {
+        let shared = matches!(network, NetworkMode::Host | NetworkMode::Container(_));
+        if shared && self.name.starts_with("net.") {
             let reason = "it is not allowed on the host's network";
             return Err(ContainerError::option("--sysctl", &self.name, reason));
         }
@@ -86,13 +87,14 @@ mod tests {
         }
         let own = Sysctl::parse("kernel.shmmax=65536").expect("its own");
         assert_eq!(own.setting().0, "kernel/shmmax");
-        own.check(NetworkMode::Host).expect("no matter of networks");
+        own.check(&NetworkMode::Host)
+            .expect("no matter of networks");
     }
 
     #[test]
     fn parameters_of_the_network_need_a_network_of_its_own() {
         let forward = Sysctl::parse("net.ipv4.ip_forward=1").expect("its own");
-        forward.check(NetworkMode::None).expect("its own");
-        assert!(forward.check(NetworkMode::Host).is_err());
+        forward.check(&NetworkMode::None).expect("its own");
+        assert!(forward.check(&NetworkMode::Host).is_err());
     }
 }

@@ -13,15 +13,22 @@ use crate::{NetworkError, namespace, pool};
 
 /// Held while a range of addresses is looked for and taken: stores know nothing of each other's networks.
 const RANGES: &str = "/run/rbuild-networks.lock";
+/// What the mark of a bridge says that has all that belongs to it.
+const COMPLETE: &[u8] = b"complete";
 /// Whether this machine passes packets on.
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// Makes sure that the bridge is there. The network is locked, and its dead are buried; whether somebody is on it does not
 /// matter. What is known of its addresses may have changed afterwards.
 pub(crate) fn bring_up(networks: &Networks, network: &mut Network) -> Result<(), NetworkError> {
-    let interface = network.interface();
-    if index_of(&interface).is_ok() {
-        return Ok(());
+    let mark = networks.up_mark(&network.id);
+    let left = fs::read(&mark).ok();
+    if index_of(&network.interface()).is_ok() {
+        if left.as_deref() == Some(COMPLETE) {
+            return Ok(());
+        }
+        // Somebody was killed in the middle of it.
+        take_down(networks, network)?;
     }
     let _ranges = ranges()?;
     if let Some(with) = pool::taken(network.subnet) {
@@ -35,10 +42,12 @@ pub(crate) fn bring_up(networks: &Networks, network: &mut Network) -> Result<(),
         network.move_to(pool::free(&network.name, &others)?);
         networks.write(network)?;
     }
-    let mark = networks.up_mark(&network.id);
-    let left = mark.exists();
-    fs::write(&mark, b"").map_err(NetworkError::file("write", &mark))?;
-    let made = add_rules(network, left).and_then(|()| add(network));
+    let written =
+        |contents: &[u8]| fs::write(&mark, contents).map_err(NetworkError::file("write", &mark));
+    written(b"")?;
+    let made = add(network)
+        .and_then(|()| add_rules(network, left.is_some()))
+        .and_then(|()| written(COMPLETE));
     if made.is_err() {
         // Why it cannot be had says more than why it cannot be taken away.
         let _ = take_down(networks, network);
@@ -115,7 +124,8 @@ fn take_down(networks: &Networks, network: &Network) -> Result<(), NetworkError>
             .map_err(NetworkError::step(format!("remove the bridge {interface}")))?;
     }
     if let Some(firewall) = Firewall::find() {
-        firewall.remove(network)?;
+        // Somebody may have flushed them all, and without rights there are none.
+        let _ = firewall.remove(network);
     }
     let mark = networks.up_mark(&network.id);
     match fs::remove_file(&mark) {

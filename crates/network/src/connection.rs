@@ -117,7 +117,7 @@ impl Connection {
         let reaches_out = |network: &Network| network.reach == Reach::Outside;
         let has_names = self.places.iter().any(|(network, _)| !network.is_default());
         // Those on the host's loopback cannot be asked from elsewhere.
-        let only_local = wishes.servers.iter().all(IpAddr::is_loopback);
+        let only_local = !self.places.is_empty() && wishes.servers.iter().all(IpAddr::is_loopback);
         let names = (has_names || only_local).then(|| NamesTask {
             members: self
                 .places
@@ -151,7 +151,14 @@ impl Connection {
         let mut network = self.networks.find(&membership.network)?;
         let _lock = self.networks.lock(&network.id)?;
         self.networks.bury(&network.id)?;
-        bridge::bring_up(&self.networks, &mut network)?;
+        bridge::bring_up(&self.networks, &mut network).map_err(|error| {
+            if error.is_denied() {
+                return NetworkError::Denied {
+                    name: network.name.clone(),
+                };
+            }
+            error
+        })?;
         let applicant = Applicant {
             container: wishes.container,
             name: wishes.name,

@@ -78,6 +78,14 @@ pub enum NetworkError {
         /// Why not.
         reason: &'static str,
     },
+    /// Whoever we are may not have bridges.
+    #[error(
+        "connect with network {name}: the kernel denies making a bridge, which takes the rights of root; containers of normal users have published ports (-p), the host's network (--network host), or none"
+    )]
+    Denied {
+        /// Its name.
+        name: String,
+    },
     /// Somebody else listens there.
     #[error("publish a port: Bind for {address} failed: port is already allocated")]
     PortTaken {
@@ -150,6 +158,10 @@ impl NetworkError {
 
     /// Whether the kernel denied what only an administrator may do.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Step { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+        match self {
+            Self::Step { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::Denied { .. } => true,
+            _ => false,
+        }
     }
 }

@@ -12,6 +12,12 @@ use crate::NetworkError;
 /// The namespace of the calling thread.
 const OWN: &str = "/proc/thread-self/ns/net";
 
+/// What docker sets for containers: every user may listen on ports below 1024 and ping. It is the container's own network.
+const DOCKERS: [(&str, &str); 2] = [
+    ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"),
+    ("/proc/sys/net/ipv4/ping_group_range", "0 65535"),
+];
+
 /// A new network namespace, in which loopback is up.
 pub(crate) fn create() -> Result<OwnedFd, NetworkError> {
     let made = std::thread::scope(|scope| {
@@ -22,6 +28,10 @@ pub(crate) fn create() -> Result<OwnedFd, NetworkError> {
                 bring_up_loopback().map_err(|error| {
                     NetworkError::step("bring up loopback")(io::Error::other(error))
                 })?;
+                for (name, value) in DOCKERS {
+                    // A kernel without it does without it.
+                    let _ = std::fs::write(name, value);
+                }
                 open(OWN)
             })
             .join()

@@ -42,6 +42,7 @@ mod locks;
 mod logins;
 mod management;
 mod manifests;
+mod networks;
 mod output_attributes;
 mod outputs;
 mod parallel;

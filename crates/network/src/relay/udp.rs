@@ -150,3 +150,52 @@ impl Flows {
             .collect();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn answers_go_back_to_whoever_asked() {
+        let own = std::fs::File::open("/proc/thread-self/ns/net").expect("it is ours");
+        let Ok(inside) = Inside::new(OwnedFd::from(own)) else {
+            eprintln!("skipped: only root may enter a network namespace");
+            return;
+        };
+        let bind = || UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let (server, port, clients) = (bind(), bind(), [bind(), bind()]);
+        let at = port.local_addr().expect("bound");
+        let mut flows = Flows::new(inside, Ipv4Addr::LOCALHOST);
+        flows.listen(port, server.local_addr().expect("bound").port());
+        let mut bytes = [0; 16];
+        for client in &clients {
+            client.send_to(b"ask", at).expect("sent");
+            flows.ports[0].0.set_nonblocking(false).expect("ours");
+            let (length, from) = {
+                // One datagram at a time: the next look would wait.
+                flows.ports[0].0.peek(&mut bytes).expect("it came");
+                flows.ports[0].0.set_nonblocking(true).expect("ours");
+                flows.receive(0);
+                server.recv_from(&mut bytes).expect("handed on")
+            };
+            assert_eq!(&bytes[..length], b"ask");
+            server.send_to(b"answer", from).expect("sent");
+        }
+        assert_eq!(flows.all.len(), 2);
+        for (index, client) in clients.iter().enumerate() {
+            flows.all[index]
+                .socket
+                .set_nonblocking(false)
+                .expect("ours");
+            flows.all[index].socket.peek(&mut bytes).expect("it came");
+            flows.all[index].socket.set_nonblocking(true).expect("ours");
+            flows.answer(index);
+            let (length, from) = client.recv_from(&mut bytes).expect("handed on");
+            assert_eq!((&bytes[..length], from), (&b"answer"[..], at));
+        }
+        flows.settle(Instant::now() + IDLE);
+        assert!(flows.all.is_empty() && flows.index.is_empty());
+    }
+}
