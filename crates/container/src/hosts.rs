@@ -159,24 +159,24 @@ mod tests {
 
     #[test]
     fn names_of_the_host_network_stay_and_new_ones_follow() {
-        let hosts = |options: &Options, host, hostname: &str| {
-            let network = None;
-            super::hosts(options, &NameFiles { host, network }, hostname)
-        };
         let host = HostFiles {
             hosts: Some("10.0.0.7 build".to_owned()),
             resolv_conf: None,
+        };
+        let names = NameFiles {
+            host: &host,
+            network: None,
         };
         let mut options = Options {
             add_hosts: vec![AddHost::parse("db:10.0.0.9").expect("well-formed")],
             ..Options::default()
         };
         assert_eq!(
-            hosts(&options, &host, "abc"),
+            hosts(&options, &names, "abc"),
             "10.0.0.7 build\n10.0.0.9\tdb\n127.0.0.1\tabc\n"
         );
         options.network = NetworkMode::None;
-        assert!(!hosts(&options, &host, "abc").contains("10.0.0.7"));
+        assert!(!hosts(&options, &names, "abc").contains("10.0.0.7"));
     }
 
     #[test]

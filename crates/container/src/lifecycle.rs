@@ -212,7 +212,7 @@ pub(crate) fn prepare(
     id: &ContainerId,
     config: &StoredConfig,
     layers: &[PathBuf],
-    names: &NameFiles<'_>,
+    files: &NameFiles<'_>,
 ) -> Result<Spec, ContainerError> {
     let own = Directories::new(store.container_path(id.as_str()));
     let volumes = config.image.volumes.keys();
@@ -229,7 +229,7 @@ pub(crate) fn prepare(
         },
         scaffold: scaffold(store.root()),
         mounts: mounts.mounts,
-        names,
+        names: files,
     };
     specification(&config.options, &config.image, surroundings)
 }

@@ -57,9 +57,9 @@ fn on_the_host(lab: &Lab) -> Vec<String> {
     let ids = lab
         .rbuild(&["network", "ls", "-q", "-f", "driver=bridge"])
         .success();
-    let links = text_of("ip", &["-br", "link"]);
+    let interfaces = text_of("ip", &["-br", "link"]);
     let rules = text_of("iptables-save", &[]);
-    let lines = links.lines().chain(rules.lines());
+    let lines = interfaces.lines().chain(rules.lines());
     lines
         .filter(|line| ids.stdout.lines().any(|id| line.contains(id)))
         .map(str::to_owned)

@@ -136,7 +136,7 @@ pub(super) fn builtin(name: &str) -> Option<Value> {
         driver,
         false,
         &json!([]),
-        Map::new(),
+        &Map::new(),
     ))
 }
 
@@ -171,7 +171,7 @@ pub(super) fn network(networks: &Networks, network: &Network) -> anyhow::Result<
         "bridge",
         network.reach == Reach::Internal,
         &json!([addresses]),
-        containers,
+        &containers,
     );
     value["Options"] = json!(network.options);
     value["Labels"] = json!(network.labels);
@@ -185,7 +185,7 @@ fn document(
     driver: &str,
     internal: bool,
     addresses: &Value,
-    containers: Map<String, Value>,
+    containers: &Map<String, Value>,
 ) -> Value {
     json!({
         "Name": name,

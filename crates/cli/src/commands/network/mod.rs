@@ -250,12 +250,11 @@ fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<
     let (networks, _) = all(app)?;
     let mut found = Vec::new();
     for name in names {
-        let value = match describe::builtin(name) {
-            Some(value) => value,
-            None => {
-                let network = known(app, &networks, name)?;
-                describe::network(&networks, &network)?
-            }
+        let value = if let Some(value) = describe::builtin(name) {
+            value
+        } else {
+            let network = known(app, &networks, name)?;
+            describe::network(&networks, &network)?
         };
         found.push(value);
     }
