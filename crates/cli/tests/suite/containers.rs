@@ -385,7 +385,7 @@ fn rights_are_given_and_taken_by_name() {
     assert_eq!(status(&open), default.replace("Seccomp:2", "Seccomp:0"));
     let refused = lab.rbuild(&["run", "--rm", "--cap-add", "NOPE", "app"]);
     assert_eq!(refused.status.code(), Some(125), "{refused}");
-    let refused = lab.rbuild(&["run", "--rm", "-p", "80:80", "app"]);
+    let refused = lab.rbuild(&["run", "--rm", "--mac-address", "x", "app"]);
     assert_eq!(refused.status.code(), Some(125), "{refused}");
-    refused.says("--publish");
+    refused.says("--mac-address");
 }

@@ -396,4 +396,5 @@ fn what_is_sent_through_a_published_port_arrives_whole() {
         received.len(),
         sent.len()
     );
+    lab.rbuild(&["rm", "-f", "echo"]).success();
 }
