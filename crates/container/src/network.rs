@@ -183,8 +183,8 @@ fn connect(
         .iter()
         .all(|membership| membership.network == DEFAULT_NETWORK);
     match Connection::open(&networks, &wishes, &program) {
-        // Who may not have bridges gets a namespace with loopback, into which the ports lead all the same.
-        Err(error) if error.is_denied() && only_default => {
+        // Where there are no bridges, it gets a namespace with loopback, into which the ports lead all the same.
+        Err(error) if error.is_for_all_networks() && only_default => {
             let wishes = Wishes {
                 networks: &[],
                 ..wishes

@@ -66,7 +66,9 @@ fn ranges() -> Result<Option<Lock>, NetworkError> {
 
 fn add_rules(network: &Network, left: bool) -> Result<(), NetworkError> {
     let Some(firewall) = Firewall::find() else {
-        return Ok(());
+        return Err(NetworkError::NoFirewall {
+            name: network.name.clone(),
+        });
     };
     if left {
         // There may be nothing left.

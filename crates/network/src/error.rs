@@ -86,6 +86,14 @@ pub enum NetworkError {
         /// Its name.
         name: String,
     },
+    /// Nothing is installed that sets the packet filter's rules.
+    #[error(
+        "connect with network {name}: neither iptables nor nft is installed, without which networks cannot be kept apart nor lead out (on Debian: apt-get install iptables)"
+    )]
+    NoFirewall {
+        /// Its name.
+        name: String,
+    },
     /// Somebody else listens there.
     #[error("publish a port: Bind for {address} failed: port is already allocated")]
     PortTaken {
@@ -156,8 +164,13 @@ impl NetworkError {
         }
     }
 
+    /// Whether no bridge can be had here, whichever network it is.
+    pub fn is_for_all_networks(&self) -> bool {
+        self.is_denied() || matches!(self, Self::NoFirewall { .. })
+    }
+
     /// Whether the kernel denied what only an administrator may do.
-    pub fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         match self {
             Self::Step { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
             Self::Denied { .. } => true,

@@ -1,5 +1,7 @@
 //! What a container's own world is on request: its first process, its kernel parameters.
 
+use std::process::Command;
+
 use rstest::rstest;
 
 use crate::containers::lab;
@@ -61,4 +63,36 @@ fn kernel_parameters_are_the_containers_own(
         .says("it is not allowed on the host's network");
     let of_all = ["run", "--rm", "--sysctl", "kernel.panic=1", "app", "true"];
     lab.rbuild(&of_all).says("it belongs to the whole machine");
+}
+
+#[test]
+fn a_network_that_cannot_be_kept_apart_from_others_is_refused_and_ports_are_published_all_the_same()
+{
+    let Some(lab) = lab(Caller::Root) else { return };
+    lab.rbuild(&["network", "create", "web"]).success();
+    // As on a machine that has no program for the packet filter.
+    let without = |arguments: &[&str]| {
+        let command = lab.command(arguments);
+        let hidden = "mount -t tmpfs none /usr/sbin && mount --bind /usr/sbin /sbin && exec \"$@\"";
+        let mut outer = Command::new("unshare");
+        outer.args(["-m", "sh", "-c", hidden, "sh"]);
+        outer.arg(command.get_program()).args(command.get_args());
+        outer.env_clear();
+        for (name, value) in command.get_envs() {
+            outer.envs(value.map(|value| (name, value)));
+        }
+        outer.output().expect("unshare is there")
+    };
+    let refused = without(&["run", "--rm", "--network", "web", "app", "true"]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        told.contains("neither iptables nor nft is installed"),
+        "{told}"
+    );
+    let ports = ["run", "--rm", "-p", "80", "app", "cat", "/proc/net/dev"];
+    let published = without(&ports);
+    let shown = String::from_utf8_lossy(&published.stdout);
+    assert!(published.status.success(), "{published:?}");
+    assert!(shown.contains("lo:") && !shown.contains("eth0:"), "{shown}");
+    lab.rbuild(&["network", "rm", "web"]).success();
 }
