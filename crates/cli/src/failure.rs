@@ -67,6 +67,14 @@ impl fmt::Display for WithStatus {
 
 impl std::error::Error for WithStatus {}
 
+/// The failures of several things that were done side by side, each on a line of its own as if it were the only one.
+pub(crate) fn all_of(failures: &[String]) -> anyhow::Result<()> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("{}", failures.join("\nERROR: "))
+}
+
 /// Writes `ERROR: …` and gives the exit status that fits.
 #[expect(
     clippy::print_stderr,

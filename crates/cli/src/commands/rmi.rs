@@ -10,7 +10,7 @@ use rbuild_store::{Container, ImageOrigin, ImageRemoval, Store, StoredImage};
 
 use super::lookup;
 use crate::app::App;
-use crate::failure::chain;
+use crate::failure::{all_of, chain};
 use crate::render;
 
 /// What was typed after `rbuild rmi`.
@@ -35,10 +35,8 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
             Err(error) => failures.push(chain(error.as_ref())),
         }
     }
-    if failures.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    bail!("{}", failures.join("\nERROR: "))
+    all_of(&failures)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What went, and the image as it was before.

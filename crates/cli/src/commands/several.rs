@@ -6,7 +6,7 @@ use anyhow::bail;
 use rbuild_container::ContainerError;
 use rbuild_store::{Container, Store};
 
-use crate::failure::chain;
+use crate::failure::{all_of, chain};
 use crate::render;
 
 /// Does `act` to each container that `names` name, and prints the name of each that it was done to.
@@ -34,10 +34,8 @@ pub(super) fn each_printing(
             Err(error) => failures.push(chain(error.as_ref())),
         }
     }
-    if failures.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    bail!("{}", failures.join("\nERROR: "))
+    all_of(&failures)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The container that `name` means.

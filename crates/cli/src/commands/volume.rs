@@ -15,7 +15,7 @@ use super::inspect::indented;
 use super::prune::{SURE, confirmed};
 use super::several::worded;
 use crate::app::App;
-use crate::failure::chain;
+use crate::failure::{all_of, chain};
 use crate::render::{self, Table, bytes_human};
 
 /// Docker's label of volumes that nobody gave a name.
@@ -154,10 +154,7 @@ fn remove(app: &App, names: &[String], force: bool) -> anyhow::Result<()> {
             Err(error) => failures.push(format!("failed to {}", chain(&error))),
         }
     }
-    if failures.is_empty() {
-        return Ok(());
-    }
-    bail!("{}", failures.join("\nERROR: "))
+    all_of(&failures)
 }
 
 fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ use super::format::Format;
 use super::history::{cell, column};
 use super::inspect::indented;
 use crate::app::App;
-use crate::failure::chain;
+use crate::failure::{all_of, chain};
 use crate::render::{self, Table};
 
 /// What was typed after `rbuild network`.
@@ -239,10 +239,7 @@ fn remove(app: &App, names: &[String], force: bool) -> anyhow::Result<()> {
             Err(error) => failures.push(worded(error).to_string()),
         }
     }
-    if failures.is_empty() {
-        return Ok(());
-    }
-    bail!("{}", failures.join("\nERROR: "))
+    all_of(&failures)
 }
 
 fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<()> {
