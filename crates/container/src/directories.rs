@@ -12,6 +12,7 @@
 //! ```
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,13 @@ impl Directories {
         }
         Ok(())
     }
+}
+
+/// Puts a file in the place of the one that may be there: who reads it sees the one or the other, whole.
+pub(crate) fn replace_file(directory: &Path, name: &str, contents: &[u8]) -> io::Result<()> {
+    let new = directory.join(format!("{name}.new"));
+    fs::write(&new, contents)?;
+    fs::rename(new, directory.join(name))
 }
 
 /// Makes a directory that everyone may enter, with its parents.

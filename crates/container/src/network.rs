@@ -15,6 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::condition::{Condition, live_process};
+use crate::directories::replace_file;
 use crate::hosts::name_servers;
 use crate::options::{Exposed, NetworkMode};
 use crate::{ContainerError, HostFiles, StoredConfig, lifecycle};
@@ -47,9 +48,7 @@ impl NetworkRecord {
     }
 
     fn write(&self, directory: &Path) -> io::Result<()> {
-        let new = directory.join("network.json.new");
-        fs::write(&new, serde_json::to_vec(self)?)?;
-        fs::rename(new, directory.join(FILE))
+        replace_file(directory, FILE, &serde_json::to_vec(self)?)
     }
 
     fn read(directory: &Path) -> Option<Self> {

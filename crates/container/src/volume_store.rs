@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use rbuild_store::Store;
 use serde::{Deserialize, Serialize};
 
+use crate::directories::replace_file;
 use crate::{ContainerError, ContainerId, StoredConfig, names};
 
 /// Below the store's root.
@@ -72,9 +73,7 @@ pub fn create_volume(
     };
     let text = serde_json::to_vec(&facts).expect("facts are plain JSON");
     // Renamed into place: a volume is known by this file.
-    let new = directory.join("volume.json.new");
-    fs::write(&new, text).map_err(failed)?;
-    fs::rename(&new, directory.join(FACTS)).map_err(failed)?;
+    replace_file(&directory, FACTS, &text).map_err(failed)?;
     volume(store, name)?.ok_or_else(|| missing(name))
 }
 

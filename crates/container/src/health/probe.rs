@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::link::Message;
+use crate::supervisor::do_not_block;
 use crate::{ContainerError, ContainerId, control};
 
 /// What is kept of a probe's output, as Docker has it.
@@ -105,7 +106,7 @@ fn run(
     };
     let running = enter(process, stdio, Tie::Firm, launch)?;
     drop(write);
-    super::super::supervisor::do_not_block(&read).map_err(ContainerError::Supervise)?;
+    do_not_block(&read).map_err(ContainerError::Supervise)?;
     let mut output = Output {
         from: read.into(),
         kept: Vec::new(),

@@ -9,6 +9,7 @@ use rbuild_store::{Container, Store};
 use serde::{Deserialize, Serialize};
 
 use super::Check;
+use crate::directories::replace_file;
 use crate::{Condition, ContainerError};
 
 /// In the container's directory. A file of another version is as good as none: the next probe writes a new one.
@@ -95,9 +96,7 @@ impl Health {
 
     /// Puts it in `directory`, whole or not at all.
     pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
-        let new = directory.join("health.json.new");
-        fs::write(&new, serde_json::to_vec(self)?)?;
-        fs::rename(new, directory.join(FILE))
+        replace_file(directory, FILE, &serde_json::to_vec(self)?)
     }
 }
 
