@@ -165,9 +165,14 @@ impl App {
         crate::maintenance::start(&self.root, self.config_file.as_deref());
     }
 
-    /// Makes a command of this program work on the same store with the same configuration.
-    pub(crate) fn hand_on(&self, command: &mut std::process::Command) {
-        command.arg("--root").arg(&self.root);
+    /// Where the store is.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes a command of this program work on the store at `root` with the same configuration.
+    pub(crate) fn hand_on(&self, command: &mut std::process::Command, root: &Path) {
+        command.arg("--root").arg(root);
         if let Some(config) = &self.config_file {
             command.arg("--config").arg(config);
         }

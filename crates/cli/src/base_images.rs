@@ -11,6 +11,8 @@ use rbuild_registry::{Client, PulledManifest, rank_platforms};
 use rbuild_source::{LayoutReference, OciLayout};
 use rbuild_store::Store;
 
+use crate::lender::Lender;
+
 /// Whether the registry is asked for what is known here already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
@@ -28,6 +30,8 @@ pub(crate) struct BaseImages<'a> {
     pub(crate) registry: &'a Client,
     /// Which of them is asked first.
     pub(crate) freshness: Freshness,
+    /// Another store that is asked before a registry is.
+    pub(crate) lender: Option<&'a Lender>,
 }
 
 /// A resolution's failure, of any crate.
@@ -56,7 +60,34 @@ impl BaseImages<'_> {
         {
             return Ok(found);
         }
+        if let Some(found) = self.borrow(&reference, platform)? {
+            return Ok(found);
+        }
         self.ask_registry(&reference, platform)
+    }
+
+    /// What the lender has by that name; what it has of it is here as well then.
+    fn borrow(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<Option<ResolvedImage>, AnyError> {
+        let Some(lender) = self.lender else {
+            return Ok(None);
+        };
+        let theirs = BaseImages {
+            store: lender.store(),
+            lender: None,
+            ..*self
+        };
+        let found = match self.freshness {
+            Freshness::Known => theirs.find_in_store(reference, platform)?,
+            Freshness::Resolved => theirs.find_resolved(reference, platform)?,
+        };
+        if let Some(image) = &found {
+            lender.lend(image, self.store)?;
+        }
+        Ok(found)
     }
 
     /// An image of the local store by that name, or one that the registry resolved the name to before.
@@ -75,6 +106,15 @@ impl BaseImages<'_> {
                 return Ok(found);
             }
         }
+        self.find_resolved(reference, platform)
+    }
+
+    /// What a registry resolved the name to before.
+    fn find_resolved(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<Option<ResolvedImage>, AnyError> {
         match self.store.resolution(reference, platform)? {
             Some(known) => {
                 let origin = ImageOrigin::Registry(reference.to_string());

@@ -13,6 +13,7 @@ mod containers_files;
 mod failure;
 mod groups;
 mod interrupt;
+mod lender;
 mod maintenance;
 mod no_room;
 mod render;

@@ -26,6 +26,7 @@ pub(crate) fn for_platform(
         store,
         registry: app.registry(),
         freshness: Freshness::Known,
+        lender: None,
     };
     let found = images
         .documents(&image.descriptor, platform, ImageOrigin::Store(origin))

@@ -1,13 +1,15 @@
 //! `rbuild verify`: builds twice, as differently as one machine can, and shows what came out differently.
 //!
 //! ```text
-//!          context            files of it            steps                  threads
-//! first    where it is        as they are            as many as can run     one for each core
-//! second   a copy elsewhere   written in another     one after the other    one
-//!                             order, and now
+//!          store              context            files of it            steps                  threads
+//! first    the one there is   where it is        as they are            as many as can run     one for each core
+//! second   a new one, which   a copy elsewhere   written in another     one after the other    one
+//!          goes afterwards                       order, and now
 //! ```
 //!
-//! Every step runs both times. Both builds have the same `SOURCE_DATE_EPOCH`, without which no two are the same.
+//! Every step runs both times, and what it runs on was extracted for it: the stores have no file in common. The second build
+//! is lent the first one's base images as the bytes that their digests name. Both builds have the same `SOURCE_DATE_EPOCH`,
+//! without which no two are the same.
 
 mod compare;
 mod contents;
@@ -51,19 +53,21 @@ pub(crate) fn run(app: &App, args: &build::Args) -> anyhow::Result<ExitCode> {
     // Work in flight of the store: it is gone when we are.
     let draft = app.store()?.draft(&PLACE)?;
     let words = words();
-    let [first, second, context] =
-        ["first", "second", "context"].map(|name| draft.diff_path().join(name));
+    let [first, second, context, store] =
+        ["first", "second", "context", "store"].map(|name| draft.diff_path().join(name));
     let copied = build::local_context(args)?;
     if let Some(original) = &copied {
         copy::copy(original, &context)?;
     }
     let builds = [
         Run {
+            store: None,
             layout: &first,
             context: None,
             threads: None,
         },
         Run {
+            store: Some(&store),
             layout: &second,
             context: copied.as_ref().map(|_| context.as_path()),
             threads: Some(1),
@@ -88,6 +92,8 @@ pub(crate) fn run(app: &App, args: &build::Args) -> anyhow::Result<ExitCode> {
 
 /// One of the builds.
 struct Run<'a> {
+    /// The store that is its own.
+    store: Option<&'a Path>,
     /// Where its result goes.
     layout: &'a Path,
     /// The copy of the context that it reads.
@@ -100,8 +106,11 @@ impl Run<'_> {
     fn run(&self, app: &App, args: &build::Args, words: &[OsString]) -> anyhow::Result<()> {
         let mut command = Command::new(OWN_PROGRAM);
         command.arg0("rbuild");
-        app.hand_on(&mut command);
+        app.hand_on(&mut command, self.store.unwrap_or(app.root()));
         command.arg("build").args(words);
+        if self.store.is_some() {
+            command.arg("--verify-bases").arg(app.root());
+        }
         command.arg("--verify-layout").arg(self.layout);
         if let Some(context) = self.context {
             command.arg("--verify-context").arg(context);

@@ -1,6 +1,10 @@
 //! Building twice to see whether it is the same.
 
-use crate::support::{BaseImage, Caller, Lab, Outcome, Project, Running};
+use std::collections::BTreeMap;
+
+use rbuild_testkit::{FaultProxy, Registry};
+
+use crate::support::{BaseImage, Caller, Lab, Outcome, Project, Running, WebServer};
 
 /// Builds twice. Bases are those of the lab.
 fn verify(lab: &Lab, project: &Project, arguments: &[&str]) -> Outcome {
@@ -41,6 +45,53 @@ fn neither_build_finds_what_another_left_in_a_cache_mount() {
     assert_eq!(
         lab.tree(&project, &["--no-cache"]).text("seen"),
         "left\nleft\n"
+    );
+}
+
+#[test]
+fn the_second_build_has_a_store_of_its_own_and_pulls_nothing_again() {
+    let (Some(lab), Some(registry)) = (Lab::new(Caller::Root), Registry::start()) else {
+        return;
+    };
+    let layout = BaseImage::Busybox.layout();
+    let source = format!("oci:{}:{}", layout.display(), BaseImage::Busybox.tag());
+    let target = format!("docker://{}/busybox:1", registry.host());
+    registry
+        .skopeo(&["copy", "--dest-tls-verify=false", &source, &target])
+        .expect("a base image");
+    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+    let web = WebServer::start(&lab.own_folder("web"));
+    std::fs::write(lab.path("web/a"), "a").expect("a file");
+    // A base that only this store has, with a layer of another's.
+    let made = lab.project("FROM busybox\nRUN mkdir /d && echo made > /d/made\n");
+    lab.build(&made, &["-t", "made:1"]);
+    let project = lab.project(&format!(
+        "FROM {}/busybox:1 AS tools\nRUN echo tools > /tools\n\
+         FROM made:1\nCOPY --from=tools /tools /bin/busybox /\nADD {}/a /a\nRUN cat /d/made > /copy\n",
+        proxy.host(),
+        web.url,
+    ));
+    let told = verify(&lab, &project, &[]).success();
+    assert!(told.stdout.starts_with("Reproducible: sha256:"), "{told}");
+    let mut asked: BTreeMap<String, usize> = BTreeMap::new();
+    for request in proxy.requests() {
+        if request.method == "GET" && request.path.contains("s/sha256:") {
+            *asked.entry(request.path).or_default() += 1;
+        }
+    }
+    assert!(
+        !asked.is_empty() && asked.values().all(|times| *times == 1),
+        "{asked:?}"
+    );
+    // What is no base image comes twice: it may have changed.
+    assert_eq!(web.methods("/a"), ["GET", "GET"]);
+    assert_eq!(
+        lab.rbuild(&["images", "-q"])
+            .success()
+            .stdout
+            .lines()
+            .count(),
+        1
     );
 }
 

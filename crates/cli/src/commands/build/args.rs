@@ -242,6 +242,9 @@ pub(crate) struct Args {
     /// The copy of the context that `verify` made
     #[arg(long, hide = true, value_name = "DIR")]
     pub(crate) verify_context: Option<String>,
+    /// The store that lends its base images to the second build of `verify`
+    #[arg(long, hide = true, value_name = "DIR")]
+    pub(crate) verify_bases: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) unsupported: super::unsupported::Unsupported,
 }

@@ -245,7 +245,8 @@ fn build(
         outcome.explanations = explain::misses(&planned.plan, &solution, app.environment.now());
     }
     outcome.warn(&planned.warnings, places);
-    if solution.executed > 0 {
+    // A store that was made for this build goes with it.
+    if solution.executed > 0 && request.lender.is_none() {
         app.maintain_store();
     }
     Ok(Finished::Built(Box::new(outcome)))

@@ -95,6 +95,7 @@ pub(super) fn plan(
                 } else {
                     Freshness::Known
                 },
+                lender: request.lender.as_ref(),
             },
             lock: inputs.lock.as_ref(),
         },

@@ -28,6 +28,7 @@ use super::outputs::Outputs;
 use super::verification;
 use crate::app::{App, Environment};
 use crate::commands::filter::duration;
+use crate::lender::Lender;
 
 /// Steps that run at once at least: most of their time they wait, and independent stages should take as long as the longest.
 const MIN_JOBS: usize = 16;
@@ -54,6 +55,8 @@ pub(super) struct Request {
     pub(super) kept_mounts: KeptMounts,
     /// The directory that cache mounts are in, if not in the store: `verify`'s.
     pub(super) own_mounts: Option<PathBuf>,
+    /// Who lends base images.
+    pub(super) lender: Option<Lender>,
     pub(super) caches: Caches,
     pub(super) pull: bool,
     pub(super) lock: Option<LockRequest>,
@@ -184,6 +187,7 @@ impl Request {
                 KeptMounts::Kept
             },
             own_mounts: verification::mounts(args),
+            lender: verification::lender(args)?,
             cache_ttl: args.cache_ttl.as_deref().map(cache_ttl).transpose()?,
             caches: Caches::new(args, &build_args, environment)?,
             pull: args.pull,

@@ -7,6 +7,7 @@ use rbuild_plan::parse_git_context;
 
 use super::args::Args;
 use super::dockerfile_file::is_web;
+use crate::lender::Lender;
 
 /// The directory that is the context, if it is one.
 pub(crate) fn local_context(args: &Args) -> anyhow::Result<Option<PathBuf>> {
@@ -19,6 +20,11 @@ pub(crate) fn local_context(args: &Args) -> anyhow::Result<Option<PathBuf>> {
 pub(super) fn mounts(args: &Args) -> Option<PathBuf> {
     let layout = args.verify_layout.as_ref()?;
     Some(layout.with_extension("mounts"))
+}
+
+/// The store that lends its base images to a build of `verify` in a store of its own.
+pub(super) fn lender(args: &Args) -> anyhow::Result<Option<Lender>> {
+    args.verify_bases.as_deref().map(Lender::open).transpose()
 }
 
 /// The arguments of a build whose result goes to `args.verify_layout`, if they are for one.
