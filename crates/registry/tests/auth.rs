@@ -113,6 +113,26 @@ fn anonymous_tokens_and_identity_tokens_work() {
 }
 
 #[test]
+fn a_token_server_that_takes_passwords_in_forms_only_gets_one() {
+    let Some(scene) = Scene::start(10) else {
+        return;
+    };
+    scene.proxy.require_tokens(TokenRules {
+        password_form: Some((USERNAME.to_owned(), PASSWORD.to_owned())),
+        ..TokenRules::default()
+    });
+    right().resolve(&scene.name()).expect("with the password");
+    let client = client_with(RegistryConfig::default(), password(USERNAME, "hunter2"));
+    let error = client.resolve(&scene.name()).expect_err("a wrong password");
+    let text = error.to_string();
+    assert!(
+        text.contains("401 Unauthorized: incorrect username or password"),
+        "{text}"
+    );
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[test]
 fn a_token_that_ends_in_the_middle_is_renewed() {
     let Some(scene) = Scene::start(500_000) else {
         return;

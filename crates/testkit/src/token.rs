@@ -13,6 +13,8 @@ pub struct TokenRules {
     pub identity_token: Option<String>,
     /// The identity token that is given to whoever shows the password and asks for one; it is taken from then on.
     pub refresh_token: Option<String>,
+    /// User and password that are taken in a form alone (OAuth 2's password grant): nothing else is answered.
+    pub password_form: Option<(String, String)>,
     /// What is said of the lifetime, in seconds.
     pub expires_in: Option<u64>,
 }
@@ -75,13 +77,21 @@ impl Tokens {
             .map(|(name, value)| (name.to_owned(), decoded(value)))
             .collect();
         let has = |name: &str, value: &str| parameters.iter().any(|(n, v)| n == name && v == value);
+        if rules.password_form.is_some() && request.method != "POST" {
+            return answer(405, &[], b"");
+        }
         let identity = rules
             .identity_token
             .as_ref()
             .or(rules.refresh_token.as_ref());
-        let known = match (&rules.basic, identity) {
-            (None, None) => true,
-            (basic, identity) => {
+        let known = match (&rules.basic, identity, &rules.password_form) {
+            (None, None, None) => true,
+            (_, _, Some((username, password))) => {
+                has("grant_type", "password")
+                    && has("username", username)
+                    && has("password", password)
+            }
+            (basic, identity, None) => {
                 let sent = request
                     .header("authorization")
                     .and_then(|v| v.strip_prefix("Basic "));

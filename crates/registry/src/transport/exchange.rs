@@ -102,7 +102,8 @@ impl<'a> Call<'a> {
     }
 }
 
-type Answer = Response<ureq::Body>;
+/// What came back.
+pub(super) type Answer = Response<ureq::Body>;
 
 impl Transport {
     /// Sends `call` to `path` below the endpoint's `/v2/`.

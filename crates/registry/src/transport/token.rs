@@ -14,7 +14,7 @@ use url::form_urlencoded::Serializer;
 use super::body::Body;
 use super::challenge::Challenge;
 use super::endpoint::Endpoint;
-use super::exchange::{Call, Patience, Retry, Transport};
+use super::exchange::{Answer, Call, Patience, Retry, Transport};
 use super::scope::Scope;
 use crate::{Attempt, Credential, RegistryError};
 
@@ -57,6 +57,15 @@ pub(crate) struct TokenSlot(Mutex<Option<Token>>);
 struct Token {
     authorization: Authorization,
     renew_at: Instant,
+}
+
+/// Who is asked for a token, and for which.
+struct TokenServer<'a> {
+    endpoint: &'a Endpoint,
+    attempt: &'a Attempt,
+    realm: &'a Url,
+    service: Option<&'a str>,
+    scopes: &'a [Scope],
 }
 
 #[derive(Deserialize)]
@@ -145,45 +154,22 @@ impl Transport {
         };
         let realm = self.check_realm(endpoint, &attempt, realm, credential)?;
         let asked_at = Instant::now();
+        let server = TokenServer {
+            endpoint,
+            attempt: &attempt,
+            realm: &realm,
+            service: service.as_deref(),
+            scopes,
+        };
         let response = match credential {
-            Some(Credential::IdentityToken(token)) => {
-                let mut form = Serializer::new(String::new());
-                form.append_pair("grant_type", "refresh_token")
-                    .append_pair("refresh_token", token)
-                    .append_pair("client_id", CLIENT_ID)
-                    .append_pair("scope", &joined(scopes));
-                if let Some(service) = service {
-                    form.append_pair("service", service);
-                }
-                let form = form.finish();
-                let call = token_call(endpoint, &attempt, Method::POST)
-                    .header("content-type", "application/x-www-form-urlencoded")
-                    .body(Body::Bytes(form.as_bytes()));
-                self.send_as(&call, &realm, None)?
+            Some(Credential::IdentityToken(token)) => self.token_by_form(
+                &server,
+                &[("grant_type", "refresh_token"), ("refresh_token", token)],
+            )?,
+            Some(Credential::Password { username, password }) => {
+                self.token_by_password(&server, username, password)?
             }
-            other => {
-                let mut url = realm;
-                if let Some(service) = service {
-                    url.query_pairs_mut().append_pair("service", service);
-                }
-                for scope in scopes {
-                    url.query_pairs_mut().append_pair("scope", scope.as_str());
-                }
-                let authorization = match other {
-                    Some(Credential::Password { username, password }) => {
-                        if self.offline.is_wanted() {
-                            url.query_pairs_mut()
-                                .append_pair("account", username)
-                                .append_pair("client_id", CLIENT_ID)
-                                .append_pair("offline_token", "true");
-                        }
-                        Some(Authorization::basic(username, password))
-                    }
-                    _ => None,
-                };
-                let call = token_call(endpoint, &attempt, Method::GET);
-                self.send_as(&call, &url, authorization.as_ref())?
-            }
+            _ => self.token_by_query(&server, None)?,
         };
         let mut bytes = Vec::new();
         response
@@ -199,6 +185,82 @@ impl Transport {
         }
         understand(&bytes, asked_at)
             .ok_or_else(|| RegistryError::protocol(&attempt, "an answer without a token"))
+    }
+
+    /// Servers that keep to distribution's specification know both ways; some know one of them only.
+    fn token_by_password(
+        &self,
+        server: &TokenServer<'_>,
+        username: &str,
+        password: &str,
+    ) -> Result<Answer, RegistryError> {
+        let refused = match self.token_by_query(server, Some((username, password))) {
+            Err(error) if error.status().is_some_and(may_want_a_form) => error,
+            other => return other,
+        };
+        let mut pairs = vec![
+            ("grant_type", "password"),
+            ("username", username),
+            ("password", password),
+        ];
+        if self.offline.is_wanted() {
+            pairs.push(("access_type", "offline"));
+        }
+        self.token_by_form(server, &pairs).map_err(|error| {
+            // A server that does not know one way has said what is wrong on the other.
+            if refused.status().is_some_and(is_no_such_way) {
+                error
+            } else {
+                refused
+            }
+        })
+    }
+
+    /// Asks by GET: the password, if any, is in a header.
+    fn token_by_query(
+        &self,
+        server: &TokenServer<'_>,
+        password: Option<(&str, &str)>,
+    ) -> Result<Answer, RegistryError> {
+        let mut url = server.realm.clone();
+        if let Some(service) = server.service {
+            url.query_pairs_mut().append_pair("service", service);
+        }
+        for scope in server.scopes {
+            url.query_pairs_mut().append_pair("scope", scope.as_str());
+        }
+        if let Some((username, _)) = password
+            && self.offline.is_wanted()
+        {
+            url.query_pairs_mut()
+                .append_pair("account", username)
+                .append_pair("client_id", CLIENT_ID)
+                .append_pair("offline_token", "true");
+        }
+        let authorization =
+            password.map(|(username, password)| Authorization::basic(username, password));
+        let call = token_call(server.endpoint, server.attempt, Method::GET);
+        self.send_as(&call, &url, authorization.as_ref())
+    }
+
+    /// Asks by POST, as OAuth 2 does: `grant` is in the form.
+    fn token_by_form(
+        &self,
+        server: &TokenServer<'_>,
+        grant: &[(&str, &str)],
+    ) -> Result<Answer, RegistryError> {
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs(grant)
+            .append_pair("client_id", CLIENT_ID)
+            .append_pair("scope", &joined(server.scopes));
+        if let Some(service) = server.service {
+            form.append_pair("service", service);
+        }
+        let form = form.finish();
+        let call = token_call(server.endpoint, server.attempt, Method::POST)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::Bytes(form.as_bytes()));
+        self.send_as(&call, server.realm, None)
     }
 
     /// A token server may be anywhere, but a registry in HTTPS must not have our password sent in the clear.
@@ -222,6 +284,16 @@ impl Transport {
             )),
         }
     }
+}
+
+/// Whether a server that answers a GET so may give a token for a form: 404 and 405 say that there is no such way, 400, 401 and 403
+/// may as well mean that no form came.
+fn may_want_a_form(status: u16) -> bool {
+    matches!(status, 400 | 401 | 403) || is_no_such_way(status)
+}
+
+fn is_no_such_way(status: u16) -> bool {
+    matches!(status, 404 | 405)
 }
 
 fn token_call<'a>(endpoint: &'a Endpoint, attempt: &'a Attempt, method: Method) -> Call<'a> {
