@@ -57,6 +57,7 @@ mod link;
 mod log;
 mod mount_options;
 mod names;
+mod namespaces;
 mod network;
 mod options;
 mod restart;
@@ -67,6 +68,7 @@ mod supervisor;
 mod sysctl;
 mod terminal;
 mod top;
+mod ulimit;
 mod view;
 mod volume_store;
 mod volumes;
@@ -94,10 +96,11 @@ pub use limits::Limits;
 pub use link::Stream;
 pub use log::{LogLimits, LogLine, LogQuery, follow_log};
 pub use mount_options::{Device, MountOption, Tmpfs, Volume};
+pub use namespaces::{IpcMode, PidMode, Sharing};
 pub use network::{NetworkRecord, exposed_ports, network_record};
 pub use options::{
     AddHost, Cleanup, Exposed, FirstProcess, NetworkMode, Options, Privileges, RootAccess,
-    Security, SystemCalls, Ulimit,
+    Security, SystemCalls,
 };
 pub use rbuild_sandbox::Owner;
 pub use restart::RestartPolicy;
@@ -108,4 +111,5 @@ pub use supervisor::{Clock, supervise_if_asked};
 pub use sysctl::Sysctl;
 pub use terminal::{RawTerminal, terminal_size};
 pub use top::{ProcessFacts, processes};
+pub use ulimit::Ulimit;
 pub use volume_store::{NamedVolume, create_volume, remove_volume, volume, volume_users, volumes};

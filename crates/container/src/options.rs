@@ -11,9 +11,11 @@ use crate::environment::{EnvSource, resolve};
 use crate::limits::Limits;
 use crate::log::LogLimits;
 use crate::mount_options::{Device, Tmpfs, Volume};
+use crate::namespaces::{IpcMode, PidMode, Sharing};
 use crate::restart::RestartPolicy;
 use crate::signals::signal_number;
 use crate::sysctl::Sysctl;
+use crate::ulimit::Ulimit;
 use crate::{ContainerError, health, names};
 
 /// The options of `run` and `create`. Stored with the container: fields may be added, with a default, not renamed.
@@ -100,6 +102,14 @@ pub struct Options {
     pub first: FirstProcess,
     /// `--sysctl`.
     pub sysctls: Vec<Sysctl>,
+    /// `--pid`.
+    pub pid: PidMode,
+    /// `--ipc`.
+    pub ipc: IpcMode,
+    /// `--uts`.
+    pub uts: Sharing,
+    /// `--cgroupns`.
+    pub cgroupns: Sharing,
 }
 
 /// What process 1 of a container is.
@@ -206,17 +216,6 @@ pub struct AddHost {
     pub address: String,
 }
 
-/// A resource limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ulimit {
-    /// `nofile`
-    pub name: String,
-    /// The limit in force.
-    pub soft: u64,
-    /// How far it can be raised.
-    pub hard: u64,
-}
-
 impl Options {
     /// Adds one `-e`: `NAME=value`, or `NAME` to pass the user's own value on.
     pub fn add_env(&mut self, text: &str, source: EnvSource<'_>) -> Result<(), ContainerError> {
@@ -284,7 +283,7 @@ impl Options {
         self.limits.check()?;
         health::verify(&self.health)?;
         for sysctl in &self.sysctls {
-            sysctl.check(&self.network)?;
+            sysctl.check(&self.network, &self.ipc)?;
         }
         for name in self.cap_add.iter().chain(&self.cap_drop) {
             if Capabilities::by_name(name).is_none() {
@@ -301,6 +300,10 @@ impl Options {
         }
         if let Some(signal) = &self.stop_signal {
             signal_number(signal)?;
+        }
+        if self.uts == Sharing::Host && self.hostname.is_some() {
+            let reason = "conflicting options: hostname and the UTS mode";
+            return Err(ContainerError::option("--uts", "host", reason));
         }
         let hostname = self.hostname.as_deref().unwrap_or("x");
         let fits = hostname
@@ -364,28 +367,6 @@ impl AddHost {
         Ok(Self {
             name: name.to_owned(),
             address: address.to_owned(),
-        })
-    }
-}
-
-impl Ulimit {
-    /// Reads `--ulimit`: `name=soft[:hard]`, -1 for no limit.
-    pub fn parse(text: &str) -> Result<Self, ContainerError> {
-        let fail = || ContainerError::option("--ulimit", text, "it is name=soft[:hard]");
-        let number = |text: &str| match text {
-            "-1" | "unlimited" => Ok(u64::MAX),
-            _ => text.parse().map_err(|_| fail()),
-        };
-        let (name, limits) = text.split_once('=').ok_or_else(fail)?;
-        let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
-        let (soft, hard) = (number(soft)?, number(hard)?);
-        if rbuild_sandbox::rlimit_number(name).is_none() || soft > hard {
-            return Err(fail());
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            soft,
-            hard,
         })
     }
 }

@@ -11,6 +11,7 @@ use rbuild_sandbox::{
 
 use crate::environment::merge;
 use crate::hosts::{NameFiles, hosts, resolv_conf};
+use crate::namespaces::Sharing;
 use crate::options::{
     FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security, SystemCalls,
 };
@@ -42,8 +43,8 @@ pub(crate) fn specification(
     let hostname = hostname(options, id);
     let mut spec = Spec::new(root, scaffold, Vec::new());
     spec.process = process(options, image, id)?;
-    hostname.clone_into(&mut spec.hostname);
-    spec.hosts = Some(hosts(options, names, hostname));
+    spec.hosts = Some(hosts(options, names, &hostname));
+    spec.hostname = hostname;
     spec.resolv_conf = resolv_conf(options, names);
     spec.mounts = mounts;
     spec.network = match options.network {
@@ -64,8 +65,15 @@ pub(crate) fn specification(
     Ok(spec)
 }
 
-fn hostname<'a>(options: &'a Options, id: &'a ContainerId) -> &'a str {
-    options.hostname.as_deref().unwrap_or(id.short())
+fn hostname(options: &Options, id: &ContainerId) -> String {
+    match &options.hostname {
+        Some(name) => name.clone(),
+        None if options.uts == Sharing::Host => {
+            let names = rustix::system::uname();
+            names.nodename().to_string_lossy().into_owned()
+        }
+        None => id.short().to_owned(),
+    }
 }
 
 /// A process of the container: its first one, or one that is added to it.
@@ -76,7 +84,7 @@ pub(crate) fn process(
 ) -> Result<Process, ContainerError> {
     let args = command_line(options, image)?;
     let mut process = Process::new(args.into_iter().map(OsString::from).collect());
-    let env = environment(options, image, hostname(options, id));
+    let env = environment(options, image, &hostname(options, id));
     process.env = env.into_iter().map(OsString::from).collect();
     process.cwd = working_directory(options, image);
     process.user = options.user.clone().unwrap_or_else(|| image.user.clone());

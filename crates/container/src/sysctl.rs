@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ContainerError;
+use crate::namespaces::IpcMode;
 use crate::options::NetworkMode;
 
 /// Parameters that belong to an IPC namespace, as Docker has them.
@@ -52,8 +53,12 @@ impl Sysctl {
         })
     }
 
-    /// Whether it is the container's own on that network.
-    pub(crate) fn check(&self, network: &NetworkMode) -> Result<(), ContainerError> {
+    /// Whether it is the container's own on that network and with that memory.
+    pub(crate) fn check(&self, network: &NetworkMode, ipc: &IpcMode) -> Result<(), ContainerError> {
+        if !self.name.starts_with("net.") && !ipc.is_own() {
+            let reason = "it is not allowed: --ipc makes it somebody else's";
+            return Err(ContainerError::option("--sysctl", &self.name, reason));
+        }
         let shared = matches!(network, NetworkMode::Host | NetworkMode::Container(_));
         if shared && self.name.starts_with("net.") {
             let reason = "it is not allowed on the host's network";
@@ -87,14 +92,18 @@ mod tests {
         }
         let own = Sysctl::parse("kernel.shmmax=65536").expect("its own");
         assert_eq!(own.setting().0, "kernel/shmmax");
-        own.check(&NetworkMode::Host)
+        own.check(&NetworkMode::Host, &IpcMode::Private)
             .expect("no matter of networks");
+        for shared in [IpcMode::Host, IpcMode::Container("db".into())] {
+            assert!(own.check(&NetworkMode::None, &shared).is_err());
+        }
     }
 
     #[test]
     fn parameters_of_the_network_need_a_network_of_its_own() {
         let forward = Sysctl::parse("net.ipv4.ip_forward=1").expect("its own");
-        forward.check(&NetworkMode::None).expect("its own");
-        assert!(forward.check(&NetworkMode::Host).is_err());
+        let memory = IpcMode::Host;
+        forward.check(&NetworkMode::None, &memory).expect("its own");
+        assert!(forward.check(&NetworkMode::Host, &memory).is_err());
     }
 }

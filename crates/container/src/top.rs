@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rbuild_store::Container;
 
-use crate::ContainerError;
+use crate::cgroup::Cgroup;
 use crate::condition::Condition;
+use crate::{ContainerError, ContainerId, PidMode, StoredConfig};
 
 /// Clock ticks in a second, as the kernel counts for users (`USER_HZ`).
 const TICKS: u64 = 100;
@@ -41,7 +42,15 @@ pub fn processes(container: &Container) -> Result<Vec<ProcessFacts>, ContainerEr
         action: "list the processes of",
         id: container.id.get(..12).unwrap_or(&container.id).to_owned(),
     })?;
+    let id = ContainerId::from_store(&container.id);
+    let config = StoredConfig::from_json(&id, &container.config)?;
     let all = all();
+    // Among others', its own are known by their control group.
+    if config.options.pid != PidMode::Private {
+        let own = Cgroup::of(&container.id).processes().unwrap_or_default();
+        let found = own.iter().filter_map(|pid| all.get(pid));
+        return Ok(found.map(|(facts, _)| facts.clone()).collect());
+    }
     let parent = |pid: u32| all.get(&pid).map(|(facts, _)| facts.parent);
     // First process, its keeper, the supervisor.
     let supervisor = parent(first).and_then(parent);

@@ -25,7 +25,8 @@ use crate::channel::{Channel, MadeAt, Order, Report, TerminalSize, Tie};
 use crate::init::{ENTER_ARGUMENT, INIT_ARGUMENT};
 use crate::packets::MAX_DESCRIPTORS;
 use crate::{
-    Network, Process, SandboxError, Seccomp, Source, Spec, cleanup, executable, scaffold, seccomp,
+    Namespace, Network, Process, SandboxError, Seccomp, SharedMemory, Source, Spec, cleanup,
+    executable, scaffold, seccomp,
 };
 
 /// Where the command's input comes from and its output goes.
@@ -110,7 +111,7 @@ impl Killer {
 }
 
 /// Starts `spec` and returns when its command runs. `trees` are what [`Source::Tree`] and
-/// [`Network::Join`] refer to by number; a mount tree is used up by the call.
+/// [`Network::Join`], [`Namespace::Join`] and [`SharedMemory::Of`] refer to by number; a mount tree is used up by the call.
 ///
 /// # Errors
 /// [`SandboxError::Init`] when the sandbox cannot be set up or the command not be started.
@@ -199,7 +200,17 @@ fn check_trees(spec: &Spec, trees: &[BorrowedFd<'_>]) -> Result<(), SandboxError
         Network::Join(index) => Some(index),
         _ => None,
     };
-    if let Some(index) = mounts.chain(network).find(|index| *index >= trees.len()) {
+    let shared = spec.namespaces;
+    let joined = [shared.pid, shared.ipc, shared.uts, shared.cgroup].map(|one| match one {
+        Namespace::Join(index) => Some(index),
+        _ => None,
+    });
+    let memory = match spec.shared_memory {
+        SharedMemory::Of(index) => Some(index),
+        _ => None,
+    };
+    let all = mounts.chain(network).chain(joined.into_iter().flatten());
+    if let Some(index) = all.chain(memory).find(|index| *index >= trees.len()) {
         return Err(SandboxError::Describe(format!("no tree number {index}")));
     }
     // The specification, the filter, the report channel and three standard descriptors.

@@ -34,6 +34,10 @@ pub struct Spec {
     pub mounts: Vec<Mount>,
     /// Which network it sees.
     pub network: Network,
+    /// Which other namespaces of the kernel's it has for itself.
+    pub namespaces: Namespaces,
+    /// What is at /dev/shm.
+    pub shared_memory: SharedMemory,
     /// Whether the kernel's own files are masked.
     pub kernel_paths: KernelPaths,
     /// Size of /dev/shm in bytes.
@@ -64,6 +68,8 @@ impl Spec {
             resolv_conf: None,
             mounts: Vec::new(),
             network: Network::Host,
+            namespaces: Namespaces::default(),
+            shared_memory: SharedMemory::Own,
             kernel_paths: KernelPaths::Masked,
             shm_bytes: DEFAULT_SHM_BYTES,
             sysctls: Vec::new(),
@@ -222,6 +228,45 @@ pub enum Network {
     /// The network namespace that `spawn` was given as tree number so-and-so: any descriptor of
     /// it, such as an open /proc/PID/ns/net.
     Join(usize),
+}
+
+/// Which of the kernel's namespaces a sandbox has for itself, besides that of the network. Its mounts are always its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespaces {
+    /// Processes. Of those in a namespace that is not its own, only the command ends with the sandbox: what that leaves
+    /// behind is the caller's to end.
+    pub pid: Namespace,
+    /// System V's objects and POSIX message queues.
+    pub ipc: Namespace,
+    /// The host name.
+    pub uts: Namespace,
+    /// The view of control groups.
+    pub cgroup: Namespace,
+}
+
+/// Whose a namespace is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Namespace {
+    /// The sandbox's own.
+    #[default]
+    Own,
+    /// The caller's.
+    Host,
+    /// The one that `spawn` was given as tree number so-and-so: any descriptor of it.
+    Join(usize),
+}
+
+/// What is at /dev/shm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SharedMemory {
+    /// A file system of its own.
+    Own,
+    /// The host's.
+    Host,
+    /// What is there in the mount namespace that `spawn` was given as tree number so-and-so.
+    Of(usize),
+    /// Nothing.
+    Absent,
 }
 
 /// Whether the kernel's own files are masked as Docker masks them.

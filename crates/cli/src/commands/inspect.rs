@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use rbuild_container::{
-    Cleanup, Condition, ContainerId, Exposed, FirstProcess, Health, NetworkMode, Options,
-    RestartPolicy, RootAccess, Security, StoredConfig, health, healthcheck,
+    Cleanup, Condition, ContainerId, Exposed, FirstProcess, Health, IpcMode, NetworkMode, Options,
+    PidMode, RestartPolicy, RootAccess, Security, Sharing, StoredConfig, health, healthcheck,
 };
 use rbuild_image::{Reference, RuntimeConfig};
 use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
@@ -294,6 +294,10 @@ fn host_config(config: &StoredConfig) -> Value {
         "Binds": binds.collect::<Vec<_>>(),
         "NetworkMode": network_mode(&options.network, options),
         "PortBindings": network::bindings(&options.ports),
+        "PidMode": pid_mode(&options.pid),
+        "IpcMode": ipc_mode(&options.ipc),
+        "UTSMode": host_or_nothing(options.uts),
+        "CgroupnsMode": if options.cgroupns == Sharing::Host { "host" } else { "private" },
         "PublishAllPorts": options.exposed == Exposed::Published,
         "AutoRemove": options.cleanup == Cleanup::Remove,
         "Privileged": options.security == Security::Privileged,
@@ -316,6 +320,32 @@ fn host_config(config: &StoredConfig) -> Value {
             "Name": limit.name, "Soft": limit.soft, "Hard": limit.hard,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// What is the container's own is not named, as in docker's.
+fn pid_mode(mode: &PidMode) -> String {
+    match mode {
+        PidMode::Private => String::new(),
+        PidMode::Host => "host".to_owned(),
+        PidMode::Container(name) => format!("container:{name}"),
+    }
+}
+
+fn ipc_mode(mode: &IpcMode) -> String {
+    match mode {
+        IpcMode::Private => "private".to_owned(),
+        IpcMode::Shareable => "shareable".to_owned(),
+        IpcMode::None => "none".to_owned(),
+        IpcMode::Host => "host".to_owned(),
+        IpcMode::Container(name) => format!("container:{name}"),
+    }
+}
+
+fn host_or_nothing(sharing: Sharing) -> &'static str {
+    match sharing {
+        Sharing::Private => "",
+        Sharing::Host => "host",
+    }
 }
 
 fn restart_policy(policy: RestartPolicy) -> Value {

@@ -19,6 +19,7 @@ mod configs;
 mod container_crowd;
 mod container_files;
 mod container_health;
+mod container_sharing;
 mod container_world;
 mod containers;
 mod copying;

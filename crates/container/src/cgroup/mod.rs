@@ -16,6 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
 use self::find::find;
 use self::settings::Setting;
 use crate::ContainerError;
@@ -117,8 +119,10 @@ impl Cgroup {
         }
     }
 
-    /// Removes the groups; those that are not there are fine. What stays behind is empty, and used by the next start.
+    /// Removes the groups, and ends what still runs in them: processes of a container that has no PID namespace of its own.
+    /// Groups that are not there are fine. What stays behind is empty, and used by the next start.
     pub(crate) fn remove(&self) {
+        self.kill();
         for directory in self.directories() {
             for _ in 0..REMOVALS {
                 match fs::remove_dir(&directory) {
@@ -129,6 +133,31 @@ impl Cgroup {
                 }
             }
         }
+    }
+
+    /// Kills all processes, until there are none: while they are looked at, they may make others.
+    pub(crate) fn kill(&self) {
+        let directories = self.directories();
+        let Some(directory) = directories.first() else {
+            return;
+        };
+        for _ in 0..REMOVALS {
+            let processes = members(directory);
+            if processes.is_empty() {
+                return;
+            }
+            for pid in processes {
+                kill_member(directory, pid);
+            }
+            // What is frozen dies when it thaws.
+            let _ = self.thaw();
+            std::thread::sleep(REMOVAL_PAUSE);
+        }
+    }
+
+    /// The numbers of its processes; `None` without groups.
+    pub(crate) fn processes(&self) -> Option<Vec<u32>> {
+        self.directories().first().map(|group| members(group))
     }
 
     /// Stops all processes where they are.
@@ -218,6 +247,24 @@ impl Cgroup {
         let text = fs::read_to_string(self.file(controller, file)?).ok()?;
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
+    }
+}
+
+fn members(directory: &Path) -> Vec<u32> {
+    let list = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    let numbers = list.lines().filter_map(|line| line.parse().ok());
+    // Those of a namespace that we do not see are 0.
+    numbers.filter(|pid| *pid != 0).collect()
+}
+
+/// By descriptor: the number may be another process's by now, which then is no member.
+fn kill_member(directory: &Path, pid: u32) {
+    let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let Some(process) = number.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+        return;
+    };
+    if members(directory).contains(&pid) {
+        let _ = pidfd_send_signal(process, Signal::KILL);
     }
 }
 

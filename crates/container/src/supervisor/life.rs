@@ -11,6 +11,7 @@ use super::streams::{Input, Output, Wiring};
 use crate::condition::{boot_id, start_ticks};
 use crate::hosts::NameFiles;
 use crate::link::remove_door;
+use crate::namespaces::{PidMode, Shared};
 use crate::options::Cleanup;
 use crate::{ContainerError, lifecycle};
 
@@ -117,9 +118,21 @@ impl Supervisor {
             },
         )?;
         spec.cgroups = self.cgroup.directories();
-        let namespace: Vec<_> = self.network.namespace().into_iter().collect();
-        let sandbox = spawn(&spec, wiring.stdio(), &namespace)?;
-        drop(namespace);
+        let options = &self.config.options;
+        let mut descriptors: Vec<_> = self.network.namespace().into_iter().collect();
+        let shared = Shared::open(store, options, descriptors.len())?;
+        if options.pid != PidMode::Private && spec.cgroups.is_empty() {
+            return Err(ContainerError::option(
+                "--pid",
+                "",
+                "processes that are not in a namespace of their own are ended by control groups, which this user cannot make here",
+            ));
+        }
+        shared.apply(&mut spec);
+        descriptors.extend(shared.descriptors());
+        let sandbox = spawn(&spec, wiring.stdio(), &descriptors)?;
+        drop(descriptors);
+        drop(shared);
         let (outputs, input) = wiring
             .ours(sandbox.terminal(), wants_input)
             .map_err(failed)?;

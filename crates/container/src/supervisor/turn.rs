@@ -10,6 +10,7 @@ use super::clients::Role;
 use super::life::Life;
 use super::streams::Taken;
 use crate::link::Stream;
+use crate::namespaces::PidMode;
 
 /// Reads of one output before others have their turn.
 const READS: usize = 8;
@@ -138,6 +139,10 @@ impl Supervisor {
             Event::End => {
                 if let Life::Running(run) = &mut self.life {
                     run.ended = true;
+                    // Else what it left would keep its output open.
+                    if self.config.options.pid != PidMode::Private {
+                        self.cgroup.kill();
+                    }
                     // Nobody reads any more.
                     run.input = None;
                 }

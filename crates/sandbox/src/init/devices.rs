@@ -3,7 +3,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rbuild_sys::{Attributes, Recursion, attach, clone_tree, file_system, open_terminal_peer};
+use nix::sched::{CloneFlags, setns};
+use rbuild_sys::{
+    Attributes, Recursion, attach, clone_tree, file_system, open_terminal_peer, set_attributes,
+};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, chmodat, makedev, mkdirat, mknodat, openat, statat,
     symlinkat,
@@ -14,7 +17,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::root::{NewRoot, Scratch, no_devices};
 use crate::channel::{Channel, Report};
-use crate::{InitFailure, KernelPaths, TerminalSize};
+use crate::{InitFailure, KernelPaths, SharedMemory, Spec, TerminalSize};
 
 /// Name, major and minor number.
 const DEVICES: [(&str, u32, u32); 6] = [
@@ -39,10 +42,12 @@ const LINKS: [(&str, &str); 6] = [
 /// `DEVPTS_SUPER_MAGIC` of `linux/magic.h`.
 const DEVPTS_MAGIC: u64 = 0x1cd1;
 
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// Group `tty` of every distribution.
 const TTY_GROUP: &str = "5";
 
-pub(super) fn mount(root: &mut NewRoot, shm_bytes: u64) -> Result<(), InitFailure> {
+pub(super) fn mount(root: &mut NewRoot, spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
     let devices = file_system(
         "tmpfs",
         &[("mode", "0755"), ("size", "65536k")],
@@ -61,12 +66,10 @@ pub(super) fn mount(root: &mut NewRoot, shm_bytes: u64) -> Result<(), InitFailur
     let terminals = mount_terminals()?;
     attach(terminals.as_fd(), devices.as_fd(), Path::new("pts"))?;
     let plain = Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXECUTE;
-    let shared = file_system(
-        "tmpfs",
-        &[("mode", "1777"), ("size", &shm_bytes.to_string())],
-        plain,
-    )?;
-    attach(shared.as_fd(), devices.as_fd(), Path::new("shm"))?;
+    if let Some(shared) = shared_memory(spec, trees)? {
+        set_attributes(shared.as_fd(), plain, Recursion::This)?;
+        attach(shared.as_fd(), devices.as_fd(), Path::new("shm"))?;
+    }
     // Kernels without POSIX message queues do without the directory too.
     if let Ok(queues) = file_system("mqueue", &[], plain) {
         attach(queues.as_fd(), devices.as_fd(), Path::new("mqueue"))?;
@@ -74,6 +77,42 @@ pub(super) fn mount(root: &mut NewRoot, shm_bytes: u64) -> Result<(), InitFailur
     root.terminals = Some(terminals);
     root.devices = Some(devices);
     Ok(())
+}
+
+/// What goes to /dev/shm.
+fn shared_memory(spec: &Spec, trees: &[OwnedFd]) -> Result<Option<OwnedFd>, InitFailure> {
+    Ok(Some(match spec.shared_memory {
+        SharedMemory::Absent => return Ok(None),
+        SharedMemory::Host => clone_tree(CWD, Path::new(SHARED_MEMORY), Recursion::This)?,
+        SharedMemory::Of(index) => trees[index]
+            .try_clone()
+            .map_err(|error| InitFailure::step("take a mount", error))?,
+        SharedMemory::Own => {
+            let size = spec.shm_bytes.to_string();
+            file_system(
+                "tmpfs",
+                &[("mode", "1777"), ("size", &size)],
+                Attributes::empty(),
+            )?
+        }
+    }))
+}
+
+/// A detached mount of what is at /dev/shm in another mount namespace, which this process visits for that.
+pub(super) fn shared_memory_of(mounts: &OwnedFd) -> Result<OwnedFd, InitFailure> {
+    let fail = |error: std::io::Error| InitFailure::step("take the other's /dev/shm", error);
+    let own = openat(
+        CWD,
+        "/proc/self/ns/mnt",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| fail(error.into()))?;
+    let visit = |namespace: &OwnedFd| setns(namespace, CloneFlags::CLONE_NEWNS);
+    visit(mounts).map_err(|error| fail(error.into()))?;
+    let tree = clone_tree(CWD, Path::new(SHARED_MEMORY), Recursion::This);
+    visit(&own).map_err(|error| fail(error.into()))?;
+    Ok(tree?)
 }
 
 /// The other devices right below the host's /dev, for steps and containers without a fence: loops, fuse, kvm, disks.

@@ -9,12 +9,13 @@ use rbuild_sys::{Fork, SingleThreaded, duplicate_onto, exit_now, fork};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, setsid, waitpid,
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal,
+    set_dumpable_behavior, setsid, waitpid,
 };
 
-use super::{Task, run as run_init};
-use crate::InitFailure;
+use super::{Task, devices, run as run_init};
 use crate::channel::{Channel, Order, Report, Tie};
+use crate::{InitFailure, Namespace, SharedMemory, Spec};
 
 /// Lives until the process has ended. An error means that the caller cannot be talked to.
 pub(super) fn run() -> io::Result<i32> {
@@ -48,11 +49,29 @@ fn begin(
     order: &Order,
     descriptors: Vec<OwnedFd>,
 ) -> Result<(Pid, OwnedFd), InitFailure> {
-    let task = Task::new(order, descriptors)
+    let mut task = Task::<Spec>::new(order, descriptors)
         .map_err(|error| InitFailure::step("read the specification", error))?;
     let single = SingleThreaded::check("start a sandbox")?;
-    nix::sched::unshare(CloneFlags::CLONE_NEWPID)
-        .map_err(|error| InitFailure::step("make a PID namespace", error))?;
+    if let SharedMemory::Of(index) = task.spec.shared_memory {
+        task.trees[index] = devices::shared_memory_of(&task.trees[index])?;
+    }
+    if task.spec.namespaces.pid != Namespace::Own {
+        // Others see the init while it still holds what is the host's: they may not look into it. Exec lifts that.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .map_err(|error| InitFailure::step("close this process to others", error))?;
+    }
+    let (entered, action) = match task.spec.namespaces.pid {
+        Namespace::Own => (
+            nix::sched::unshare(CloneFlags::CLONE_NEWPID),
+            "make a PID namespace",
+        ),
+        Namespace::Join(index) => (
+            nix::sched::setns(&task.trees[index], CloneFlags::CLONE_NEWPID),
+            "join the PID namespace",
+        ),
+        Namespace::Host => (Ok(()), ""),
+    };
+    entered.map_err(|error| InitFailure::step(action, error))?;
     let pid = match fork(single)? {
         Fork::Child => exit_now(run_init(task)),
         Fork::Parent(pid) => pid,

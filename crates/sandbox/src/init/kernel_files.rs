@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::devices;
 use super::root::NewRoot;
-use crate::{InitFailure, KernelPaths};
+use crate::{InitFailure, KernelPaths, Namespace};
 
 const MASKED_IN_PROC: [&str; 10] = [
     "acpi",
@@ -34,8 +34,8 @@ fn harmless() -> Attributes {
     Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXECUTE
 }
 
-pub(super) fn mount(root: &mut NewRoot) -> Result<(), InitFailure> {
-    let processes = mount_proc()?;
+pub(super) fn mount(root: &mut NewRoot, processes: Namespace) -> Result<(), InitFailure> {
+    let processes = mount_proc(processes)?;
     root.attach_fixed(processes.as_fd(), "proc")?;
     let system = mount_sys(root.kernel_paths)?;
     root.attach_fixed(system.as_fd(), "sys")?;
@@ -55,8 +55,15 @@ pub(super) fn mount(root: &mut NewRoot) -> Result<(), InitFailure> {
     mask_thermal_counters(root, system.as_fd())
 }
 
-fn mount_proc() -> Result<OwnedFd, InitFailure> {
-    file_system("proc", &[], harmless()).map_err(|error| match error.errno() {
+/// A user namespace may not mount one for processes that are not its own, and shows the host's.
+fn mount_proc(processes: Namespace) -> Result<OwnedFd, InitFailure> {
+    let fresh = file_system("proc", &[], harmless());
+    if fresh.is_err() && processes == Namespace::Host {
+        let shown = clone_tree(CWD, Path::new("/proc"), Recursion::Tree)?;
+        set_attributes(shown.as_fd(), harmless(), Recursion::Tree)?;
+        return Ok(shown);
+    }
+    fresh.map_err(|error| match error.errno() {
         Some(libc::EPERM) => InitFailure::Refused(
             "a fresh /proc cannot be mounted: parts of this system's own /proc are hidden, as \
              they are inside most containers (run that container with an unmasked /proc, \

@@ -7,22 +7,37 @@ use nix::sched::CloneFlags;
 use rbuild_sys::{bring_up_loopback, make_mounts_private};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use crate::{InitFailure, Network, Spec};
+use crate::{InitFailure, Namespace, Network, Spec};
 
 pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
     for directory in &spec.cgroups {
         join_cgroup(directory)?;
     }
-    let mut flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    let mut flags = CloneFlags::CLONE_NEWNS;
+    for (namespace, flag, action) in [
+        (
+            spec.namespaces.ipc,
+            CloneFlags::CLONE_NEWIPC,
+            "join the IPC namespace",
+        ),
+        (
+            spec.namespaces.uts,
+            CloneFlags::CLONE_NEWUTS,
+            "join the UTS namespace",
+        ),
+    ] {
+        match namespace {
+            Namespace::Own => flags |= flag,
+            Namespace::Host => {}
+            Namespace::Join(index) => nix::sched::setns(trees[index].as_fd(), flag)
+                .map_err(|error| InitFailure::step(action, error))?,
+        }
+    }
     if spec.network == Network::None {
         flags |= CloneFlags::CLONE_NEWNET;
     }
     unshare(flags, "make namespaces")?;
-    // Kernels without control groups have no namespace for them, and nothing to hide there.
-    match nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP) {
-        Ok(()) | Err(nix::errno::Errno::EINVAL) => {}
-        Err(error) => return Err(InitFailure::step("make a cgroup namespace", error)),
-    }
+    enter_cgroup_namespace(spec.namespaces.cgroup, trees)?;
     make_mounts_private()?;
     match spec.network {
         Network::Host => {}
@@ -35,8 +50,26 @@ pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
     for (path, value) in &spec.sysctls {
         set_parameter(path, value)?;
     }
+    if spec.namespaces.uts != Namespace::Own {
+        return Ok(());
+    }
     rustix::system::sethostname(spec.hostname.as_bytes())
         .map_err(|error| InitFailure::step(format!("set host name {}", spec.hostname), error))
+}
+
+fn enter_cgroup_namespace(namespace: Namespace, trees: &[OwnedFd]) -> Result<(), InitFailure> {
+    match namespace {
+        Namespace::Host => Ok(()),
+        Namespace::Join(index) => {
+            nix::sched::setns(trees[index].as_fd(), CloneFlags::CLONE_NEWCGROUP)
+                .map_err(|error| InitFailure::step("join the cgroup namespace", error))
+        }
+        // Kernels without control groups have no namespace for them, and nothing to hide there.
+        Namespace::Own => match nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP) {
+            Ok(()) | Err(nix::errno::Errno::EINVAL) => Ok(()),
+            Err(error) => Err(InitFailure::step("make a cgroup namespace", error)),
+        },
+    }
 }
 
 fn unshare(flags: CloneFlags, action: &str) -> Result<(), InitFailure> {

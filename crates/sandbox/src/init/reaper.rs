@@ -35,6 +35,8 @@ pub(super) fn stay_behind() -> Result<(), InitFailure> {
         }
         Fork::Parent(pid) => pid,
     };
+    // Among others' processes it is not the one whom the kernel gives orphans to.
+    rbuild_sys::set_child_subreaper()?;
     // Nobody inside needs to look into it. Where the kernel does not oblige, it has no more rights than they.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     close_for_good_from(FIRST_AFTER_STDIO, || {

@@ -55,8 +55,8 @@ pub(super) fn build(spec: &Spec, trees: &[OwnedFd]) -> Result<NewRoot, InitFailu
         terminals: None,
         devices: None,
     };
-    devices::mount(&mut root, spec.shm_bytes)?;
-    kernel_files::mount(&mut root)?;
+    devices::mount(&mut root, spec, trees)?;
+    kernel_files::mount(&mut root, spec.namespaces.pid)?;
     mounts::generated_files(&mut root, spec)?;
     mounts::of_spec(&mut root, spec, trees)?;
     Ok(root)

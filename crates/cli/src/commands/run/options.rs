@@ -164,6 +164,46 @@ pub(crate) struct ContainerArgs {
     /// Kernel parameter of the container's own: NAME=VALUE
     #[arg(long = "sysctl", value_name = "PARAMETER")]
     pub(in crate::commands) sysctls: Vec<String>,
+    /// Whose processes it sees: private, host or container:NAME
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "private",
+        hide_default_value = true
+    )]
+    pub(in crate::commands) pid: String,
+    /// With whom it shares memory: private, shareable, none, host or container:NAME
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "private",
+        hide_default_value = true
+    )]
+    pub(in crate::commands) ipc: String,
+    /// Whose host name it has: private or host
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "private",
+        hide_default_value = true
+    )]
+    pub(in crate::commands) uts: String,
+    /// Whose control groups it sees: private or host
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "private",
+        hide_default_value = true
+    )]
+    pub(in crate::commands) cgroupns: String,
+    /// Whose user ids it has: host
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "host",
+        hide_default_value = true
+    )]
+    pub(in crate::commands) userns: String,
     /// Command that tells by its status whether the container does its work
     #[arg(long, value_name = "COMMAND")]
     pub(in crate::commands) health_cmd: Option<String>,

@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, bail};
 use rbuild_container::{
-    AddHost, Cleanup, ContainerError, Device, FirstProcess, Limits, LogLimits, MountOption,
-    Options, RestartPolicy, RootAccess, Security, Sysctl, Tmpfs, Ulimit, Volume, parse_env_file,
+    AddHost, Cleanup, ContainerError, Device, FirstProcess, IpcMode, Limits, LogLimits,
+    MountOption, Options, PidMode, RestartPolicy, RootAccess, Security, Sharing, Sysctl, Tmpfs,
+    Ulimit, Volume, parse_env_file,
 };
 
 use rbuild_dockerfile::parse_duration;
@@ -69,6 +70,10 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         tty: args.tty,
         health: health(args)?,
         sysctls: all(&args.sysctls, Sysctl::parse)?,
+        pid: PidMode::parse(&args.pid)?,
+        ipc: IpcMode::parse(&args.ipc)?,
+        uts: Sharing::parse("--uts", &args.uts)?,
+        cgroupns: Sharing::parse("--cgroupns", &args.cgroupns)?,
         ..Options::default()
     };
     for text in &args.mounts {
@@ -76,6 +81,12 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
             MountOption::Volume(volume) => options.volumes.push(volume),
             MountOption::Tmpfs(tmpfs) => options.tmpfs.push(tmpfs),
         }
+    }
+    if args.userns != "host" {
+        bail!(
+            "--userns {}: only host is supported: containers of a normal user are in a user namespace, those of root are not",
+            args.userns
+        );
     }
     for text in &args.security_options {
         options.add_security_option(text)?;
@@ -228,9 +239,17 @@ mod tests {
 
     #[test]
     fn unsupported_options_are_refused_by_name() {
-        let args = args(&["--link", "db", "-a", "stdin", "--userns=host", "busybox"]);
+        let args = args(&[
+            "--link",
+            "db",
+            "-a",
+            "stdin",
+            "--mac-address",
+            "x",
+            "busybox",
+        ]);
         let words = args.unsupported.check().expect_err("refused").to_string();
-        for name in ["--link", "--attach", "--userns"] {
+        for name in ["--link", "--attach", "--mac-address"] {
             assert!(words.contains(name), "{words}");
         }
         assert!(self::args(&["busybox"]).check().is_ok());

@@ -18,7 +18,6 @@ enum Takes {
 
 const NOT_YET: &str = "it is not supported yet";
 const LIMITS: &str = "this limit is not supported";
-const NAMESPACES: &str = "which namespaces a container gets cannot be chosen yet";
 const ADDRESSES: &str =
     "private networks have IPv4 addresses, from which those of interfaces follow";
 const LINKS: &str = "containers of one network (rbuild network create) know each other by name";
@@ -46,19 +45,14 @@ const REFUSED: &[Refused] = {
         with_short('a', refused("attach", Value, "all streams are attached")),
         refused("blkio-weight", Value, LIMITS),
         refused("cgroup-parent", Value, LIMITS),
-        refused("cgroupns", Value, NAMESPACES),
         refused("gpus", Value, NOT_YET),
         refused("ip6", Value, ADDRESSES),
-        refused("ipc", Value, NAMESPACES),
         refused("link", Value, LINKS),
         refused("log-driver", Value, NOT_YET),
         refused("mac-address", Value, ADDRESSES),
         refused("oom-kill-disable", Nothing, LIMITS),
         refused("oom-score-adj", Value, LIMITS),
-        refused("pid", Value, NAMESPACES),
         refused("runtime", Value, "there is one runtime, and it is rbuild"),
-        refused("userns", Value, NAMESPACES),
-        refused("uts", Value, NAMESPACES),
         refused("volume-driver", Value, NOT_YET),
         refused("volumes-from", Value, NOT_YET),
     ]

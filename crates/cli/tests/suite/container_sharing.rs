@@ -1,0 +1,140 @@
+//! Containers that share namespaces with the host or with each other: `--pid`, `--ipc`, `--uts`, `--cgroupns`.
+
+use std::fs::read_link;
+
+use rstest::rstest;
+
+use crate::containers::lab;
+use crate::support::{Caller, Lab, mark, processes_with};
+
+/// What a namespace of this process is called.
+fn of_host(kind: &str) -> String {
+    let link = read_link(format!("/proc/self/ns/{kind}")).expect("the kernel has it");
+    link.display().to_string()
+}
+
+/// What `command` prints in a container with these options.
+fn told(lab: &Lab, options: &[&str], command: &[&str]) -> String {
+    let run = [&["run", "--rm"], options, &["app"], command].concat();
+    lab.rbuild(&run).success().stdout.trim().to_owned()
+}
+
+#[test]
+fn a_container_that_sees_the_hosts_processes_leaves_none_of_its_own_behind() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let mark = mark();
+    let own = std::process::id();
+    let script = format!(
+        "[ -d /proc/{own} ] && [ $$ != 1 ] && (sleep {mark} &) && readlink /proc/self/ns/pid"
+    );
+    for init in [&[][..], &["--init"]] {
+        let options = [&["--pid", "host"], init].concat();
+        assert_eq!(told(&lab, &options, &["sh", "-c", &script]), of_host("pid"));
+        assert_eq!(processes_with(&mark), [""; 0]);
+    }
+    let script = format!("sleep {mark} & exec sleep {mark}");
+    let start = [
+        "run", "-d", "--pid", "host", "--name", "one", "app", "sh", "-c", &script,
+    ];
+    lab.rbuild(&start).success();
+    let top = lab.rbuild(&["top", "one"]).success().stdout;
+    assert_eq!(top.matches(&mark).count(), top.lines().count() - 1, "{top}");
+    lab.rbuild(&["rm", "-f", "one"]).success();
+    assert_eq!(processes_with(&mark), [""; 0]);
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn containers_can_share_processes_and_memory() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let (mark, other) = (mark(), format!("{}1", mark()));
+    let script = format!("echo kept > /dev/shm/note; exec sleep {mark}");
+    let start = [
+        "run",
+        "-d",
+        "--ipc",
+        "shareable",
+        "--name",
+        "one",
+        "app",
+        "sh",
+        "-c",
+        &script,
+    ];
+    lab.rbuild(&start).success();
+
+    let script = format!("tr '\\0' ' ' < /proc/1/cmdline; (sleep {other} &)");
+    let seen = told(&lab, &["--pid", "container:one"], &["sh", "-c", &script]);
+    assert_eq!(seen, format!("sleep {mark}"));
+    assert_eq!(processes_with(&other), [""; 0]);
+    let script = "cat /dev/shm/note; echo more > /dev/shm/note; readlink /proc/self/ns/ipc";
+    let seen = told(&lab, &["--ipc", "container:one"], &["sh", "-c", script]);
+    let exec = [
+        "exec",
+        "one",
+        "sh",
+        "-c",
+        "cat /dev/shm/note; readlink /proc/self/ns/ipc",
+    ];
+    let there = lab.rbuild(&exec).success().stdout;
+    assert_eq!(seen.lines().next(), Some("kept"));
+    assert_eq!(there.lines().next(), Some("more"));
+    assert_eq!(seen.lines().nth(1), there.lines().nth(1));
+
+    lab.rbuild(&["run", "-d", "--name", "two", "app", "sleep", &mark])
+        .success();
+    lab.rbuild(&["run", "--rm", "--ipc", "container:two", "app", "true"])
+        .says("it was not started with --ipc shareable");
+    lab.rbuild(&["rm", "-f", "one", "two"]).success();
+    lab.rbuild(&["run", "--rm", "--pid", "container:one", "app", "true"])
+        .says("one");
+    lab.assert_nothing_left();
+}
+
+#[rstest]
+fn memory_host_name_and_groups_can_be_the_hosts(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
+    for (option, kind) in [("--ipc", "ipc"), ("--uts", "uts"), ("--cgroupns", "cgroup")] {
+        let link = format!("/proc/self/ns/{kind}");
+        assert_ne!(
+            told(&lab, &[], &["readlink", &link]),
+            of_host(kind),
+            "{kind}"
+        );
+        let shared = told(&lab, &[option, "host"], &["readlink", &link]);
+        assert_eq!(shared, of_host(kind), "{kind}");
+    }
+    let names = rustix::system::uname();
+    let script = "[ $(hostname) = $HOSTNAME ] && cat /etc/hostname";
+    let name = told(&lab, &["--uts", "host"], &["sh", "-c", script]);
+    assert_eq!(name, names.nodename().to_string_lossy());
+    let mounted = "grep -c ' /dev/shm ' /proc/mounts";
+    let script = format!("{mounted}; [ -d /dev/shm ] && echo there");
+    assert_eq!(
+        told(&lab, &["--ipc", "none"], &["sh", "-c", &script]),
+        "0\nthere"
+    );
+
+    for (options, why) in [
+        (
+            &["--uts", "host", "--hostname", "x"][..],
+            "hostname and the UTS mode",
+        ),
+        (
+            &["--ipc", "host", "--sysctl", "kernel.shmmax=1"],
+            "--ipc makes it somebody else's",
+        ),
+        (
+            &["--pid", "ns:/proc/1/ns/pid"],
+            "private, host or container:NAME",
+        ),
+        (&["--userns", "keep-id"], "--userns keep-id"),
+    ] {
+        let run = [&["run", "--rm"], options, &["app", "true"]].concat();
+        lab.rbuild(&run).says(why);
+    }
+    told(&lab, &["--userns", "host"], &["true"]);
+    lab.assert_nothing_left();
+}
