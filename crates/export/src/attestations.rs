@@ -18,7 +18,7 @@ use crate::assemble::{BuiltImage, Document};
 use crate::error::ExportError;
 
 /// What an attestation manifest is an artifact of.
-pub(crate) const ARTIFACT_TYPE: &str = "application/vnd.docker.attestation.manifest.v1+json";
+pub const ATTESTATION_ARTIFACT_TYPE: &str = "application/vnd.docker.attestation.manifest.v1+json";
 /// The config of an artifact that needs none (OCI image-spec, guidance for an empty descriptor).
 const EMPTY_CONFIG_TYPE: &str = "application/vnd.oci.empty.v1+json";
 const EMPTY_CONFIG: &[u8] = b"{}";
@@ -183,7 +183,7 @@ fn artifact(layers: &[&Descriptor], image: &Document) -> Result<(Document, Docum
     let manifest = Manifest {
         schema_version: 2,
         media_type: kind,
-        artifact_type: Some(ARTIFACT_TYPE),
+        artifact_type: Some(ATTESTATION_ARTIFACT_TYPE),
         config: &config.descriptor,
         layers,
         subject: Some(subject),

@@ -38,7 +38,9 @@ mod statement_files;
 
 pub use annotations::{Annotation, AnnotationPlace, Annotations};
 pub use assemble::{BuiltImage, BuiltLayer, Dating, Document, TimesNote, assemble};
-pub use attestations::{AttestationForm, AttestationPlace, AttestationStyle};
+pub use attestations::{
+    ATTESTATION_ARTIFACT_TYPE, AttestationForm, AttestationPlace, AttestationStyle,
+};
 pub use blobs::{BaseForm, Blobs, LayerForm};
 pub use engine::load;
 pub use error::ExportError;

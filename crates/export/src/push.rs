@@ -11,7 +11,7 @@ use rbuild_plan::ImageForm;
 use rbuild_registry::{BlobState, BlobUpload, Referrer, transfer_all};
 
 use crate::assemble::{BuiltImage, BuiltLayer, Document};
-use crate::attestations::{ARTIFACT_TYPE, Attested};
+use crate::attestations::{ATTESTATION_ARTIFACT_TYPE, Attested};
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
@@ -133,7 +133,7 @@ impl Push<'_> {
         let referrer = Referrer {
             bytes: &attested.manifest.bytes,
             subject,
-            artifact_type: ARTIFACT_TYPE,
+            artifact_type: ATTESTATION_ARTIFACT_TYPE,
         };
         self.blobs.registry.put_referrer(self.name, referrer)?;
         Ok(())

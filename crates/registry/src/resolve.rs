@@ -245,7 +245,7 @@ fn manifest_path(reference: &Reference, wanted: Option<Digest>) -> String {
     format!("{}/manifests/{name}", reference.repository())
 }
 
-fn read_bounded(reader: impl Read, about: &Attempt) -> Result<Vec<u8>, RegistryError> {
+pub(crate) fn read_bounded(reader: impl Read, about: &Attempt) -> Result<Vec<u8>, RegistryError> {
     let mut bytes = Vec::new();
     reader
         .take(MAX_DOCUMENT_BYTES as u64 + 1)
@@ -267,7 +267,7 @@ fn too_large(what: &'static str) -> ImageError {
     }
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
@@ -300,7 +300,7 @@ pub(crate) fn check_digest(
     })
 }
 
-fn bare(media_type: &str) -> &str {
+pub(crate) fn bare(media_type: &str) -> &str {
     media_type.split(';').next().unwrap_or_default().trim()
 }
 

@@ -5,9 +5,9 @@ mod common;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 
-use common::{Scene, client, client_with, config, reference};
-use rbuild_image::{Digest, Manifest, ManifestKind, Platform, media_type};
-use rbuild_registry::{Anonymous, RegistryError};
+use common::{Scene, client, client_with, config, push_bytes, reference};
+use rbuild_image::{Descriptor, Digest, Manifest, ManifestKind, Platform, Reference, media_type};
+use rbuild_registry::{Anonymous, Client, Listed, Referrer, RegistryError};
 use rbuild_testkit::{FaultProxy, ImageMaker, Registry};
 
 #[test]
@@ -211,4 +211,72 @@ fn a_mirror_that_has_official_images_without_library_serves_them() {
     let name = "plain".parse().expect("a name");
     let resolved = client.resolve(&name).expect("it is there as `plain`");
     assert_eq!(resolved.digest, scene.layout.digest);
+}
+/// Puts a manifest about `subject`, of a kind.
+fn put_about(client: &Client, name: &Reference, subject: &Descriptor, kind: &str) -> Listed {
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": media_type::OCI_MANIFEST,
+        "artifactType": kind,
+        "config": {
+            "mediaType": "application/vnd.oci.empty.v1+json",
+            "digest": Digest::sha256_of(b"{}").to_string(),
+            "size": 2,
+        },
+        "layers": [],
+        "subject": subject,
+    });
+    push_bytes(client, name, b"{}").expect("a config");
+    let manifest = manifest.to_string();
+    let referrer = Referrer {
+        bytes: manifest.as_bytes(),
+        subject: &Digest::try_from(subject.digest()).expect("a digest"),
+        artifact_type: kind,
+    };
+    client.put_referrer(name, referrer).expect("a referrer")
+}
+
+#[test]
+fn referrers_are_listed_by_the_registry_where_it_can_and_else_by_a_tag() {
+    let Some(scene) = Scene::start(10) else {
+        return;
+    };
+    let client = client();
+    let name = scene.name();
+    let subject = client.resolve(&name).expect("an image").descriptor;
+    let digest = Digest::try_from(subject.digest()).expect("a digest");
+    let tag = format!("/manifests/sha256-{}", digest.hex());
+    let kinds = ["example/a+json", "example/b", "example/c"];
+    for (listed, tags) in [(Listed::ByTag, 3), (Listed::ByRegistry, 0)] {
+        if listed == Listed::ByRegistry {
+            scene.proxy.list_referrers(Some(2));
+        }
+        let before = scene.proxy.count("PUT", &tag);
+        for kind in kinds {
+            assert_eq!(put_about(&client, &name, &subject, kind), listed);
+        }
+        assert_eq!(scene.proxy.count("PUT", &tag) - before, tags);
+        let kinds_of = |wanted: Option<&str>| -> Vec<String> {
+            let found = client.referrers(&name, &digest, wanted).expect("a list");
+            let kinds = found.iter().map(|found| found.artifact_type().clone());
+            kinds
+                .map(|kind| kind.expect("a kind").to_string())
+                .collect()
+        };
+        assert_eq!(kinds_of(None), kinds);
+        assert_eq!(kinds_of(Some(kinds[0])), [kinds[0]]);
+        assert!(kinds_of(Some("example/other")).is_empty());
+        let other = Digest::sha256_of(b"nothing");
+        assert!(
+            client
+                .referrers(&name, &other, None)
+                .expect("a list")
+                .is_empty()
+        );
+    }
+    assert_eq!(
+        scene.proxy.count("GET", "artifactType=example%2Fa%2Bjson"),
+        2
+    );
+    assert_eq!(scene.proxy.count("GET", "?last=2"), 1);
 }

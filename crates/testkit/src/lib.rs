@@ -22,6 +22,7 @@ mod fault;
 mod http;
 mod image_maker;
 mod proxy;
+mod referrers;
 mod registry;
 mod require;
 mod s3;

@@ -4,6 +4,7 @@
 //! client ──► FaultProxy ──► docker-registry
 //!               │ rules: the n-th GET of a path … is truncated, corrupted, answered with 429 …
 //!               │ tokens: requests need one, and /token gives them
+//!               │ referrers: manifests with a subject are listed
 //!               └ every request is recorded
 //! ```
 //!
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use crate::fault::{Fault, Rule};
 use crate::http::{Head, Recorded, answer};
+use crate::referrers::{Referrers, pass_manifest, puts_manifest};
 use crate::token::{TokenRules, Tokens};
 
 /// A running proxy; it ends when dropped.
@@ -35,6 +37,7 @@ struct Shared {
     rules: Mutex<Vec<Arc<Rule>>>,
     requests: Mutex<Vec<Recorded>>,
     tokens: Mutex<Tokens>,
+    referrers: Mutex<Option<Referrers>>,
     ended: AtomicBool,
 }
 
@@ -49,6 +52,7 @@ impl FaultProxy {
             rules: Mutex::default(),
             requests: Mutex::default(),
             tokens: Mutex::default(),
+            referrers: Mutex::default(),
             ended: AtomicBool::new(false),
         });
         let acceptor = {
@@ -75,6 +79,11 @@ impl FaultProxy {
     /// From now on requests need tokens.
     pub fn require_tokens(&self, rules: TokenRules) {
         lock(&self.shared.tokens).rules = Some(rules);
+    }
+
+    /// From now on it has the API for referrers, whose answers have this many entries at most.
+    pub fn list_referrers(&self, page: Option<usize>) {
+        *lock(&self.shared.referrers) = Some(Referrers::in_pages(page));
     }
 
     /// Makes all tokens invalid that were given so far.
@@ -170,6 +179,17 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
         Some(Fault::Delay(time)) => std::thread::sleep(*time),
         Some(Fault::HideRequestHeader(name)) => head.remove(name),
         _ => {}
+    }
+    if let Some(referrers) = &mut *lock(&shared.referrers) {
+        if let Some(bytes) = referrers.listed(&request) {
+            return reply(client, &mut reader, &head, &bytes);
+        }
+        if puts_manifest(&request) {
+            let mut body = vec![0; head.content_length().unwrap_or(0) as usize];
+            reader.read_exact(&mut body)?;
+            let mut client = client;
+            return client.write_all(&pass_manifest(&shared.upstream, referrers, head, &body)?);
+        }
     }
     let upstream = TcpStream::connect(&shared.upstream)?;
     if pass_request(&upstream, &mut reader, head.clone(), fault.as_ref())? == Passed::Broken {

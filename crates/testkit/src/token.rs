@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::http::{Recorded, answer};
+use crate::http::{Recorded, answer, decoded};
 
 /// Who gets tokens.
 #[derive(Debug, Clone, Default)]
@@ -137,21 +137,4 @@ fn scope_of(request: &Recorded) -> String {
         _ => "pull,push",
     };
     format!("repository:{}:{actions}", &path[..end])
-}
-
-/// Percent-decoding.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let digits: String = rest.by_ref().take(2).map(char::from).collect();
-                bytes.push(u8::from_str_radix(&digits, 16).unwrap_or(b'?'));
-            }
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

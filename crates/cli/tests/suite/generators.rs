@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use rbuild_testkit::Registry;
+use rbuild_testkit::{FaultProxy, Registry};
 
 use crate::support::{Caller, Lab, Layout, run};
 
@@ -102,6 +102,10 @@ fn referrers_are_found_from_an_image_that_is_as_if_nothing_were_attested() {
     };
     let project = lab.project("FROM scratch\nCOPY Dockerfile /\n");
     let name = format!("{}/app:1", registry.host());
+    // One whose registry has the API for referrers, and one whose has not.
+    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+    proxy.list_referrers(None);
+    let listed = format!("{}/listed:1", proxy.host());
     let raw = |reference: &str| -> Value {
         let reference = format!("docker://{reference}");
         let arguments = ["inspect", "--raw", "--tls-verify=false", &reference];
@@ -112,6 +116,15 @@ fn referrers_are_found_from_an_image_that_is_as_if_nothing_were_attested() {
     for flag in ["--sbom=true", "--provenance=true"] {
         let attested = lab.build(&project, &["-q", flag, "-o", &output]);
         assert_eq!(attested.stdout, plain.stdout);
+        let output = format!("type=registry,name={listed},attestations=referrers");
+        lab.build(&project, &["-q", flag, "-o", &output]);
+    }
+    assert_eq!(proxy.count("PUT", "/manifests/sha256-"), 0);
+    for name in [&name, &listed] {
+        let format = "{{.SBOM.SPDX.spdxVersion}} {{.Provenance.SLSA.buildDefinition.buildType}}";
+        let shown = lab.rbuild(&["imagetools", "inspect", "--format", format, name]);
+        let shown = shown.success().stdout;
+        assert!(shown.starts_with("SPDX-2.3 https://"), "{shown}");
     }
     let manifest = raw(&name);
     assert_eq!(

@@ -48,7 +48,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
                     Some(error) => registry_failure(error, &cancel),
                     None => error,
                 };
-                let found = statements::read(client, &name, &entries(&resolved));
+                let found = statements::read(client, &name, &resolved, &entries(&resolved));
                 let found = found.map_err(told)?;
                 value["Provenance"] = found.provenance;
                 value["SBOM"] = found.sbom;

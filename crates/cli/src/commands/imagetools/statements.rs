@@ -9,8 +9,9 @@ use std::io::Read as _;
 
 use anyhow::Context as _;
 use rbuild_attest::PREDICATE_TYPE_ANNOTATION;
-use rbuild_image::{Descriptor, Manifest, Reference};
-use rbuild_registry::Client;
+use rbuild_export::ATTESTATION_ARTIFACT_TYPE;
+use rbuild_image::{Descriptor, Digest, Manifest, Platform, Reference};
+use rbuild_registry::{Client, Resolved};
 use serde_json::{Map, Value, json};
 
 use super::index::{REFERENCE_DIGEST, platform_of};
@@ -25,27 +26,27 @@ pub(super) struct Statements {
     pub(super) sbom: Value,
 }
 
-/// Reads what `entries` of the index at `name` have.
+/// Reads what is attested of the images of `resolved`, which `name` stands for: in the index `entries`, else by referrers.
 pub(super) fn read(
     client: &Client,
     name: &Reference,
+    resolved: &Resolved,
     entries: &[Map<String, Value>],
 ) -> anyhow::Result<Statements> {
     let mut provenance = Map::new();
     let mut sbom = Map::new();
-    let mut images = 0;
-    for image in entries {
-        let Some(platform) = platform_of(image).filter(|platform| !platform.is_unknown()) else {
-            continue;
-        };
-        images += 1;
-        let about = |entry: &&Map<String, Value>| {
-            let annotations = entry.get("annotations");
-            let of = annotations.and_then(|annotations| annotations.get(REFERENCE_DIGEST));
-            of.is_some() && of == image.get("digest")
-        };
-        for attested in entries.iter().filter(about) {
-            for (kind, predicate) in predicates(client, name, attested)? {
+    let subjects = subjects(client, name, resolved, entries)?;
+    let images = subjects.len();
+    for (platform, image) in subjects {
+        let mut attested = beside(entries, &image)?;
+        if attested.is_empty() {
+            let kind = Some(ATTESTATION_ARTIFACT_TYPE);
+            for found in client.referrers(name, &image, kind)? {
+                attested.push(Digest::try_from(found.digest())?);
+            }
+        }
+        for attested in attested {
+            for (kind, predicate) in predicates(client, name, &attested)? {
                 if kind.starts_with("https://slsa.dev/provenance/") {
                     provenance.insert(platform.to_string(), json!({ "SLSA": predicate }));
                 } else if kind == "https://spdx.dev/Document" {
@@ -58,6 +59,41 @@ pub(super) fn read(
         provenance: of_images(provenance, images),
         sbom: of_images(sbom, images),
     })
+}
+
+/// The images, with their platforms.
+fn subjects(
+    client: &Client,
+    name: &Reference,
+    resolved: &Resolved,
+    entries: &[Map<String, Value>],
+) -> anyhow::Result<Vec<(Platform, Digest)>> {
+    if let Manifest::Image(image) = &resolved.manifest {
+        let (_, config) = client.config(name, image.config())?;
+        return Ok(vec![(config.platform(), resolved.digest)]);
+    }
+    let mut subjects = Vec::new();
+    for entry in entries {
+        let platform = platform_of(entry).filter(|platform| !platform.is_unknown());
+        if let (Some(platform), Some(digest)) = (platform, entry.get("digest")) {
+            subjects.push((platform, digest.as_str().unwrap_or_default().parse()?));
+        }
+    }
+    Ok(subjects)
+}
+
+/// The attestation manifests that stand beside `image` in its index.
+fn beside(entries: &[Map<String, Value>], image: &Digest) -> anyhow::Result<Vec<Digest>> {
+    let image = Value::from(image.to_string());
+    let about = |entry: &&Map<String, Value>| {
+        let annotations = entry.get("annotations");
+        annotations.and_then(|annotations| annotations.get(REFERENCE_DIGEST)) == Some(&image)
+    };
+    let digests = entries.iter().filter(about).map(|entry| {
+        let digest = entry.get("digest").and_then(Value::as_str);
+        Ok(digest.unwrap_or_default().parse()?)
+    });
+    digests.collect()
 }
 
 /// By platform where there are several.
@@ -85,11 +121,9 @@ fn add(sbom: &mut Map<String, Value>, platform: String, predicate: Value) {
 fn predicates(
     client: &Client,
     name: &Reference,
-    entry: &Map<String, Value>,
+    digest: &Digest,
 ) -> anyhow::Result<Vec<(String, Value)>> {
-    let digest = entry.get("digest").and_then(Value::as_str);
-    let digest = digest.unwrap_or_default().parse()?;
-    let Manifest::Image(manifest) = client.manifest(name, &digest)?.manifest else {
+    let Manifest::Image(manifest) = client.manifest(name, digest)?.manifest else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
