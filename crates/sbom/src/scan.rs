@@ -99,9 +99,6 @@ fn packages_of(files: &dyn Files, path: &str) -> Result<Vec<Package>, String> {
     if rpm::is_database(path) {
         return rpm::packages(database()?, path);
     }
-    if rpm::is_older_database(path) {
-        return Err("databases of RPM are read in their SQLite form only".to_owned());
-    }
     if python::is_metadata(path) {
         return Ok(python::package(&text(files, path)?, path)
             .into_iter()
