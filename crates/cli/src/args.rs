@@ -30,7 +30,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Options of every command.
+// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
     /// Configuration file
@@ -43,6 +43,7 @@ pub(crate) struct Global {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Build an image from a Dockerfile
     #[command(visible_alias = "b")]
@@ -282,6 +283,45 @@ mod tests {
     fn no_option_means_two_things() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
+    }
+
+    /// Definitions are made when their verb is typed: what they say of themselves would then take the place of the verb's line.
+    #[test]
+    fn a_verb_says_the_same_in_the_list_and_in_its_own_help() {
+        use clap::CommandFactory as _;
+
+        fn compare(listed: &clap::Command, built: &clap::Command, differ: &mut Vec<String>) {
+            for own in built
+                .get_subcommands()
+                .filter(|own| own.get_name() != "help")
+            {
+                let line = listed
+                    .find_subcommand(own.get_name())
+                    .and_then(|verb| verb.get_about().map(ToString::to_string));
+                let about = own.get_about().map(ToString::to_string);
+                if line != about || own.get_long_about().is_some() {
+                    differ.push(format!("{}: {line:?}, {about:?}", own.get_name()));
+                }
+            }
+        }
+
+        let listed = Cli::command();
+        let mut built = Cli::command();
+        built.build();
+        let mut differ = Vec::new();
+        compare(&listed, &built, &mut differ);
+        for group in listed
+            .get_subcommands()
+            .filter(|verb| verb.has_subcommands())
+        {
+            let own = built.find_subcommand(group.get_name());
+            compare(
+                group,
+                own.expect("it is the same command line"),
+                &mut differ,
+            );
+        }
+        assert_eq!(differ, [""; 0]);
     }
 
     #[test]

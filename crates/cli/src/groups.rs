@@ -22,6 +22,7 @@ use crate::commands::{
 
 /// `rbuild image …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ImageVerb {
     /// Build an image from a Dockerfile
     Build(Box<build::Args>),
@@ -73,6 +74,7 @@ impl ImageVerb {
 
 /// `rbuild container …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum ContainerVerb {
     /// Connect to the streams of a container that runs
     Attach(attach::Args),
@@ -160,6 +162,7 @@ impl ContainerVerb {
 
 /// `rbuild system …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum SystemVerb {
     /// Show how much disk is used, as docker tells it (rbuild du tells more)
     Df(df::Args),
@@ -179,6 +182,7 @@ impl SystemVerb {
 
 /// `rbuild builder …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum BuilderVerb {
     /// Build an image from a Dockerfile
     Build(Box<build::Args>),
@@ -198,6 +202,7 @@ impl BuilderVerb {
 
 /// `rbuild buildx …`
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum BuildxVerb {
     /// Build an image from a Dockerfile
     #[command(visible_alias = "b")]

@@ -27,7 +27,7 @@ const NEXT: &str = "next maintenance";
 /// How long the end of the command is waited for that started us: as long as it lives, what it used stays.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a build gives it.
+// What a build gives it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Wait for the end of this process first

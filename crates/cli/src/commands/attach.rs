@@ -8,7 +8,7 @@ use super::run::{ended, own_streams};
 use super::several::{one, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild attach`.
+// What was typed after `rbuild attach`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, ID, or beginning of an ID

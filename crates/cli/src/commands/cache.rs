@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use crate::app::App;
 
-/// What was typed after `rbuild cache`.
+// What was typed after `rbuild cache`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -15,6 +15,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Say why the steps of a Dockerfile ran when they last ran
     Why(why::Args),

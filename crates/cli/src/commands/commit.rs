@@ -12,7 +12,7 @@ use super::several::{one, worded};
 use crate::app::App;
 use crate::render;
 
-/// What was typed after `rbuild commit`.
+// What was typed after `rbuild commit`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, ID, or beginning of an ID

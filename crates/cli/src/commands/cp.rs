@@ -13,7 +13,7 @@ use super::several::{one, worded};
 use crate::app::App;
 use crate::failure::chain;
 
-/// What was typed after `rbuild cp`.
+// What was typed after `rbuild cp`.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "rbuild cp [OPTIONS] CONTAINER:SOURCE TARGET|-\n       rbuild cp [OPTIONS] SOURCE|- CONTAINER:TARGET"

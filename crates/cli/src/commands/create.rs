@@ -6,7 +6,7 @@ use super::run::{Asked, ContainerArgs, failure, with_status};
 use crate::app::App;
 use crate::render;
 
-/// What was typed after `rbuild create`.
+// What was typed after `rbuild create`.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "rbuild create [OPTIONS] IMAGE [COMMAND] [ARG]...")]
 #[command(disable_help_flag = true)]

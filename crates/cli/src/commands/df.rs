@@ -12,7 +12,7 @@ use super::several::worded;
 use crate::app::App;
 use crate::render::{self, Table, bytes_human};
 
-/// What was typed after `rbuild system df`.
+// What was typed after `rbuild system df`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// json, or a template such as '{{.Type}} {{.Size}}'

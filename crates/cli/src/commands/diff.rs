@@ -12,7 +12,7 @@ use super::{documents, lookup};
 use crate::app::App;
 use crate::render;
 
-/// What was typed after `rbuild diff`.
+// What was typed after `rbuild diff`.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "rbuild diff CONTAINER\n       rbuild diff IMAGE IMAGE")]
 pub(crate) struct Args {
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     second: Option<String>,
 }
 
-/// What was typed after `rbuild container diff`.
+// What was typed after `rbuild container diff`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ContainerArgs {
     /// Name, ID, or beginning of an ID

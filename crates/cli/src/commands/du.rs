@@ -29,7 +29,7 @@ pub(super) const NAME_LETTERS: usize = 60;
 /// Digits of an ID that are shown.
 const ID_DIGITS: usize = 12;
 
-/// What was typed after `rbuild du`.
+// What was typed after `rbuild du`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Every single thing

@@ -11,7 +11,7 @@ use super::several::one;
 use crate::app::App;
 use crate::failure::WithStatus;
 
-/// What was typed after `rbuild exec`.
+// What was typed after `rbuild exec`.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 #[command(override_usage = "rbuild exec [OPTIONS] CONTAINER COMMAND [ARG]...")]

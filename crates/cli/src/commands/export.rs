@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use super::several::{one, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild export`.
+// What was typed after `rbuild export`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, ID, or beginning of an ID

@@ -13,7 +13,7 @@ use crate::render;
 /// How often the line on a terminal is drawn anew.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// What was typed after `rbuild fsck`.
+// What was typed after `rbuild fsck`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Drop what is damaged, and what needs it: steps run again, images are pulled or built again

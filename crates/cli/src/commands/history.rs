@@ -14,7 +14,7 @@ use crate::render::{self, Table, ago, bytes_decimal};
 /// Letters of CREATED BY that are shown.
 const CREATED_BY_LETTERS: usize = 45;
 
-/// What was typed after `rbuild history`.
+// What was typed after `rbuild history`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The image

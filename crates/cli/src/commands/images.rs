@@ -13,7 +13,7 @@ use super::{documents, lookup};
 use crate::app::App;
 use crate::render::{self, Table, ago, bytes_decimal};
 
-/// What was typed after `rbuild images`.
+// What was typed after `rbuild images`.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 pub(crate) struct Args {

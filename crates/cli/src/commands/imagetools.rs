@@ -12,7 +12,7 @@ pub(super) use self::index::{Document, index_of};
 pub(super) use self::source::{Found, Source};
 use crate::app::App;
 
-/// What was typed after `rbuild imagetools`.
+// What was typed after `rbuild imagetools`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -20,6 +20,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Put images together to one for several platforms, or copy one
     Create(create::Args),

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::failure::chain;
 use crate::render;
 
-/// What was typed after `rbuild import`.
+// What was typed after `rbuild import`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A tar, plain or packed with gzip, bzip2, xz or zstd: a file, the address of one, or - for standard input

@@ -19,7 +19,7 @@ use crate::render;
 /// A time that never was, as docker writes it.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// What was typed after `rbuild inspect`.
+// What was typed after `rbuild inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     kind: Option<Kind>,
 }
 
-/// What is to be shown, and how.
+// What is to be shown, and how.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Named {
     /// Names or IDs

@@ -7,7 +7,7 @@ use rbuild_container::signal_number;
 use super::several::{each, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild kill`.
+// What was typed after `rbuild kill`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names, IDs, or beginnings of IDs

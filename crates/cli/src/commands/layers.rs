@@ -26,7 +26,7 @@ use crate::render::{self, Board, Table, Voice, bytes_decimal, bytes_human};
 /// Letters of CREATED BY that are shown.
 const CREATED_BY_LETTERS: usize = 45;
 
-/// What was typed after `rbuild layers`.
+// What was typed after `rbuild layers`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The image

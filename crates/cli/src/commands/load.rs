@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::failure::chain;
 use crate::render::{self, Board, Voice};
 
-/// What was typed after `rbuild load`.
+// What was typed after `rbuild load`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Read from this file instead of standard input

@@ -25,7 +25,7 @@ const HUB_ALIASES: &[&str] = &[
 /// A password is far below this.
 const MAX_PASSWORD_BYTES: u64 = 1 << 20;
 
-/// What was typed after `rbuild login`.
+// What was typed after `rbuild login`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "In scripts: printenv TOKEN | rbuild login --username NAME --password-stdin REGISTRY\nLogins of docker and podman count as well; rbuild logout forgets one."

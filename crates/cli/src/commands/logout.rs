@@ -8,7 +8,7 @@ use super::login;
 use crate::app::App;
 use crate::render;
 
-/// What was typed after `rbuild logout`.
+// What was typed after `rbuild logout`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The registry, as localhost:5000, or the part of it that was logged in to [default: docker.io]

@@ -11,7 +11,7 @@ use super::documents;
 use super::several::{one, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild logs`.
+// What was typed after `rbuild logs`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, ID, or beginning of an ID

@@ -21,7 +21,7 @@ use super::pull::parse_name;
 use crate::app::App;
 use crate::render;
 
-/// What was typed after `rbuild manifest`.
+// What was typed after `rbuild manifest`.
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -30,6 +30,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 enum Verb {
     /// Begin a list of images that are in registries, or add to one
     Create(create::Args),

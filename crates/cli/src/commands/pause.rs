@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::several::{each, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild pause` or `rbuild unpause`.
+// What was typed after `rbuild pause` or `rbuild unpause`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names, IDs, or beginnings of IDs

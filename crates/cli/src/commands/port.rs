@@ -12,7 +12,7 @@ use super::several::one;
 use crate::app::App;
 use crate::render;
 
-/// What was typed after `rbuild port`.
+// What was typed after `rbuild port`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, ID, or beginning of an ID

@@ -32,7 +32,7 @@ use crate::app::App;
 use crate::cache_config::Space;
 use crate::render::{self, bytes_decimal, bytes_human};
 
-/// What was typed after `rbuild prune`.
+// What was typed after `rbuild prune`.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "switches as they were typed")]
 pub(crate) struct Args {
@@ -74,7 +74,7 @@ enum Extent {
     BuildCache,
 }
 
-/// What was typed after `rbuild system prune`.
+// What was typed after `rbuild system prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SystemArgs {
     #[command(flatten)]

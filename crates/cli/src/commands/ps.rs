@@ -20,7 +20,7 @@ use crate::render::{self, Table, ago};
 /// Letters of COMMAND that are shown.
 const COMMAND_LETTERS: usize = 20;
 
-/// What was typed after `rbuild ps`.
+// What was typed after `rbuild ps`.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 pub(crate) struct Args {

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::interrupt;
 use crate::render::{self, Board, Voice};
 
-/// What was typed after `rbuild pull`.
+// What was typed after `rbuild pull`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The image: [REGISTRY/]NAME[:TAG|@DIGEST]; without a registry, docker.io's

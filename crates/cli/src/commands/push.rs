@@ -19,7 +19,7 @@ use super::pull::{cancelled_by_the_user, defaulted, parse_name};
 use crate::app::App;
 use crate::render::{self, Board, Voice};
 
-/// What was typed after `rbuild push`.
+// What was typed after `rbuild push`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The image, called as it is to be called there: [REGISTRY/]NAME[:TAG]; without a registry, at docker.io

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::several::{one, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild rename`.
+// What was typed after `rbuild rename`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, ID, or beginning of an ID

@@ -9,7 +9,7 @@ use rbuild_store::{Container, Store};
 use super::several::{each_printing, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild rm`.
+// What was typed after `rbuild rm`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names, IDs, or beginnings of IDs

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::failure::{all_of, chain};
 use crate::render;
 
-/// What was typed after `rbuild rmi`.
+// What was typed after `rbuild rmi`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names or IDs

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::failure::chain;
 use crate::render;
 
-/// What was typed after `rbuild save`.
+// What was typed after `rbuild save`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names or IDs; a name without a tag means all tags

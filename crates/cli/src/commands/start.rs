@@ -13,7 +13,7 @@ use super::run::{ended, failure, own_streams};
 use super::several::{each, one, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild start`.
+// What was typed after `rbuild start`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names, IDs, or beginnings of IDs

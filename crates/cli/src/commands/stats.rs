@@ -18,7 +18,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The first place of the terminal, and nothing below it.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-/// What was typed after `rbuild stats`.
+// What was typed after `rbuild stats`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names, IDs, or beginnings of IDs; all that run if none is given

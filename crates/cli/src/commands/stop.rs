@@ -9,7 +9,7 @@ use super::several::{each, one, worded};
 use super::start;
 use crate::app::App;
 
-/// What was typed after `rbuild stop` or `rbuild restart`.
+// What was typed after `rbuild stop` or `rbuild restart`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names, IDs, or beginnings of IDs

@@ -8,7 +8,7 @@ use rbuild_image::Reference;
 use super::lookup;
 use crate::app::App;
 
-/// What was typed after `rbuild tag`.
+// What was typed after `rbuild tag`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The image, by name or ID

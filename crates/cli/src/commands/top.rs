@@ -9,7 +9,7 @@ use super::several::{one, worded};
 use crate::app::App;
 use crate::render::{self, Table};
 
-/// What was typed after `rbuild top`.
+// What was typed after `rbuild top`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name, ID, or beginning of an ID

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::format::Format;
 use crate::render;
 
-/// What was typed after `rbuild version`.
+// What was typed after `rbuild version`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// json, or a template such as '{{.Version}}'

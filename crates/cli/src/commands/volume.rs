@@ -21,7 +21,7 @@ use crate::render::{self, Table, bytes_human};
 /// Docker's label of volumes that nobody gave a name.
 const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
-/// What was typed after `rbuild volume`.
+// What was typed after `rbuild volume`.
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -30,6 +30,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 enum Verb {
     /// Make a volume; one that is there is fine
     Create {

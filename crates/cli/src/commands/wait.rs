@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::several::{each_printing, worded};
 use crate::app::App;
 
-/// What was typed after `rbuild wait`.
+// What was typed after `rbuild wait`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Names, IDs, or beginnings of IDs

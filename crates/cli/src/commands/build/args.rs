@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::ArgAction;
 
-/// What was typed after `rbuild build`.
-///
-/// As with `docker`, of a flag that is given twice and takes one value the last counts, and `--flag=false` switches off.
+// What was typed after `rbuild build`.
+//
+// As with `docker`, of a flag that is given twice and takes one value the last counts, and `--flag=false` switches off.
 #[derive(Debug, Clone, clap::Args)]
 #[command(args_override_self = true)]
 #[expect(

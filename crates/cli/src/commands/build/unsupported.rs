@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::args::boolean;
 
-/// What was typed of them.
+// What was typed of them.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Unsupported {
     #[arg(long, hide = true)]

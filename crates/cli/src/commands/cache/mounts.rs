@@ -20,7 +20,7 @@ use crate::render::{self, Table, ago, bytes_decimal};
 /// Digits of a key that are shown, and that a key is known by.
 const KEY_DIGITS: usize = 12;
 
-/// What was typed after `rbuild cache mounts`.
+// What was typed after `rbuild cache mounts`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -28,6 +28,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// List cache mounts
     #[command(visible_alias = "list")]

@@ -18,7 +18,7 @@ use crate::render::{self, ago};
 /// Digits of a key that are shown.
 const KEY_DIGITS: usize = 12;
 
-/// What was typed after `rbuild cache why`.
+// What was typed after `rbuild cache why`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only steps whose name has this in it: `RUN make`

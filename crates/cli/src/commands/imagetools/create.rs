@@ -18,7 +18,7 @@ use crate::commands::fetch::registry_failure;
 use crate::commands::pull::cancelled_by_the_user;
 use crate::render;
 
-/// What was typed after `rbuild imagetools create`.
+// What was typed after `rbuild imagetools create`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Images that were pushed: names, digests in the repository of --tag, or descriptors in JSON

@@ -14,7 +14,7 @@ use crate::commands::format::Format;
 use crate::commands::pull::{cancelled_by_the_user, parse_name};
 use crate::render;
 
-/// What was typed after `rbuild imagetools inspect`.
+// What was typed after `rbuild imagetools inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The image: [REGISTRY/]NAME[:TAG|@DIGEST]; it is not pulled

@@ -7,7 +7,7 @@ use super::{entry_of, known};
 use crate::app::App;
 use crate::commands::pull::parse_name;
 
-/// What was typed after `rbuild manifest annotate`.
+// What was typed after `rbuild manifest annotate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The list's name

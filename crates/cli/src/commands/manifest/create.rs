@@ -12,7 +12,7 @@ use crate::commands::imagetools::{Found, Source};
 use crate::commands::pull::{cancelled_by_the_user, parse_name};
 use crate::render;
 
-/// What was typed after `rbuild manifest create`.
+// What was typed after `rbuild manifest create`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The list's name, under which it is to be pushed

@@ -13,7 +13,7 @@ use crate::commands::inspect::indented;
 use crate::commands::pull::{cancelled_by_the_user, parse_name};
 use crate::render;
 
-/// What was typed after `rbuild manifest inspect`.
+// What was typed after `rbuild manifest inspect`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A list, or an image in a registry; after a list's name, an image of that list

@@ -11,7 +11,7 @@ use crate::commands::fetch::registry_failure;
 use crate::commands::pull::{cancelled_by_the_user, parse_name};
 use crate::render;
 
-/// What was typed after `rbuild manifest push`.
+// What was typed after `rbuild manifest push`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The list's name

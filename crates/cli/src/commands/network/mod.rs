@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::failure::{all_of, chain};
 use crate::render::{self, Table};
 
-/// What was typed after `rbuild network`.
+// What was typed after `rbuild network`.
 #[derive(Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -28,6 +28,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 enum Verb {
     /// Make a network
     Create(New),
@@ -77,7 +78,7 @@ enum Verb {
     },
 }
 
-/// A network that is to be.
+// A network that is to be.
 #[derive(Debug, clap::Args)]
 struct New {
     /// Its name

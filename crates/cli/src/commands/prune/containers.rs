@@ -10,7 +10,7 @@ use super::chosen::Chosen;
 use super::{SURE, confirmed, note_ends, tell};
 use crate::app::App;
 
-/// What was typed after `rbuild container prune`.
+// What was typed after `rbuild container prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Do not ask

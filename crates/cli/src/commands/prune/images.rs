@@ -10,7 +10,7 @@ use super::{SURE, confirmed, tell};
 use crate::app::App;
 use crate::commands::documents;
 
-/// What was typed after `rbuild image prune`.
+// What was typed after `rbuild image prune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Also those with a name that no container uses

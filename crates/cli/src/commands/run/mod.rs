@@ -23,7 +23,7 @@ use crate::render::{self, Board, Voice};
 /// The status of a `run` that did not come to run anything.
 const STATUS_FAILED: u8 = 125;
 
-/// What was typed after `rbuild run`.
+// What was typed after `rbuild run`.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "rbuild run [OPTIONS] IMAGE [COMMAND] [ARG]...")]
 #[command(disable_help_flag = true)]

@@ -7,7 +7,7 @@ use anyhow::bail;
 use super::request::PullPolicy;
 use super::unsupported::Unsupported;
 
-/// The container that is asked for.
+// The container that is asked for.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags, as they are typed")]
 pub(crate) struct ContainerArgs {
