@@ -3,7 +3,7 @@
 //! It builds nothing and fetches no layers but those that an output needs to carry along.
 //!
 //! ```text
-//! Solution ─ assemble ─→ BuiltImages ┬─ store_documents + name_in_store   type=image
+//! Solution ─ assemble ─→ BuiltImages ┬─ StoreImage                        type=image
 //!                                    ├─ push                              type=registry, after PushAhead
 //!                                    ├─ write_archive, write_directory    type=oci, type=docker
 //!                                    ├─ write_files, write_files_tar      type=local, type=tar
@@ -48,7 +48,7 @@ pub use files::{InFolder, write_files, write_files_tar};
 pub use images::{BuiltImages, Exported};
 pub use inventory::{files_in, inventory};
 pub use layout::{ArchiveKind, Labels, write_archive, write_directory};
-pub use local_store::{name_in_store, store_documents};
+pub use local_store::StoreImage;
 pub use media_types::MediaTypes;
 pub use push::{PushBy, PushProgress, push};
 pub use push_ahead::{AheadBuild, AheadTarget, PushAhead};

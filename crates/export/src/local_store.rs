@@ -3,52 +3,95 @@
 use rbuild_image::Reference;
 use rbuild_store::{ImageOrigin, Store};
 
+use crate::assemble::Document;
 use crate::attestations::Attested;
 use crate::blobs::{Blobs, LayerForm};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
 
-/// Writes the documents of `images` to the store, without naming them.
-pub fn store_documents(
-    blobs: &Blobs<'_>,
-    images: &BuiltImages,
-    form: LayerForm,
-) -> Result<Exported, ExportError> {
-    let mut written = Vec::new();
-    for image in images {
-        let layers = blobs.prepare(image, form.of_store())?;
-        let config = images.config(image, &layers)?;
-        let manifest = images.manifest(image, &config, &layers)?;
-        blobs.store.put_blob(&config.bytes)?;
-        blobs.store.put_blob(&manifest.bytes)?;
-        let attested = images.attestations(image, &manifest)?;
-        for document in attested.iter().flat_map(Attested::documents) {
-            blobs.store.put_blob(&document.bytes)?;
-        }
-        written.push(Written {
-            manifest: manifest.descriptor,
-            config: config.digest(),
-            platform: image.platform.clone(),
-            attestations: attested.map(|attested| attested.manifest.descriptor),
-        });
-    }
-    images.head(&written)?.finish(|index| {
-        blobs.store.put_blob(&index.bytes)?;
-        Ok(())
-    })
+/// The documents of what was built as the local store is to have them.
+#[derive(Debug)]
+pub struct StoreImage {
+    exported: Exported,
+    documents: Vec<Document>,
 }
 
-/// Names what [`store_documents`] wrote; without names it is kept as a dangling image.
-pub fn name_in_store(
-    store: &Store,
-    exported: &Exported,
-    names: &[Reference],
-) -> Result<(), ExportError> {
-    if names.is_empty() {
-        store.add_image(&exported.descriptor, &ImageOrigin::Local)?;
+impl StoreImage {
+    /// Of `images`, with layers of this form.
+    pub fn of(
+        blobs: &Blobs<'_>,
+        images: &BuiltImages,
+        form: LayerForm,
+    ) -> Result<Self, ExportError> {
+        let mut documents = Vec::new();
+        let mut written = Vec::new();
+        for image in images {
+            let layers = blobs.prepare(image, form.of_store())?;
+            let config = images.config(image, &layers)?;
+            let manifest = images.manifest(image, &config, &layers)?;
+            let attested = images.attestations(image, &manifest)?;
+            written.push(Written {
+                manifest: manifest.descriptor.clone(),
+                config: config.digest(),
+                platform: image.platform.clone(),
+                attestations: attested
+                    .as_ref()
+                    .map(|attested| attested.manifest.descriptor.clone()),
+            });
+            documents.extend([config, manifest]);
+            documents.extend(attested.iter().flat_map(Attested::documents).cloned());
+        }
+        let exported = images.head(&written)?.finish(|index| {
+            documents.push(index.clone());
+            Ok(())
+        })?;
+        Ok(Self {
+            exported,
+            documents,
+        })
     }
-    for name in names {
-        store.set_tag(name, &exported.descriptor)?;
+
+    /// What it is called by.
+    pub fn exported(&self) -> &Exported {
+        &self.exported
     }
-    Ok(())
+
+    /// The same, when nothing else is wanted.
+    pub fn into_exported(self) -> Exported {
+        self.exported
+    }
+
+    /// Puts it into the store under these names; without names it is kept as a dangling image. Nothing is written if all is
+    /// there already.
+    pub fn keep(&self, store: &Store, names: &[Reference]) -> Result<(), ExportError> {
+        if self.is_kept(store, names)? {
+            return Ok(());
+        }
+        for document in &self.documents {
+            store.put_blob(&document.bytes)?;
+        }
+        if names.is_empty() {
+            store.add_image(&self.exported.descriptor, &ImageOrigin::Local)?;
+        }
+        for name in names {
+            store.set_tag(name, &self.exported.descriptor)?;
+        }
+        Ok(())
+    }
+
+    /// Whether all these names mean it, and its documents are there.
+    fn is_kept(&self, store: &Store, names: &[Reference]) -> Result<bool, ExportError> {
+        for name in names {
+            let known = store.image(name)?;
+            if known.is_none_or(|known| known.digest != self.exported.digest) {
+                return Ok(false);
+            }
+        }
+        for document in &self.documents {
+            if store.blob(&document.digest())?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(!names.is_empty())
+    }
 }

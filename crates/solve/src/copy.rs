@@ -3,6 +3,7 @@
 //! Directories come first, in order; files follow in parallel, since they do not depend on each other; hard links
 //! come last, when what they share is there.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, hash_map};
 use std::fs::File;
 use std::io;
@@ -90,7 +91,7 @@ pub enum CopyError {
 fn last_of_each_path(placements: Vec<Placed<'_>>) -> Vec<Placed<'_>> {
     let is_directory =
         |placed: &Placed<'_>| matches!(placed.entry.kind, EntryKind::Directory { .. });
-    let mut last: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut last: HashMap<Cow<'_, [u8]>, usize> = HashMap::new();
     for (position, placed) in placements.iter().enumerate() {
         last.insert(placed.relative.clone(), position);
     }
@@ -136,7 +137,7 @@ impl Copy<'_> {
                     self.canvas
                         .make_directories(&destination, &self.new_directory(owner))?;
                     placements.extend(entries.iter().map(|placed| Placed {
-                        relative: path::join(&destination, &placed.relative),
+                        relative: path::join(&destination, &placed.relative).into(),
                         ..*placed
                     }));
                 }
@@ -146,7 +147,7 @@ impl Copy<'_> {
                     self.canvas
                         .make_directories(parent, &self.new_directory(owner))?;
                     placements.push(Placed {
-                        relative: target,
+                        relative: target.into(),
                         entry,
                         role: Role::Selected,
                     });
@@ -200,7 +201,7 @@ impl Copy<'_> {
         for (placed, shared) in links {
             self.make_way(&self.real_place(placed)?)?;
             let shared = Placed {
-                relative: shared.to_vec(),
+                relative: shared.into(),
                 ..*placed
             };
             self.canvas
@@ -226,7 +227,7 @@ impl Copy<'_> {
                     }
                 }
             }
-            DirectoryRule::Replace { implied } if implied.contains(&placed.relative) => {
+            DirectoryRule::Replace { implied } if implied.contains(placed.relative.as_ref()) => {
                 let real = self.canvas.resolve(&placed.relative)?;
                 self.canvas.make_directories(&real, &attributes)?;
             }
@@ -250,7 +251,7 @@ impl Copy<'_> {
     /// Where an entry goes: an archive's parents may be links of the base.
     fn real_place(&self, placed: &Placed<'_>) -> Result<Vec<u8>, CanvasError> {
         match self.directories {
-            DirectoryRule::Merge => Ok(placed.relative.clone()),
+            DirectoryRule::Merge => Ok(placed.relative.to_vec()),
             DirectoryRule::Replace { .. } => {
                 let parent = self.canvas.resolve(path::parent(&placed.relative))?;
                 Ok(path::join(&parent, path::file_name(&placed.relative)))

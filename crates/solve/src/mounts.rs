@@ -2,6 +2,7 @@
 
 mod caches;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -106,7 +107,7 @@ fn digest(
         for found in &mut matches {
             if let MatchKind::Directory(entries) = &mut found.kind {
                 entries.push(Placed {
-                    relative: Vec::new(),
+                    relative: Cow::Borrowed(b""),
                     entry,
                     role: Role::Selected,
                 });

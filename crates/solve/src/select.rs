@@ -9,6 +9,7 @@
 
 mod parents;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use rbuild_layer::{AttributeMask, ContentIndex, Counted, Entry, EntryKind};
@@ -29,6 +30,24 @@ pub(crate) struct Match<'a> {
     pub(crate) kind: MatchKind<'a>,
 }
 
+impl<'a> Match<'a> {
+    /// The file that it is.
+    fn file(&self) -> Option<&'a Entry> {
+        match self.kind {
+            MatchKind::File(entry) => Some(entry),
+            MatchKind::Directory(_) => None,
+        }
+    }
+
+    /// What is in the directory that it is.
+    fn placed(&self) -> &[Placed<'a>] {
+        match &self.kind {
+            MatchKind::File(_) => &[],
+            MatchKind::Directory(entries) => entries,
+        }
+    }
+}
+
 /// A selected file or the contents of a selected directory.
 #[derive(Debug)]
 pub(crate) enum MatchKind<'a> {
@@ -42,7 +61,7 @@ pub(crate) enum MatchKind<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Placed<'a> {
     /// Path relative to the destination.
-    pub(crate) relative: Vec<u8>,
+    pub(crate) relative: Cow<'a, [u8]>,
     /// The entry in its tree.
     pub(crate) entry: &'a Entry,
     /// Why it is placed.
@@ -185,7 +204,7 @@ fn exclude(found: &mut Match<'_>, rules: &IgnoreRules) -> Excluded {
                 .map(|placed| {
                     let role = if !rules.ignores(&placed.relative) {
                         Some(placed.role)
-                    } else if parents.contains(placed.relative.as_slice()) {
+                    } else if parents.contains(placed.relative.as_ref()) {
                         Some(Role::Parent)
                     } else {
                         None
@@ -209,7 +228,7 @@ fn exclude(found: &mut Match<'_>, rules: &IgnoreRules) -> Excluded {
 pub(crate) fn contents<'a>(tree: &'a ContentIndex, directory: &[u8]) -> Vec<Placed<'a>> {
     below(tree, directory)
         .map(|entry| Placed {
-            relative: path::relative(&entry.path, directory).to_vec(),
+            relative: Cow::Borrowed(path::relative(&entry.path, directory)),
             entry,
             role: Role::Selected,
         })
@@ -286,10 +305,7 @@ pub(crate) fn digest(tree: &ContentIndex, matches: &[Match<'_>], copy: &CopyActi
         hasher.update(&[kind]);
         hasher.update(&count.to_le_bytes());
     }
-    let parents = matches.iter().flat_map(|found| match &found.kind {
-        MatchKind::File(_) => &[],
-        MatchKind::Directory(entries) => entries.as_slice(),
-    });
+    let parents = matches.iter().flat_map(Match::placed);
     for parent in parents.filter(|placed| placed.role == Role::Parent) {
         hasher.update(&(parent.relative.len() as u64).to_le_bytes());
         hasher.update(&parent.relative);
@@ -299,12 +315,11 @@ pub(crate) fn digest(tree: &ContentIndex, matches: &[Match<'_>], copy: &CopyActi
         }
     }
     // All matches at once: names that share a file share it across matches too.
-    let entries = matches.iter().flat_map(|found| match &found.kind {
-        MatchKind::File(entry) => vec![(found.name.as_slice(), *entry)],
-        MatchKind::Directory(entries) => entries
-            .iter()
-            .map(|one| (one.relative.as_slice(), one.entry))
-            .collect(),
+    let entries = matches.iter().flat_map(|found| {
+        let placed = found.placed().iter();
+        let placed = placed.map(|one| (one.relative.as_ref(), one.entry));
+        let file = found.file().map(|entry| (found.name.as_slice(), entry));
+        file.into_iter().chain(placed)
     });
     hasher.update(&tree.tree_digest(entries, mask));
     hasher.finalize().to_hex().to_string()

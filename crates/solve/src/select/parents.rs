@@ -106,7 +106,7 @@ fn place_parents<'a>(
         let entry = tree.get(&real).ok_or(SelectError::Missing(whole))?;
         if seen.insert(parent.clone()) {
             placed.push(Placed {
-                relative: parent.clone(),
+                relative: parent.clone().into(),
                 entry,
                 role: Role::Parent,
             });
@@ -134,7 +134,7 @@ fn place<'a>(
         && seen.insert(inside.to_vec())
     {
         placed.push(Placed {
-            relative: inside.to_vec(),
+            relative: inside.to_vec().into(),
             entry,
             role: Role::Selected,
         });
@@ -142,7 +142,7 @@ fn place<'a>(
     let is_directory = entry.is_none_or(|entry| matches!(entry.kind, EntryKind::Directory { .. }));
     if is_directory {
         placed.extend(contents(tree, &real).into_iter().map(|below| Placed {
-            relative: path::join(inside, &below.relative),
+            relative: path::join(inside, &below.relative).into(),
             ..below
         }));
     }

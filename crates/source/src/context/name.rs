@@ -18,7 +18,7 @@ const MAX_PATH_BYTES: usize = 4095;
 pub(crate) struct At<'d> {
     pub(crate) descriptor: BorrowedFd<'d>,
     pub(crate) name: &'d [u8],
-    pub(crate) path: &'d [u8],
+    pub(crate) path: Vec<u8>,
 }
 
 impl At<'_> {
@@ -36,11 +36,11 @@ impl At<'_> {
 
     /// What stands here, no directory; `None` if it has vanished.
     pub(crate) fn read<'a>(
-        &self,
+        self,
         stat: Option<Stat>,
         record: Option<Record<'a>>,
     ) -> Result<Option<Child<'a>>, SourceError> {
-        check_length(self.path)?;
+        check_length(&self.path)?;
         let stat = match stat {
             Some(stat) => stat,
             None => match self.present(self.stat())? {
@@ -76,15 +76,11 @@ impl At<'_> {
             // It has become a directory since it was listed: too late for this walk.
             _ => {
                 return Err(SourceError::ChangedContext {
-                    path: text(self.path),
+                    path: text(&self.path),
                 });
             }
         };
-        Ok(Some(Child::Other(entry_of(
-            self.path.to_vec(),
-            &stat,
-            kind,
-        ))))
+        Ok(Some(Child::Other(entry_of(self.path, &stat, kind))))
     }
 
     fn stat(&self) -> Result<Stat, Errno> {
@@ -96,14 +92,14 @@ impl At<'_> {
             Ok(value) => Ok(Some(value)),
             Err(error) if is_vanished(error) => Ok(None),
             Err(error) => Err(SourceError::ReadContext {
-                path: text(self.path),
+                path: text(&self.path),
                 source: error.into(),
             }),
         }
     }
 }
 
-fn file_child<'a>(path: &[u8], stat: &Stat, record: Option<Record<'a>>) -> Child<'a> {
+fn file_child<'a>(path: Vec<u8>, stat: &Stat, record: Option<Record<'a>>) -> Child<'a> {
     let stamp = stamp_of(stat);
     match record {
         Some(record) if record.stamp == stamp => {
@@ -111,7 +107,7 @@ fn file_child<'a>(path: &[u8], stat: &Stat, record: Option<Record<'a>>) -> Child
                 size: stamp.size,
                 digest: record.digest,
             };
-            let mut entry = entry_of(path.to_vec(), stat, kind);
+            let mut entry = entry_of(path, stat, kind);
             entry.xattrs = record.xattrs();
             Child::Known {
                 entry,
@@ -125,7 +121,7 @@ fn file_child<'a>(path: &[u8], stat: &Stat, record: Option<Record<'a>>) -> Child
                 digest: [0; 32],
             };
             Child::Unknown {
-                entry: entry_of(path.to_vec(), stat, kind),
+                entry: entry_of(path, stat, kind),
                 stamp,
             }
         }

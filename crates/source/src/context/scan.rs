@@ -3,6 +3,7 @@
 //! A task opens its directory relative to its parent's descriptor, lists it, decides by the rules and by what is
 //! needed which names count, and asks `stat` of those. No file is opened here.
 
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,8 +105,16 @@ impl Drop for Held<'_> {
     }
 }
 
+/// What a directory holds, sorted by name.
+struct Listing<'a> {
+    /// All names, one after the other, as they were listed.
+    names: Vec<u8>,
+    listed: Vec<Listed<'a>>,
+}
+
 struct Listed<'a> {
-    name: Vec<u8>,
+    /// Where its name is among the names.
+    name: Range<usize>,
     kind: FileType,
     record: Option<Record<'a>>,
 }
@@ -192,14 +201,14 @@ impl<'w, 'a> Scan<'w, 'a> {
             Err(error) => return Err(fail(error)),
         };
         let entry = Self::directory_entry(task, &descriptor).map_err(fail)?;
-        let listed = self.list(task, &descriptor).map_err(fail)?;
+        let Listing { names, listed } = self.list(task, &descriptor).map_err(fail)?;
         let held = Arc::new(Held::new(descriptor, &self.open));
         let children: Result<Vec<_>, _> = if listed.len() <= NAMES_PER_TASK {
-            self.children(scope, task, &held, listed)
+            self.children(scope, task, &held, &names, listed)
         } else {
             let chunks: Vec<_> = chunked(listed)
                 .into_par_iter()
-                .map(|names| self.children(scope, task, &held, names))
+                .map(|listed| self.children(scope, task, &held, &names, listed))
                 .collect();
             chunks
                 .into_iter()
@@ -245,28 +254,32 @@ impl<'w, 'a> Scan<'w, 'a> {
     }
 
     /// The names in a directory, sorted, with what the cache knows of them.
-    fn list(&self, task: &Task<'_>, descriptor: &OwnedFd) -> Result<Vec<Listed<'a>>, Errno> {
+    fn list(&self, task: &Task<'_>, descriptor: &OwnedFd) -> Result<Listing<'a>, Errno> {
         let mut buffer = Vec::with_capacity(LISTING_BYTES);
-        let mut listing = RawDir::new(descriptor, buffer.spare_capacity_mut());
+        let mut entries = RawDir::new(descriptor, buffer.spare_capacity_mut());
+        let mut names = Vec::new();
         let mut listed = Vec::new();
-        while let Some(name) = listing.next() {
-            let name = name?;
-            let kind = name.file_type();
-            let name = name.file_name().to_bytes();
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
             if name != b"." && name != b".." {
+                let start = names.len();
+                names.extend_from_slice(name);
                 listed.push(Listed {
-                    name: name.to_vec(),
-                    kind,
+                    name: start..names.len(),
+                    kind: entry.file_type(),
                     record: None,
                 });
             }
         }
-        listed.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+        listed.sort_unstable_by(|left, right| {
+            names[left.name.clone()].cmp(&names[right.name.clone()])
+        });
         let mut records = self.cache.directory(&task.path);
         for listed in &mut listed {
-            listed.record = records.find(&listed.name);
+            listed.record = records.find(&names[listed.name.clone()]);
         }
-        Ok(listed)
+        Ok(Listing { names, listed })
     }
 
     fn children<'s>(
@@ -274,29 +287,30 @@ impl<'w, 'a> Scan<'w, 'a> {
         scope: &rayon::Scope<'s>,
         task: &Task<'s>,
         held: &Arc<Held<'s>>,
+        names: &[u8],
         listed: Vec<Listed<'a>>,
     ) -> Result<Vec<Child<'a>>, SourceError> {
         let mut children = Vec::with_capacity(listed.len());
         for listed in listed {
-            let Some((reach, parts)) = task.reach.enter(self.needed, &listed.name) else {
+            let name = &names[listed.name.clone()];
+            let Some((reach, parts)) = task.reach.enter(self.needed, name) else {
                 children.extend(listed.passed());
                 continue;
             };
-            let path = join(&task.path, &listed.name);
-            let directory = At {
+            let here = At {
                 descriptor: held.descriptor.as_fd(),
-                name: &listed.name,
-                path: &path,
+                name,
+                path: join(&task.path, name),
             };
-            let Some((kind, stat)) = directory.kind(listed.kind)? else {
+            let Some((kind, stat)) = here.kind(listed.kind)? else {
                 continue;
             };
             let child = if kind == FileType::Directory {
-                self.enter(scope, task, held, path, reach)?
-            } else if self.skips(task, kind, &path, &reach) {
+                self.enter(scope, task, held, here.path, reach)?
+            } else if self.skips(task, kind, &here.path, &reach) {
                 listed.passed()
             } else {
-                let child = directory.read(stat, listed.record)?;
+                let child = here.read(stat, listed.record)?;
                 if let Some(Child::Other(Entry {
                     kind: EntryKind::Symlink { target },
                     ..

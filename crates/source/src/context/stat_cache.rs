@@ -21,13 +21,18 @@
 use std::fs;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+
+use rayon::prelude::*;
 
 use crate::context::component_order;
 
 /// Changing the layout below without this makes old files misread; with it, they count as empty.
 const MAGIC: &[u8; 8] = b"RBSTAT\0\x01";
 const HEADER_BYTES: usize = MAGIC.len() + 32;
+/// What one thread reads and digests of it at a time; a smaller file is not worth to be shared out.
+const PIECE_BYTES: usize = 256 * 1024;
 /// A directory that this many rewrites in a row have not visited is dropped: builds of one context
 /// with different ignore rules must not throw out each other's records.
 const MAX_AGE: u8 = 16;
@@ -72,16 +77,13 @@ pub(crate) struct Record<'a> {
 impl StatCache {
     /// The cache at `path`; empty if there is none that can be used.
     pub(crate) fn load(path: &Path) -> Self {
-        fs::read(path)
-            .ok()
-            .and_then(Self::decode)
-            .unwrap_or_default()
+        read(path).ok().and_then(Self::decode).unwrap_or_default()
     }
 
     fn decode(data: Vec<u8>) -> Option<Self> {
         let body = data.strip_prefix(MAGIC)?;
         let (checksum, body) = body.split_at_checked(32)?;
-        if blake3::hash(body).as_bytes() != checksum {
+        if checksum_of(body).as_bytes() != checksum {
             return None;
         }
         let mut reader = Reader {
@@ -326,7 +328,7 @@ impl<'a> StatCacheWriter<'a> {
             self.carry_over();
         }
         self.body[HEADER_BYTES..HEADER_BYTES + 4].copy_from_slice(&self.count.to_le_bytes());
-        let checksum = blake3::hash(&self.body[HEADER_BYTES..]);
+        let checksum = checksum_of(&self.body[HEADER_BYTES..]);
         self.body[MAGIC.len()..HEADER_BYTES].copy_from_slice(checksum.as_bytes());
         self.body
     }
@@ -369,6 +371,28 @@ fn put_short(body: &mut Vec<u8>, bytes: &[u8]) {
 fn put_long(body: &mut Vec<u8>, bytes: &[u8]) {
     body.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     body.extend_from_slice(bytes);
+}
+
+/// All of a file. The walk waits for it: a large one is read by all threads, since most of the time goes into the
+/// memory that it is read to.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    let mut data = vec![0; file.metadata()?.len() as usize];
+    if data.len() <= PIECE_BYTES {
+        file.read_exact_at(&mut data, 0)?;
+        return Ok(data);
+    }
+    data.par_chunks_mut(PIECE_BYTES)
+        .enumerate()
+        .try_for_each(|(at, piece)| file.read_exact_at(piece, (at * PIECE_BYTES) as u64))?;
+    Ok(data)
+}
+
+fn checksum_of(body: &[u8]) -> blake3::Hash {
+    if body.len() <= PIECE_BYTES {
+        return blake3::hash(body);
+    }
+    blake3::Hasher::new().update_rayon(body).finalize()
 }
 
 /// Replaces the cache at `path`. Readers see the old or the new one; the checksum catches what a power

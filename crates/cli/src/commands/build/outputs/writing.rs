@@ -2,9 +2,9 @@
 
 use anyhow::Context as _;
 use rbuild_export::{
-    ArchiveKind, Blobs, BuiltImages, Dating, Exported, Labels, PushProgress, StatementFiles, load,
-    name_in_store, push, store_documents, write_archive, write_directory, write_files,
-    write_files_tar, write_statements,
+    ArchiveKind, Blobs, BuiltImages, Dating, Exported, Labels, PushProgress, StatementFiles,
+    StoreImage, load, push, write_archive, write_directory, write_files, write_files_tar,
+    write_statements,
 };
 use rbuild_image::Digest;
 use rbuild_layer::FileTimes;
@@ -36,13 +36,13 @@ impl Output {
         };
         let exported = match &self.kind {
             Kind::Image { push } => {
-                let exported = store_documents(blobs, images, self.form)?;
-                name_in_store(blobs.store, &exported, &self.local_names(&exported)?)?;
+                let image = StoreImage::of(blobs, images, self.form)?;
+                image.keep(blobs.store, &self.local_names(image.exported())?)?;
                 if *push {
                     // What others get is what is told.
                     self.push(blobs, images, step)?
                 } else {
-                    exported
+                    image.into_exported()
                 }
             }
             Kind::Registry => self.push(blobs, images, step)?,
