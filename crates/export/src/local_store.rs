@@ -95,3 +95,82 @@ impl StoreImage {
         Ok(!names.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rbuild_image::Digest;
+    use serde_json::json;
+
+    use super::*;
+
+    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+    /// An image without layers.
+    fn image(author: &str) -> Result<StoreImage> {
+        let config = json!({"architecture": "amd64", "os": "linux", "author": author,
+            "config": {}, "rootfs": {"type": "layers", "diff_ids": []}});
+        let config = Document::of(&config, "application/vnd.oci.image.config.v1+json")?;
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = json!({"schemaVersion": 2, "mediaType": kind, "config": &config.descriptor, "layers": []});
+        let manifest = Document::of(&manifest, kind)?;
+        Ok(StoreImage {
+            exported: Exported {
+                descriptor: manifest.descriptor.clone(),
+                digest: manifest.digest(),
+                id: config.digest(),
+                platform: None,
+                created: None,
+            },
+            documents: vec![config, manifest],
+        })
+    }
+
+    fn log_bytes(root: &Path) -> Result<u64> {
+        Ok(std::fs::metadata(root.join("rbuild.db-wal"))?.len())
+    }
+
+    #[test]
+    fn nothing_is_written_for_an_image_that_is_there() -> Result {
+        let root = tempfile::tempdir()?;
+        let (names, image) = (["app".parse()?], image("one")?);
+        image.keep(&Store::open(root.path())?, &names)?;
+        let before = log_bytes(root.path())?;
+        image.keep(&Store::open(root.path())?, &names)?;
+        assert_eq!(log_bytes(root.path())?, before);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_missing_of_an_image_that_is_there_is_written_again() -> Result {
+        let root = tempfile::tempdir()?;
+        let store = Store::open(root.path())?;
+        let (names, image) = (["app".parse()?], image("one")?);
+        image.keep(&store, &names)?;
+        let blob = root
+            .path()
+            .join("blobs/sha256")
+            .join(Digest::hex(&image.exported.id));
+        std::fs::remove_file(&blob)?;
+        image.keep(&store, &names)?;
+        assert!(blob.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_that_came_to_mean_another_image_is_taken_back() -> Result {
+        let root = tempfile::tempdir()?;
+        let store = Store::open(root.path())?;
+        let names = ["app".parse()?, "app:two".parse()?];
+        let (first, second) = (image("one")?, image("two")?);
+        first.keep(&store, &names)?;
+        second.keep(&store, &names[1..])?;
+        first.keep(&store, &names)?;
+        for name in &names {
+            let meant = store.image(name)?.map(|image| image.digest);
+            assert_eq!(meant, Some(first.exported.digest), "{name}");
+        }
+        Ok(())
+    }
+}
