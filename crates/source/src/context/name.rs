@@ -35,11 +35,11 @@ impl At<'_> {
     }
 
     /// What stands here, no directory; `None` if it has vanished.
-    pub(crate) fn read<'a>(
+    pub(crate) fn read(
         self,
         stat: Option<Stat>,
-        record: Option<Record<'a>>,
-    ) -> Result<Option<Child<'a>>, SourceError> {
+        record: Option<Record<'_>>,
+    ) -> Result<Option<Child<'_>>, SourceError> {
         check_length(&self.path)?;
         let stat = match stat {
             Some(stat) => stat,
