@@ -148,6 +148,19 @@ pub enum ContainerError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its network is not one that can be changed.
+    #[error("{action} container {id}: {reason}")]
+    FixedNetwork {
+        /// `connect`, `disconnect`
+        action: &'static str,
+        /// Twelve digits.
+        id: String,
+        /// In docker's words.
+        reason: &'static str,
+    },
+    /// The container's own files do not tell of its networks.
+    #[error("write the container's /etc/hosts and /etc/resolv.conf")]
+    Names(#[source] io::Error),
     /// The container could not be connected with its networks.
     #[error(transparent)]
     Network(#[from] rbuild_network::NetworkError),

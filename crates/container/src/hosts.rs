@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use rbuild_network::Resolver;
+use rbuild_network::{Endpoint, Resolver};
 
 use crate::NetworkRecord;
 use crate::options::{NetworkMode, Options};
@@ -78,6 +78,11 @@ pub(crate) fn hosts(options: &Options, names: &NameFiles<'_>, hostname: &str) ->
         let _ = writeln!(text, "{address}\t{name}");
     }
     text
+}
+
+/// The line of /etc/hosts by which a container knows itself on a network.
+pub(crate) fn host_line(place: &Endpoint, hostname: &str) -> String {
+    format!("{}\t{hostname}", place.address)
 }
 
 /// The name servers that are asked for a container: those of `--dns`, else the host's.

@@ -59,6 +59,7 @@ mod mount_options;
 mod names;
 mod namespaces;
 mod network;
+mod network_change;
 mod options;
 mod restart;
 mod session;
@@ -98,6 +99,7 @@ pub use log::{LogLimits, LogLine, LogQuery, follow_log};
 pub use mount_options::{Device, MountOption, Tmpfs, Volume};
 pub use namespaces::{IpcMode, PidMode, Sharing};
 pub use network::{NetworkRecord, exposed_ports, network_record};
+pub use network_change::{connect_network, disconnect_network};
 pub use options::{
     AddHost, Cleanup, Exposed, FirstProcess, NetworkMode, Options, Privileges, RootAccess,
     Security, SystemCalls,

@@ -12,14 +12,17 @@ use crate::cgroup::Cgroup;
 use crate::condition::Condition;
 use crate::directories::{self, Directories};
 use crate::hosts::NameFiles;
-use crate::link::{Link, Start, Tie};
+use crate::link::{Link, Message, Start, Tie};
+use crate::network_change::NetworkChange;
 use crate::options::Cleanup;
 use crate::session::{Attachment, Outcome, Session};
 use crate::spec::{Surroundings, specification};
 use crate::supervisor::{launch, lock_name};
 use crate::volume_store::{self, create_volume};
 use crate::volumes::Mounts;
-use crate::{ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, names, network};
+use crate::{
+    ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, control, names, network,
+};
 
 /// What a container is made from; its layers are extracted already.
 #[derive(Debug, Clone, Copy)]
@@ -252,10 +255,21 @@ pub fn remove(store: &Store, name: &str) -> Result<(), ContainerError> {
     Ok(())
 }
 
-/// Gives a container another name.
+/// Gives a container another name, by which others on its networks find it from here on.
 pub fn rename(store: &Store, container: &Container, name: &str) -> Result<(), ContainerError> {
     names::check(name)?;
-    Ok(store.rename_container(&container.id, name)?)
+    store.rename_container(&container.id, name)?;
+    if !Condition::of(container).is_active() {
+        return Ok(());
+    }
+    let id = ContainerId::from_store(&container.id);
+    let directory = store.container_path(&container.id);
+    let message = Message::Network(NetworkChange::Rename(name.to_owned()));
+    match control::ask(&directory, &id, "rename", &message) {
+        // It has ended meanwhile.
+        Err(ContainerError::NotRunning { .. }) => Ok(()),
+        other => other,
+    }
 }
 
 /// The container that `name` means: its name, its ID or the ID's beginning.

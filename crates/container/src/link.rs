@@ -23,6 +23,8 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::network_change::NetworkChange;
+
 /// One read of output or input; with its first byte it fits a packet.
 pub(crate) const CHUNK_BYTES: usize = 32 << 10;
 /// Commands that may wait to be let in.
@@ -68,6 +70,8 @@ pub(crate) enum Message {
     Pause,
     /// To a supervisor: let it go on.
     Resume,
+    /// To a supervisor: the container's networks change.
+    Network(NetworkChange),
     /// To a supervisor: start a helper in the container's namespaces; its channel comes along.
     Enter,
     /// To a supervisor: hand out the container's root directory.

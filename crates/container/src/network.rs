@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::condition::{Condition, live_process};
 use crate::directories::replace_file;
 use crate::hosts::name_servers;
+use crate::network_change::NetworkChange;
 use crate::options::{Exposed, NetworkMode};
 use crate::{ContainerError, HostFiles, StoredConfig, lifecycle};
 
@@ -146,6 +147,26 @@ impl Attached {
             Self::Own { record, .. } => Some(record),
             Self::Shared { record, .. } => record.as_ref(),
         }
+    }
+
+    /// Changes the networks of the container in `directory`. Whether it has such.
+    pub(crate) fn change(
+        &mut self,
+        change: &NetworkChange,
+        directory: &Path,
+    ) -> Result<bool, ContainerError> {
+        let Self::Own { connection, record } = self else {
+            return Ok(false);
+        };
+        let done = match change {
+            NetworkChange::Join(membership) => connection.join(membership),
+            NetworkChange::Leave(network) => connection.leave(network),
+            NetworkChange::Rename(name) => connection.rename(name),
+        };
+        *record = NetworkRecord::of(connection);
+        record.write(directory).map_err(ContainerError::Supervise)?;
+        done?;
+        Ok(true)
     }
 
     /// Takes down what was set up for the container in `directory`.

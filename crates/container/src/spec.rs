@@ -65,7 +65,8 @@ pub(crate) fn specification(
     Ok(spec)
 }
 
-fn hostname(options: &Options, id: &ContainerId) -> String {
+/// The name that a container has of itself.
+pub(crate) fn hostname(options: &Options, id: &ContainerId) -> String {
     match &options.hostname {
         Some(name) => name.clone(),
         None if options.uts == Sharing::Host => {

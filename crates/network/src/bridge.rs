@@ -201,6 +201,18 @@ pub(crate) fn plug(
     configured.map_err(NetworkError::step(format!("configure {inside}")))
 }
 
+/// Has all that goes elsewhere go through a network that the container is on already.
+pub(crate) fn lead_out(
+    network: &Network,
+    namespace: BorrowedFd<'_>,
+    inside: &str,
+) -> Result<(), NetworkError> {
+    let done = namespace::inside(namespace, || {
+        Netlink::open()?.add_default_route(index_of(inside)?, network.gateway)
+    });
+    done.map_err(NetworkError::step(format!("lead out through {inside}")))
+}
+
 /// Whether all that goes elsewhere goes through this network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {

@@ -5,18 +5,24 @@
 //! open():    (a locked file)
 //! close():   relay gone ─▶ unplugged ─▶ place given up ─▶ bridge down, if it was the last
 //! ```
+//!
+//! Meanwhile it may [`Connection::join`] further networks, [`Connection::leave`] some, and get another name.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bridge::{self, Route};
-use crate::catalog::{Network, NetworkId, Networks, Reach};
-use crate::members::{Applicant, Held, Mac};
-use crate::relay::{NamesTask, Relay, Task};
+use crate::bridge::Route;
+use crate::catalog::{NetworkId, Networks, Reach};
+use crate::members::{Applicant, Mac};
+use crate::relay::{self, NamesTask, Relay, Task};
 use crate::{NetworkError, Publish, Published, namespace};
+
+mod place;
+
+use self::place::Place;
 
 /// A network that a container is to be on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +87,12 @@ pub enum Resolver {
 pub struct Connection {
     networks: Networks,
     namespace: OwnedFd,
-    places: Vec<(Network, Held)>,
+    container: String,
+    name: String,
+    servers: Vec<IpAddr>,
+    /// This very program.
+    program: PathBuf,
+    places: Vec<Place>,
     relay: Option<Relay>,
     resolver: Resolver,
 }
@@ -96,11 +107,15 @@ impl Connection {
         let mut connection = Self {
             networks: networks.clone(),
             namespace: namespace::create()?,
+            container: wishes.container.to_owned(),
+            name: wishes.name.to_owned(),
+            servers: wishes.servers.to_vec(),
+            program: program.to_owned(),
             places: Vec::new(),
             relay: None,
             resolver: Resolver::Host,
         };
-        match connection.set_up(wishes, program) {
+        match connection.set_up(wishes) {
             Ok(()) => Ok(connection),
             Err(error) => {
                 // Why it cannot be had says more than why it cannot be taken away.
@@ -110,94 +125,150 @@ impl Connection {
         }
     }
 
-    fn set_up(&mut self, wishes: &Wishes<'_>, program: &Path) -> Result<(), NetworkError> {
+    fn set_up(&mut self, wishes: &Wishes<'_>) -> Result<(), NetworkError> {
         for membership in wishes.networks {
-            self.join(wishes, membership)?;
+            self.enter(membership)?;
         }
-        let reaches_out = |network: &Network| network.reach == Reach::Outside;
-        let has_names = self.places.iter().any(|(network, _)| !network.is_default());
+        let mut place = self.place();
+        if self.places.is_empty() {
+            // Ports lead into a namespace that nothing else leads to.
+            place.target = Some(Ipv4Addr::LOCALHOST);
+        }
+        self.start_relay(wishes.ports, place)
+    }
+
+    /// Starts a relay, if there is something for it to do.
+    fn start_relay(&mut self, ports: &[Publish], place: relay::Place) -> Result<(), NetworkError> {
+        let has_names = place.names.is_some();
+        if !has_names && ports.is_empty() {
+            return Ok(());
+        }
+        let task = Task {
+            ports: ports.to_vec(),
+            place,
+        };
+        self.relay = Some(Relay::start(&self.program, &self.namespace, &task)?);
+        if has_names {
+            self.resolver = Resolver::Own(relay::RESOLVER);
+        }
+        Ok(())
+    }
+
+    /// What a relay has to know of the networks that the container is on.
+    fn place(&self) -> relay::Place {
+        let with_names = || {
+            let networks = self.places.iter().map(|place| &place.network);
+            networks.filter(|network| !network.is_default())
+        };
         // Those on the host's loopback cannot be asked from elsewhere.
-        let only_local = !self.places.is_empty() && wishes.servers.iter().all(IpAddr::is_loopback);
-        let names = (has_names || only_local).then(|| NamesTask {
-            members: self
-                .places
-                .iter()
-                .filter(|(network, _)| !network.is_default())
-                .map(|(network, _)| self.networks.members_directory(&network.id))
+        let only_local = !self.places.is_empty() && self.servers.iter().all(IpAddr::is_loopback);
+        let names = (with_names().next().is_some() || only_local).then(|| NamesTask {
+            members: with_names()
+                .map(|network| self.networks.members_directory(&network.id))
                 .collect(),
-            servers: if self.places.iter().any(|(network, _)| reaches_out(network)) {
-                wishes.servers.to_vec()
+            servers: if self.places.iter().any(Place::leads_out) {
+                self.servers.clone()
             } else {
                 Vec::new()
             },
         });
-        if names.is_none() && wishes.ports.is_empty() {
-            return Ok(());
-        }
-        if names.is_some() {
-            self.resolver = Resolver::Own(crate::relay::RESOLVER);
-        }
-        let first = self.places.first();
-        let task = Task {
-            ports: wishes.ports.to_vec(),
-            target: first.map(|(_, held)| held.member.address),
+        relay::Place {
+            target: self.places.first().map(Place::address),
             names,
-        };
-        self.relay = Some(Relay::start(program, &self.namespace, &task)?);
+        }
+    }
+
+    /// Puts the container on another network.
+    pub fn join(&mut self, membership: &Membership) -> Result<(), NetworkError> {
+        self.enter(membership)?;
+        let told = self.tell_relay();
+        if told.is_err()
+            && let Some(place) = self.places.pop()
+        {
+            // Why it cannot be had says more than why it cannot be taken away.
+            let _ = place.leave(&self.networks);
+        }
+        told
+    }
+
+    /// Takes the container off a network.
+    pub fn leave(&mut self, network: &str) -> Result<(), NetworkError> {
+        let index = self
+            .places
+            .iter()
+            .position(|place| place.network.name == network)
+            .ok_or_else(|| NetworkError::NotConnected {
+                container: self.name.clone(),
+                network: network.to_owned(),
+            })?;
+        let had_route = self.places[index].route == Route::Default;
+        let left = self.places.remove(index).leave(&self.networks);
+        let told = self.tell_relay();
+        if had_route && let Some(next) = self.places.iter_mut().find(|place| place.leads_out()) {
+            next.lead_out(self.namespace.as_fd())?;
+        }
+        left.and(told)
+    }
+
+    /// Others find the container by this name from here on.
+    pub fn rename(&mut self, name: &str) -> Result<(), NetworkError> {
+        name.clone_into(&mut self.name);
+        for place in &mut self.places {
+            let _lock = self.networks.lock(&place.network.id)?;
+            place.held.rename(&self.networks, &place.network.id, name)?;
+        }
         Ok(())
     }
 
-    fn join(&mut self, wishes: &Wishes<'_>, membership: &Membership) -> Result<(), NetworkError> {
-        let mut network = self.networks.find(&membership.network)?;
-        let _lock = self.networks.lock(&network.id)?;
-        self.networks.bury(&network.id)?;
-        bridge::bring_up(&self.networks, &mut network).map_err(|error| {
-            if error.is_denied() {
-                return NetworkError::Denied {
-                    name: network.name.clone(),
-                };
-            }
-            error
-        })?;
+    fn tell_relay(&mut self) -> Result<(), NetworkError> {
+        let place = self.place();
+        let has_names = place.names.is_some();
+        match &mut self.relay {
+            Some(relay) => relay.move_to(&place)?,
+            None => return self.start_relay(&[], place),
+        }
+        if has_names {
+            self.resolver = Resolver::Own(relay::RESOLVER);
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, membership: &Membership) -> Result<(), NetworkError> {
+        let network = self.networks.find(&membership.network)?;
+        if self.places.iter().any(|one| one.network.id == network.id) {
+            return Err(NetworkError::Connected {
+                container: self.name.clone(),
+                network: network.name,
+            });
+        }
         let applicant = Applicant {
-            container: wishes.container,
-            name: wishes.name,
+            container: &self.container,
+            name: &self.name,
             aliases: &membership.aliases,
             address: membership.address,
         };
-        let plugged = self.networks.admit(&network, &applicant).and_then(|held| {
-            let inside = format!("eth{}", self.places.len());
-            let has_route = self
-                .places
-                .iter()
-                .any(|(one, _)| one.reach == Reach::Outside);
-            let route = match network.reach {
-                Reach::Outside if !has_route => Route::Default,
-                _ => Route::None,
-            };
-            bridge::plug(
-                &network,
-                &held.member,
-                self.namespace.as_fd(),
-                &inside,
-                route,
-            )?;
-            Ok(held)
-        });
-        match plugged {
-            Ok(held) => {
-                self.places.push((network, held));
-                Ok(())
-            }
-            Err(error) => {
-                // As above.
-                let _ = self
-                    .networks
-                    .bury(&network.id)
-                    .and_then(|()| bridge::take_down_if_empty(&self.networks, &network));
-                Err(error)
-            }
-        }
+        let used = |number: &usize| {
+            let name = place::interface(*number);
+            self.places.iter().any(|place| place.interface == name)
+        };
+        // One of as many names as there are interfaces, and one more, is free.
+        let number = (0..=self.places.len())
+            .find(|number| !used(number))
+            .unwrap_or_default();
+        let has_route = self.places.iter().any(|one| one.route == Route::Default);
+        let route = match network.reach {
+            Reach::Outside if !has_route => Route::Default,
+            _ => Route::None,
+        };
+        let wanted = place::Wanted {
+            network,
+            applicant,
+            interface: place::interface(number),
+            route,
+        };
+        let place = wanted.take(&self.networks, self.namespace.as_fd())?;
+        self.places.push(place);
+        Ok(())
     }
 
     /// The network namespace.
@@ -207,17 +278,7 @@ impl Connection {
 
     /// Where it is, in the order in which it was asked for.
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        let endpoint = |(network, held): &(Network, Held)| Endpoint {
-            network: network.name.clone(),
-            id: network.id.clone(),
-            address: held.member.address,
-            prefix: network.subnet.prefix(),
-            gateway: network.gateway,
-            reach: network.reach,
-            mac: held.member.mac,
-            aliases: held.member.aliases.clone(),
-        };
-        self.places.iter().map(endpoint).collect()
+        self.places.iter().map(Place::endpoint).collect()
     }
 
     /// What is published, and where.
@@ -234,18 +295,9 @@ impl Connection {
     pub fn close(mut self) -> Result<(), NetworkError> {
         drop(self.relay.take());
         let mut outcome = Ok(());
-        for (network, held) in self.places.drain(..) {
-            let left = leave(&self.networks, &network, held);
-            outcome = outcome.and(left);
+        for place in self.places.drain(..) {
+            outcome = outcome.and(place.leave(&self.networks));
         }
         outcome
     }
-}
-
-fn leave(networks: &Networks, network: &Network, held: Held) -> Result<(), NetworkError> {
-    let _lock = networks.lock(&network.id)?;
-    let unplugged = bridge::unplug(&network.id, &held.member.container);
-    let left = held.leave();
-    let down = bridge::take_down_if_empty(networks, network);
-    unplugged.and(left).and(down)
 }

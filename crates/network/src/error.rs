@@ -44,6 +44,24 @@ pub enum NetworkError {
         /// Its name.
         name: String,
     },
+    /// A container is on it already.
+    #[error(
+        "connect {container}: endpoint with name {container} already exists in network {network}"
+    )]
+    Connected {
+        /// Its name.
+        container: String,
+        /// The network's name.
+        network: String,
+    },
+    /// A container is not on it.
+    #[error("disconnect {container}: container {container} is not connected to network {network}")]
+    NotConnected {
+        /// Its name.
+        container: String,
+        /// The network's name.
+        network: String,
+    },
     /// Its range is somebody else's.
     #[error("create network {name}: Pool overlaps with other one on this address space: {with}")]
     Overlap {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,10 +55,26 @@ pub(crate) struct Held {
     pub(crate) member: Member,
     path: PathBuf,
     /// Locked as long as we live.
-    _file: File,
+    file: File,
 }
 
 impl Held {
+    /// The member goes by this name from here on. The network is locked.
+    pub(crate) fn rename(
+        &mut self,
+        networks: &Networks,
+        network: &NetworkId,
+        name: &str,
+    ) -> Result<(), NetworkError> {
+        name.clone_into(&mut self.member.name);
+        // Never seen half written, nor without its lock.
+        let new = networks.place(network).join("renamed");
+        let file = write_locked(&new, &self.member)?;
+        fs::rename(&new, &self.path).map_err(NetworkError::file("write", &self.path))?;
+        self.file = file;
+        Ok(())
+    }
+
     /// Gives the place up.
     pub(crate) fn leave(self) -> Result<(), NetworkError> {
         fs::remove_file(&self.path).map_err(NetworkError::file("remove", &self.path))
@@ -129,27 +145,29 @@ impl Networks {
         let path = self
             .members_directory(&network.id)
             .join(applicant.container);
-        let failed = || NetworkError::file("write", &path);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .map_err(failed())?;
-        file.lock().map_err(failed())?;
-        let text = serde_json::to_vec(&member).expect("a member is plain JSON");
-        file.write_all(&text).map_err(failed())?;
-        Ok(Held {
-            member,
-            path,
-            _file: file,
-        })
+        let file = write_locked(&path, &member)?;
+        Ok(Held { member, path, file })
     }
 }
 
+/// Writes what others see of a member; the file is locked as long as it is open.
+fn write_locked(path: &Path, member: &Member) -> Result<File, NetworkError> {
+    let failed = || NetworkError::file("write", path);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .map_err(failed())?;
+    file.lock().map_err(failed())?;
+    let text = serde_json::to_vec(member).expect("a member is plain JSON");
+    file.write_all(&text).map_err(failed())?;
+    Ok(file)
+}
+
 /// The member of a file that somebody has locked.
-pub(crate) fn live(path: &std::path::Path) -> Result<Option<Member>, NetworkError> {
+pub(crate) fn live(path: &Path) -> Result<Option<Member>, NetworkError> {
     let failed = || NetworkError::file("read", path);
     let file = match File::open(path) {
         Ok(file) => file,

@@ -49,7 +49,7 @@ impl Subnet {
     }
 
     /// Whether `address` can be somebody's.
-    pub(crate) fn is_host(self, address: Ipv4Addr) -> bool {
+    pub fn is_host(self, address: Ipv4Addr) -> bool {
         let number = u32::from(address);
         let first = u32::from(self.base);
         self.contains(address) && number != first && number != first | !mask(self.prefix)

@@ -12,7 +12,7 @@ use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
 use serde_json::{Map, Value, json};
 
 use super::format::Format;
-use super::{documents, lookup, network};
+use super::{documents, lookup, network, volume};
 use crate::app::App;
 use crate::render;
 
@@ -47,6 +47,10 @@ pub(crate) enum Kind {
     Image,
     /// A container.
     Container,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
 }
 
 /// Prints what was found, and fails for what was not.
@@ -75,6 +79,8 @@ pub(crate) fn run_kind(app: &App, args: &Named, kind: Option<Kind>) -> anyhow::R
     let kind = match kind {
         Some(Kind::Container) => "container",
         Some(Kind::Image) => "image",
+        Some(Kind::Network) => "network",
+        Some(Kind::Volume) => "volume",
         None => "object",
     };
     let hint = lookup::missing(app.store()?, first)?.to_string();
@@ -92,21 +98,35 @@ pub(super) fn indented(value: &Value) -> anyhow::Result<String> {
     Ok(String::from_utf8(text)?)
 }
 
-/// A container by that name, else an image.
+/// A container by that name, else an image, a network, or a volume.
 fn object(app: &App, name: &str, kind: Option<Kind>) -> anyhow::Result<Option<Value>> {
     let store = app.store()?;
-    if kind != Some(Kind::Image)
+    let may_be = |one| kind.is_none_or(|kind| kind == one);
+    if may_be(Kind::Container)
         && let Some(container) = store.container(name)?
     {
         return Ok(Some(describe_container(store, &container)?));
     }
-    if kind == Some(Kind::Container) {
-        return Ok(None);
+    let image = if may_be(Kind::Image) {
+        lookup::find(store, name)
+    } else {
+        Ok(None)
+    };
+    if let Ok(Some(found)) = &image {
+        return Ok(Some(describe_image(app, &found.image)?));
     }
-    match lookup::find(store, name)? {
-        Some(found) => Ok(Some(describe_image(app, &found.image)?)),
-        None => Ok(None),
+    if may_be(Kind::Network)
+        && let Some(value) = network::find(app, name)?
+    {
+        return Ok(Some(value));
     }
+    if may_be(Kind::Volume)
+        && let Some(value) = volume::find(app, name)?
+    {
+        return Ok(Some(value));
+    }
+    // What is no image's name may be another object's.
+    image.map(|_| None)
 }
 
 fn describe_image(app: &App, image: &StoredImage) -> anyhow::Result<Value> {

@@ -174,6 +174,12 @@ fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<
     Ok(())
 }
 
+/// What there is to tell of a volume; `None` if there is none of this name.
+pub(super) fn find(app: &App, name: &str) -> anyhow::Result<Option<Value>> {
+    let found = volume(app.store()?, name).map_err(worded)?;
+    Ok(found.as_ref().map(described))
+}
+
 fn described(volume: &NamedVolume) -> Value {
     json!({
         "CreatedAt": documents::rfc3339(volume.created),

@@ -44,6 +44,7 @@ mod logins;
 mod management;
 mod manifests;
 mod networks;
+mod networks_joining;
 mod output_attributes;
 mod outputs;
 mod parallel;

@@ -15,17 +15,17 @@ use crate::support::{Caller, Lab, Running};
 /// How long a server in a container may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Answers each connection on port 80 with a word.
-const SERVER: &str = "while true; do nc -l -p 80 -e echo hello; done";
+pub(crate) const SERVER: &str = "while true; do nc -l -p 80 -e echo hello; done";
 
 /// Starts a server; more options may come before.
-fn serve(lab: &Lab, options: &[&str], script: &str) {
+pub(crate) fn serve(lab: &Lab, options: &[&str], script: &str) {
     let command = ["app", "sh", "-c", script];
     lab.rbuild(&[&["run", "-d"], options, &command].concat())
         .success();
 }
 
 /// The host's port that leads to `port` of a container.
-fn published(lab: &Lab, name: &str, port: &str) -> SocketAddr {
+pub(crate) fn published(lab: &Lab, name: &str, port: &str) -> SocketAddr {
     let told = lab.rbuild(&["port", name, port]).success().stdout;
     let first = told.lines().next().expect("it is published");
     let number = first.rsplit(':').next().expect("a port");
@@ -33,7 +33,7 @@ fn published(lab: &Lab, name: &str, port: &str) -> SocketAddr {
 }
 
 /// What a server says, once it listens.
-fn ask(address: SocketAddr) -> String {
+pub(crate) fn ask(address: SocketAddr) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
         let mut text = String::new();
@@ -53,7 +53,7 @@ fn ask(address: SocketAddr) -> String {
 }
 
 /// What of a lab's networks is on the host: interfaces and rules.
-fn on_the_host(lab: &Lab) -> Vec<String> {
+pub(crate) fn on_the_host(lab: &Lab) -> Vec<String> {
     let ids = lab
         .rbuild(&["network", "ls", "-q", "-f", "driver=bridge"])
         .success();

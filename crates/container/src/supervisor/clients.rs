@@ -189,6 +189,7 @@ impl Supervisor {
             Message::Enter => self.enter(descriptors),
             Message::Pause => self.set_frozen(Frozen::Yes),
             Message::Resume => self.set_frozen(Frozen::No),
+            Message::Network(change) => self.change_network(change),
             _ => Err(ContainerError::Supervise(io::Error::other(
                 "it knows no such request: another version of rbuild started it",
             ))),
@@ -221,7 +222,7 @@ impl Supervisor {
     }
 
     /// The container's root directory, with all that is mounted there.
-    fn root(&self) -> io::Result<OwnedFd> {
+    pub(super) fn root(&self) -> io::Result<OwnedFd> {
         let Life::Running(run) = &self.life else {
             return Err(io::ErrorKind::NotFound.into());
         };

@@ -13,6 +13,7 @@
 mod clients;
 mod health;
 mod life;
+mod network;
 mod streams;
 mod turn;
 

@@ -92,8 +92,16 @@ fn on_one(protocol: Protocol, address: SocketAddr) -> Result<(Socket, SocketAddr
 }
 
 /// A socket at an address.
-pub(super) fn bound(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
-    let socket = socket(family(address.ip()), kind)?;
+fn bound(kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
+    bind_to(socket(family(address.ip()), kind)?, kind, address)
+}
+
+/// Gives a socket an address.
+pub(super) fn bind_to(
+    socket: OwnedFd,
+    kind: SocketType,
+    address: SocketAddr,
+) -> io::Result<OwnedFd> {
     if kind == SocketType::STREAM {
         // Connections of the last one that are still dying do not count.
         sockopt::set_socket_reuseaddr(&socket, true)?;

@@ -46,8 +46,15 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Task {
     pub(crate) ports: Vec<Publish>,
-    /// Where the container listens.
+    pub(crate) place: Place,
+}
+
+/// What of a relay's task changes when its container comes to networks or leaves them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Where the container listens; on no network, nobody reaches it.
     pub(crate) target: Option<Ipv4Addr>,
+    /// Once it answers questions, it does so until it ends.
     pub(crate) names: Option<NamesTask>,
 }
 
@@ -60,7 +67,15 @@ pub(crate) struct NamesTask {
     pub(crate) servers: Vec<IpAddr>,
 }
 
-/// A relay's first and only words.
+impl NamesTask {
+    /// Who is asked over connections.
+    fn first_server(&self) -> Option<SocketAddr> {
+        let first = self.servers.first()?;
+        Some(SocketAddr::new(*first, names::PORT))
+    }
+}
+
+/// A relay's words: to its task, and to each other place that it is told.
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     Ready(Vec<Published>),
@@ -102,29 +117,46 @@ impl Relay {
             link: Some(ours),
             published: Vec::new(),
         };
-        match relay.instruct(task) {
-            Ok(Answer::Ready(published)) => {
+        match relay.instruct(task).map_err(failed())? {
+            Answer::Ready(published) => {
                 relay.published = published;
                 Ok(relay)
             }
-            Ok(Answer::Taken(address)) => Err(NetworkError::PortTaken { address }),
-            Ok(Answer::Failed { action, why }) => {
-                Err(NetworkError::step(action)(io::Error::other(why)))
-            }
-            Err(error) => Err(failed()(error)),
+            other => Err(other.into_error()),
         }
     }
 
-    fn instruct(&mut self, task: &Task) -> io::Result<Answer> {
+    /// Its container is somewhere else from here on.
+    pub(crate) fn move_to(&mut self, place: &Place) -> Result<(), NetworkError> {
+        let answer = self.instruct(place);
+        match answer.map_err(NetworkError::step("instruct the network's relay"))? {
+            Answer::Ready(_) => Ok(()),
+            other => Err(other.into_error()),
+        }
+    }
+
+    fn instruct(&mut self, words: &impl Serialize) -> io::Result<Answer> {
         let Some(link) = &mut self.link else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        let mut text = serde_json::to_vec(task)?;
+        let mut text = serde_json::to_vec(words)?;
         text.push(b'\n');
         link.write_all(&text)?;
         let mut answer = String::new();
         BufReader::new(link).read_line(&mut answer)?;
         Ok(serde_json::from_str(&answer)?)
+    }
+}
+
+impl Answer {
+    fn into_error(self) -> NetworkError {
+        match self {
+            Self::Taken(address) => NetworkError::PortTaken { address },
+            Self::Failed { action, why } => NetworkError::step(action)(io::Error::other(why)),
+            Self::Ready(_) => NetworkError::step("understand the network's relay")(
+                io::Error::from(io::ErrorKind::InvalidData),
+            ),
+        }
     }
 }
 
@@ -170,9 +202,7 @@ fn run() -> io::Result<()> {
         Err(NetworkError::PortTaken { address }) => (Answer::Taken(address), None),
         Err(error) => (told(&error), None),
     };
-    let mut text = serde_json::to_vec(&answer)?;
-    text.push(b'\n');
-    (&link).write_all(&text)?;
+    say(&link, &answer)?;
     let Some(mut server) = server else {
         return Ok(());
     };
@@ -180,6 +210,12 @@ fn run() -> io::Result<()> {
     rbuild_sys::release_program_text();
     while server.turn(&link)? {}
     Ok(())
+}
+
+fn say(mut link: &UnixStream, answer: &Answer) -> io::Result<()> {
+    let mut text = serde_json::to_vec(answer)?;
+    text.push(b'\n');
+    link.write_all(&text)
 }
 
 fn told(error: &NetworkError) -> Answer {
@@ -214,6 +250,7 @@ pub(crate) enum Side {
 }
 
 struct Server {
+    inside: Inside,
     connections: Connections,
     flows: Flows,
     names: Option<Names>,
@@ -222,33 +259,54 @@ struct Server {
 impl Server {
     fn new(task: Task, namespace: OwnedFd) -> Result<(Self, Vec<Published>), NetworkError> {
         let (ports, published) = listen::on(&task.ports)?;
-        let names = task
-            .names
-            .map(|names| Names::new(names, &namespace))
-            .transpose()?;
-        let (names, questions) = match names {
-            Some((names, questions)) => (Some(names), questions),
-            None => (None, None),
-        };
         let inside = Inside::new(namespace)?;
-        let target = task.target.unwrap_or(Ipv4Addr::LOCALHOST);
-        let mut connections = Connections::new(inside.clone(), target);
-        let mut flows = Flows::new(inside, target);
+        let mut connections = Connections::new(inside.clone());
+        let mut flows = Flows::new(inside.clone());
         for (socket, port) in ports {
             match socket {
                 listen::Socket::Tcp(listener) => connections.listen(listener, port),
                 listen::Socket::Udp(socket) => flows.listen(socket, port),
             }
         }
-        if let Some((listener, server)) = questions {
-            connections.listen_inside(listener, server);
-        }
-        let server = Self {
+        let mut server = Self {
+            inside,
             connections,
             flows,
-            names,
+            names: None,
         };
+        server.settle_at(task.place)?;
         Ok((server, published))
+    }
+
+    /// The container is here from now on.
+    fn settle_at(&mut self, place: Place) -> Result<(), NetworkError> {
+        self.flows.lead_to(place.target);
+        self.connections.lead_to(place.target);
+        let task = match (place.names, &self.names) {
+            (None, None) => return Ok(()),
+            (task, _) => task.unwrap_or_default(),
+        };
+        self.connections.ask(task.first_server());
+        if let Some(names) = &mut self.names {
+            names.answer_from(task);
+            return Ok(());
+        }
+        let (names, listener) = Names::new(task, &self.inside)?;
+        self.connections.listen_inside(listener);
+        self.names = Some(names);
+        Ok(())
+    }
+
+    /// The supervisor says where the container is now, or is gone. Whether there is more to come.
+    fn hear(&mut self, link: &UnixStream) -> io::Result<bool> {
+        let mut words = String::new();
+        if BufReader::new(link).read_line(&mut words)? == 0 {
+            return Ok(false);
+        }
+        let moved = self.settle_at(serde_json::from_str(&words)?);
+        let answer = moved.map_or_else(|error| told(&error), |()| Answer::Ready(Vec::new()));
+        say(link, &answer)?;
+        Ok(true)
     }
 
     /// Waits for something to happen, and deals with it. Whether there is more to come.
@@ -256,7 +314,7 @@ impl Server {
         for (key, flags) in self.events(link)? {
             let (part, index, side) = key;
             match part {
-                // Nobody says anything here: the supervisor is gone.
+                Part::Link if self.hear(link)? => {}
                 Part::Link => return Ok(false),
                 Part::Listener => self.connections.accept(index),
                 Part::Connection => self.connections.serve(index, side, flags),

@@ -1,8 +1,8 @@
 //! The name server of one container.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::net::{SocketType, listen};
 
 use super::dns::{ADDRESS, ADDRESS_6, Code, Question};
-use super::listen::bound;
-use super::sockets::connect_outside;
+use super::listen::bind_to;
+use super::sockets::{Inside, connect_outside};
 use super::{Key, NamesTask, Part, RESOLVER, Side};
+use crate::NetworkError;
 use crate::members::{self, Member, names};
-use crate::{NetworkError, namespace};
 
 /// The port of name servers.
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
 /// Questions that are being asked elsewhere. One more takes the place of the oldest.
 const MOST: usize = 128;
 /// How long a server has to answer before the next one is asked.
@@ -50,26 +50,22 @@ struct Pending {
     done: bool,
 }
 
-/// Where questions over connections come in, and who answers them.
-type Connections = Option<(TcpListener, SocketAddr)>;
-
 impl Names {
-    /// Listens in the container's namespace.
+    /// Listens in the container's namespace; over connections, too.
     pub(super) fn new(
         task: NamesTask,
-        inside: &OwnedFd,
-    ) -> Result<(Self, Connections), NetworkError> {
+        inside: &Inside,
+    ) -> Result<(Self, TcpListener), NetworkError> {
         let address = SocketAddr::from((RESOLVER, PORT));
-        let made = namespace::inside(inside.as_fd(), || {
-            let socket = UdpSocket::from(bound(SocketType::DGRAM, address)?);
-            let stream = bound(SocketType::STREAM, address)?;
+        let bound = |kind| bind_to(inside.socket(address.ip(), kind)?, kind, address);
+        let listening = || {
+            let socket = UdpSocket::from(bound(SocketType::DGRAM)?);
+            let stream = bound(SocketType::STREAM)?;
             listen(&stream, BACKLOG)?;
-            Ok((socket, TcpListener::from(stream)))
-        });
+            Ok::<_, io::Error>((socket, TcpListener::from(stream)))
+        };
         let (socket, listener) =
-            made.map_err(NetworkError::step("listen for questions for names"))?;
-        let first = task.servers.first();
-        let connections = first.map(|server| (listener, SocketAddr::new(*server, PORT)));
+            listening().map_err(NetworkError::step("listen for questions for names"))?;
         let names = Self {
             socket,
             directories: task.members,
@@ -77,7 +73,13 @@ impl Names {
             pending: Vec::new(),
             datagram: vec![0; DATAGRAM_BYTES],
         };
-        Ok((names, connections))
+        Ok((names, listener))
+    }
+
+    /// Other networks' members, other servers.
+    pub(super) fn answer_from(&mut self, task: NamesTask) {
+        self.directories = task.members;
+        self.servers = task.servers;
     }
 
     pub(super) fn is_waiting(&self) -> bool {

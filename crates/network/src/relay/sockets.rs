@@ -57,15 +57,20 @@ impl Inside {
 
     /// A socket that is being connected with `address` of the container's world.
     pub(super) fn connect(&self, kind: SocketType, address: SocketAddr) -> io::Result<OwnedFd> {
+        let socket = self.socket(address.ip(), kind)?;
+        begin(&socket, address)?;
+        Ok(socket)
+    }
+
+    /// A socket for addresses as this one.
+    pub(super) fn socket(&self, address: IpAddr, kind: SocketType) -> io::Result<OwnedFd> {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         let made = self.0.made.lock().map_err(|_| gone())?;
         self.0
             .wanted
-            .send((family(address.ip()), kind))
+            .send((family(address), kind))
             .map_err(|_| gone())?;
-        let socket = made.recv().map_err(|_| gone())??;
-        begin(&socket, address)?;
-        Ok(socket)
+        made.recv().map_err(|_| gone())?
     }
 }
 

@@ -20,14 +20,15 @@ const ACCEPTS: usize = 64;
 enum Target {
     /// To this port of the container.
     Container(u16),
-    /// From the container to this address of the host's world.
-    Outside(SocketAddr),
+    /// From the container to the host's name server.
+    NameServer,
 }
 
 /// All listeners and their connections.
 pub(super) struct Connections {
     inside: Inside,
-    container: Ipv4Addr,
+    container: Option<Ipv4Addr>,
+    server: Option<SocketAddr>,
     listeners: Vec<(TcpListener, Target)>,
     all: Vec<Connection>,
     chunk: Vec<u8>,
@@ -55,10 +56,11 @@ struct Half {
 }
 
 impl Connections {
-    pub(super) fn new(inside: Inside, container: Ipv4Addr) -> Self {
+    pub(super) fn new(inside: Inside) -> Self {
         Self {
             inside,
-            container,
+            container: None,
+            server: None,
             listeners: Vec::new(),
             all: Vec::new(),
             chunk: vec![0; CHUNK_BYTES],
@@ -69,9 +71,19 @@ impl Connections {
         self.listeners.push((listener, Target::Container(port)));
     }
 
-    /// `listener` is one of the container's namespace.
-    pub(super) fn listen_inside(&mut self, listener: TcpListener, to: SocketAddr) {
-        self.listeners.push((listener, Target::Outside(to)));
+    /// `listener` is where the container's questions for names come in.
+    pub(super) fn listen_inside(&mut self, listener: TcpListener) {
+        self.listeners.push((listener, Target::NameServer));
+    }
+
+    /// The container's address from here on. Connections that there are end when it is gone.
+    pub(super) fn lead_to(&mut self, container: Option<Ipv4Addr>) {
+        self.container = container;
+    }
+
+    /// Who is asked for names from here on.
+    pub(super) fn ask(&mut self, server: Option<SocketAddr>) {
+        self.server = server;
     }
 
     pub(super) fn watch<'a>(&'a self, keys: &mut Vec<Key>, watched: &mut Vec<PollFd<'a>>) {
@@ -102,12 +114,15 @@ impl Connections {
             let Ok((near, _)) = listener.accept() else {
                 return;
             };
-            let far = match *target {
-                Target::Container(port) => {
-                    let to = SocketAddr::from((self.container, port));
+            let far = match (target, self.container, self.server) {
+                (Target::Container(port), Some(container), _) => {
+                    let to = SocketAddr::from((container, *port));
                     self.inside.connect(SocketType::STREAM, to)
                 }
-                Target::Outside(address) => connect_outside(SocketType::STREAM, address),
+                (Target::NameServer, _, Some(server)) => {
+                    connect_outside(SocketType::STREAM, server)
+                }
+                _ => Err(io::ErrorKind::NotConnected.into()),
             };
             // Nobody listens there: the caller sees its connection closed.
             if let Ok(connection) = far.and_then(|far| Connection::new(near, TcpStream::from(far)))

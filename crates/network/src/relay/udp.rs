@@ -22,7 +22,7 @@ const DATAGRAMS: usize = 64;
 /// All ports for datagrams, and who sends to them.
 pub(super) struct Flows {
     inside: Inside,
-    container: Ipv4Addr,
+    container: Option<Ipv4Addr>,
     ports: Vec<(UdpSocket, u16)>,
     all: Vec<Flow>,
     /// Which flow somebody's datagrams to a port belong to.
@@ -38,10 +38,10 @@ struct Flow {
 }
 
 impl Flows {
-    pub(super) fn new(inside: Inside, container: Ipv4Addr) -> Self {
+    pub(super) fn new(inside: Inside) -> Self {
         Self {
             inside,
-            container,
+            container: None,
             ports: Vec::new(),
             all: Vec::new(),
             index: HashMap::new(),
@@ -52,6 +52,16 @@ impl Flows {
     pub(super) fn listen(&mut self, socket: UdpSocket, port: u16) {
         self.datagram.resize(DATAGRAM_BYTES, 0);
         self.ports.push((socket, port));
+    }
+
+    /// The container's address from here on.
+    pub(super) fn lead_to(&mut self, container: Option<Ipv4Addr>) {
+        if self.container != container {
+            // Who sends again begins anew.
+            self.all.clear();
+            self.index.clear();
+        }
+        self.container = container;
     }
 
     pub(super) fn has_any(&self) -> bool {
@@ -111,7 +121,7 @@ impl Flows {
     }
 
     fn begin(&self, port: usize, client: SocketAddr) -> Option<Flow> {
-        let to = SocketAddr::from((self.container, self.ports[port].1));
+        let to = SocketAddr::from((self.container?, self.ports[port].1));
         let socket = self.inside.connect(SocketType::DGRAM, to).ok()?;
         Some(Flow {
             port,
@@ -168,7 +178,8 @@ mod tests {
         let bind = || UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let (server, port, clients) = (bind(), bind(), [bind(), bind()]);
         let at = port.local_addr().expect("bound");
-        let mut flows = Flows::new(inside, Ipv4Addr::LOCALHOST);
+        let mut flows = Flows::new(inside);
+        flows.lead_to(Some(Ipv4Addr::LOCALHOST));
         flows.listen(port, server.local_addr().expect("bound").port());
         let mut bytes = [0; 16];
         for client in &clients {

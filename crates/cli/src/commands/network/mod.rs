@@ -1,5 +1,6 @@
 //! `rbuild network`: networks that containers find each other on.
 
+mod connect;
 mod describe;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,10 @@ enum Verb {
         #[arg(long, value_name = "FORMAT")]
         format: Option<String>,
     },
+    /// Put a container on a network: at once if it runs, else when it starts
+    Connect(connect::Joining),
+    /// Take a container off a network
+    Disconnect(connect::Leaving),
     /// Remove networks that no container is on
     #[command(alias = "remove")]
     Rm {
@@ -127,6 +132,8 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
             let text = list(app, *quiet, length, filters, format.as_deref())?;
             render::out(&text)?;
         }
+        Verb::Connect(joining) => connect::connect(app, joining)?,
+        Verb::Disconnect(leaving) => connect::disconnect(app, leaving)?,
         Verb::Rm { names, force } => remove(app, names, *force)?,
         Verb::Inspect { names, format, .. } => inspect(app, names, format.as_deref())?,
         Verb::Prune { force } => prune(app, *force)?,
@@ -248,19 +255,30 @@ fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<
     let (networks, _) = all(app)?;
     let mut found = Vec::new();
     for name in names {
-        let value = if let Some(value) = describe::builtin(name) {
-            value
-        } else {
-            let network = known(app, &networks, name)?;
-            describe::network(&networks, &network)?
-        };
-        found.push(value);
+        found.push(document(app, &networks, name)?);
     }
     render::out(&match format {
         Some(format) => format.render(&found)?,
         None => format!("{}\n", indented(&Value::Array(found))?),
     })?;
     Ok(())
+}
+
+fn document(app: &App, networks: &Networks, name: &str) -> anyhow::Result<Value> {
+    match describe::builtin(name) {
+        Some(value) => Ok(value),
+        None => describe::network(networks, &known(app, networks, name)?),
+    }
+}
+
+/// What there is to tell of a network; `None` if there is none of this name or id.
+pub(super) fn find(app: &App, name: &str) -> anyhow::Result<Option<Value>> {
+    let networks = Networks::new(app.store()?.root());
+    let missing = matches!(networks.find(name), Err(NetworkError::Missing { .. }));
+    if missing && name != DEFAULT_NETWORK && describe::builtin(name).is_none() {
+        return Ok(None);
+    }
+    document(app, &networks, name).map(Some)
 }
 
 fn prune(app: &App, force: bool) -> anyhow::Result<()> {

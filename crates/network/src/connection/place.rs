@@ -1,0 +1,121 @@
+//! One network that a container is on.
+
+use std::net::Ipv4Addr;
+use std::os::fd::BorrowedFd;
+
+use super::Endpoint;
+use crate::NetworkError;
+use crate::bridge::{self, Route};
+use crate::catalog::{Network, Networks, Reach};
+use crate::members::{Applicant, Held};
+
+/// The name of a container's interface.
+pub(super) fn interface(number: usize) -> String {
+    format!("eth{number}")
+}
+
+/// A place that is to be had.
+pub(super) struct Wanted<'a> {
+    pub(super) network: Network,
+    pub(super) applicant: Applicant<'a>,
+    /// The name that the interface gets in the container.
+    pub(super) interface: String,
+    pub(super) route: Route,
+}
+
+/// A place that is held.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) network: Network,
+    pub(super) held: Held,
+    pub(super) interface: String,
+    /// Whether all that goes elsewhere goes this way.
+    pub(super) route: Route,
+}
+
+impl Wanted<'_> {
+    /// Brings up the network's bridge and puts the container, which is `namespace`, on it. Nothing is left of what fails.
+    pub(super) fn take(
+        mut self,
+        networks: &Networks,
+        namespace: BorrowedFd<'_>,
+    ) -> Result<Place, NetworkError> {
+        let _lock = networks.lock(&self.network.id)?;
+        networks.bury(&self.network.id)?;
+        bridge::bring_up(networks, &mut self.network).map_err(|error| {
+            if error.is_denied() {
+                return NetworkError::Denied {
+                    name: self.network.name.clone(),
+                };
+            }
+            error
+        })?;
+        match self.plug(networks, namespace) {
+            Ok(held) => Ok(Place {
+                network: self.network,
+                held,
+                interface: self.interface,
+                route: self.route,
+            }),
+            Err(error) => {
+                // Why it cannot be had says more than why it cannot be taken away.
+                let _ = networks
+                    .bury(&self.network.id)
+                    .and_then(|()| bridge::take_down_if_empty(networks, &self.network));
+                Err(error)
+            }
+        }
+    }
+
+    fn plug(&self, networks: &Networks, namespace: BorrowedFd<'_>) -> Result<Held, NetworkError> {
+        let held = networks.admit(&self.network, &self.applicant)?;
+        bridge::plug(
+            &self.network,
+            &held.member,
+            namespace,
+            &self.interface,
+            self.route,
+        )?;
+        Ok(held)
+    }
+}
+
+impl Place {
+    pub(super) fn address(&self) -> Ipv4Addr {
+        self.held.member.address
+    }
+
+    pub(super) fn leads_out(&self) -> bool {
+        self.network.reach == Reach::Outside
+    }
+
+    /// All that goes elsewhere goes this way from here on.
+    pub(super) fn lead_out(&mut self, namespace: BorrowedFd<'_>) -> Result<(), NetworkError> {
+        bridge::lead_out(&self.network, namespace, &self.interface)?;
+        self.route = Route::Default;
+        Ok(())
+    }
+
+    pub(super) fn endpoint(&self) -> Endpoint {
+        let (network, member) = (&self.network, &self.held.member);
+        Endpoint {
+            network: network.name.clone(),
+            id: network.id.clone(),
+            address: member.address,
+            prefix: network.subnet.prefix(),
+            gateway: network.gateway,
+            reach: network.reach,
+            mac: member.mac,
+            aliases: member.aliases.clone(),
+        }
+    }
+
+    /// Gives it up. Of what fails, the first is told; the rest is done all the same.
+    pub(super) fn leave(self, networks: &Networks) -> Result<(), NetworkError> {
+        let _lock = networks.lock(&self.network.id)?;
+        let unplugged = bridge::unplug(&self.network.id, &self.held.member.container);
+        let left = self.held.leave();
+        let down = bridge::take_down_if_empty(networks, &self.network);
+        unplugged.and(left).and(down)
+    }
+}
