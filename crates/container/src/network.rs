@@ -7,7 +7,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rbuild_network::{
-    Connection, DEFAULT_NETWORK, Endpoint, Networks, Port, Publish, Published, Resolver, Wishes,
+    Connection, DEFAULT_NETWORK, Endpoint, Networks, Port, Publish, Published, Resolver, Ways,
+    Wishes,
 };
 use rbuild_sandbox::safe_program;
 use rbuild_store::{Container, Store};
@@ -196,6 +197,7 @@ fn connect(
         networks: &options.networks,
         ports: &ports,
         servers: &servers,
+        ways: Ways::Networks,
     };
     let program = safe_program()?;
     let only_default = options
@@ -203,10 +205,11 @@ fn connect(
         .iter()
         .all(|membership| membership.network == DEFAULT_NETWORK);
     match Connection::open(&networks, &wishes, &program) {
-        // Where there are no bridges, it gets a namespace with loopback, into which the ports lead all the same.
+        // Where there are no bridges, it gets a namespace into which the ports lead all the same.
         Err(error) if error.is_for_all_networks() && only_default => {
             let wishes = Wishes {
                 networks: &[],
+                ways: Ways::Program,
                 ..wishes
             };
             Ok(Connection::open(&networks, &wishes, &program)?)

@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bridge::Route;
+use crate::bridge::{Route, Unplugged};
 use crate::catalog::{NetworkId, Networks, Reach};
 use crate::members::{Applicant, Mac};
+use crate::outside::WayOut;
 use crate::relay::{self, NamesTask, Relay, Task};
 use crate::{NetworkError, Publish, Published, namespace};
 
@@ -49,6 +50,18 @@ pub struct Wishes<'a> {
     pub ports: &'a [Publish],
     /// The name servers that are asked for it.
     pub servers: &'a [IpAddr],
+    /// How it reaches what is outside.
+    pub ways: Ways,
+}
+
+/// How a container reaches what is outside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ways {
+    /// Through its networks, if they lead out.
+    #[default]
+    Networks,
+    /// Without a bridge, by a program that the machine may have.
+    Program,
 }
 
 /// Where a container is on a network.
@@ -94,6 +107,7 @@ pub struct Connection {
     program: PathBuf,
     places: Vec<Place>,
     relay: Option<Relay>,
+    outside: Option<WayOut>,
     resolver: Resolver,
 }
 
@@ -113,6 +127,7 @@ impl Connection {
             program: program.to_owned(),
             places: Vec::new(),
             relay: None,
+            outside: None,
             resolver: Resolver::Host,
         };
         match connection.set_up(wishes) {
@@ -128,6 +143,9 @@ impl Connection {
     fn set_up(&mut self, wishes: &Wishes<'_>) -> Result<(), NetworkError> {
         for membership in wishes.networks {
             self.enter(membership)?;
+        }
+        if wishes.ways == Ways::Program {
+            self.outside = WayOut::open(self.namespace.as_fd(), &place::interface(0))?;
         }
         let mut place = self.place();
         if self.places.is_empty() {
@@ -161,12 +179,13 @@ impl Connection {
             networks.filter(|network| !network.is_default())
         };
         // Those on the host's loopback cannot be asked from elsewhere.
-        let only_local = !self.places.is_empty() && self.servers.iter().all(IpAddr::is_loopback);
+        let is_elsewhere = !self.places.is_empty() || self.outside.is_some();
+        let only_local = is_elsewhere && self.servers.iter().all(IpAddr::is_loopback);
         let names = (with_names().next().is_some() || only_local).then(|| NamesTask {
             members: with_names()
                 .map(|network| self.networks.members_directory(&network.id))
                 .collect(),
-            servers: if self.places.iter().any(Place::leads_out) {
+            servers: if self.outside.is_some() || self.places.iter().any(Place::leads_out) {
                 self.servers.clone()
             } else {
                 Vec::new()
@@ -186,7 +205,7 @@ impl Connection {
             && let Some(place) = self.places.pop()
         {
             // Why it cannot be had says more than why it cannot be taken away.
-            let _ = place.leave(&self.networks);
+            let _ = place.leave(&self.networks, Unplugged::Removed);
         }
         told
     }
@@ -202,7 +221,8 @@ impl Connection {
                 network: network.to_owned(),
             })?;
         let had_route = self.places[index].route == Route::Default;
-        let left = self.places.remove(index).leave(&self.networks);
+        let place = self.places.remove(index);
+        let left = place.leave(&self.networks, Unplugged::Removed);
         let told = self.tell_relay();
         if had_route && let Some(next) = self.places.iter_mut().find(|place| place.leads_out()) {
             next.lead_out(self.namespace.as_fd())?;
@@ -294,9 +314,10 @@ impl Connection {
     /// Takes all down. Of what fails, the first is told; the rest is done all the same.
     pub fn close(mut self) -> Result<(), NetworkError> {
         drop(self.relay.take());
+        drop(self.outside.take());
         let mut outcome = Ok(());
         for place in self.places.drain(..) {
-            outcome = outcome.and(place.leave(&self.networks));
+            outcome = outcome.and(place.leave(&self.networks, Unplugged::Released));
         }
         outcome
     }

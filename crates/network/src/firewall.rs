@@ -8,11 +8,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::NetworkError;
 use crate::catalog::{Network, Reach};
+use crate::{NetworkError, programs};
 
-/// Where programs are looked for. The environment's PATH has no say.
-const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin"];
 /// What all of our bridges' names begin with.
 const OURS: &str = "rb";
 
@@ -33,19 +31,13 @@ enum Change {
 impl Firewall {
     /// The one that is installed.
     pub(crate) fn find() -> Option<Self> {
-        let program = |name: &str| {
-            let places = DIRECTORIES.iter().map(|one| PathBuf::from(one).join(name));
-            places.into_iter().find(|path| path.exists())
-        };
-        program("iptables-restore")
+        programs::find("iptables-restore")
             .map(Self::Iptables)
-            .or_else(|| program("nft").map(Self::Nft))
+            .or_else(|| programs::find("nft").map(Self::Nft))
     }
 
     /// Lets the network's packets through, changes their senders' addresses on the way out, and keeps other networks out.
     pub(crate) fn add(&self, network: &Network) -> Result<(), NetworkError> {
-        // What somebody who was killed has left would stay behind ours.
-        let _ = self.remove(network);
         self.change(network, Change::Add)
     }
 

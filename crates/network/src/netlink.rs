@@ -197,6 +197,13 @@ impl Netlink {
         )
     }
 
+    /// Takes an interface off its bridge.
+    pub(crate) fn release(&self, index: Index) -> io::Result<()> {
+        let nobody: Index = 0;
+        let message = Message::new(NEW_LINK, 0).link(index, 0);
+        self.ask(message.attribute(LINK_MASTER, &nobody.to_ne_bytes()))
+    }
+
     /// Switches an interface on.
     pub(crate) fn bring_up(&self, index: Index) -> io::Result<()> {
         self.ask(Message::new(NEW_LINK, 0).link(index, UP))

@@ -45,6 +45,7 @@ mod management;
 mod manifests;
 mod networks;
 mod networks_joining;
+mod networks_without_root;
 mod output_attributes;
 mod outputs;
 mod parallel;

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use super::Endpoint;
 use crate::NetworkError;
-use crate::bridge::{self, Route};
+use crate::bridge::{self, Route, Unplugged};
 use crate::catalog::{Network, Networks, Reach};
 use crate::members::{Applicant, Held};
 
@@ -111,9 +111,9 @@ impl Place {
     }
 
     /// Gives it up. Of what fails, the first is told; the rest is done all the same.
-    pub(super) fn leave(self, networks: &Networks) -> Result<(), NetworkError> {
+    pub(super) fn leave(self, networks: &Networks, how: Unplugged) -> Result<(), NetworkError> {
         let _lock = networks.lock(&self.network.id)?;
-        let unplugged = bridge::unplug(&self.network.id, &self.held.member.container);
+        let unplugged = bridge::unplug(&self.network.id, &self.held.member.container, how);
         let left = self.held.leave();
         let down = bridge::take_down_if_empty(networks, &self.network);
         unplugged.and(left).and(down)

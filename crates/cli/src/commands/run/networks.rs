@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use rbuild_container::{Exposed, NetworkMode, Options};
-use rbuild_network::{DEFAULT_NETWORK, Membership, Networks, Publish};
+use rbuild_network::{DEFAULT_NETWORK, Membership, Networks, Publish, way_out};
 
 use super::options::ContainerArgs;
 use crate::app::App;
@@ -23,7 +23,10 @@ pub(super) fn add(app: &App, args: &ContainerArgs, options: &mut Options) -> any
     let publishes = args.publish_all || !args.publish.is_empty();
     options.network = mode(args, publishes)?;
     match &options.network {
-        NetworkMode::Private => options.networks = memberships(app, args)?,
+        NetworkMode::Private => {
+            options.networks = memberships(app, args)?;
+            warn_of_no_way_out(&options.networks);
+        }
         _ if args.ip.is_some() || !args.network_aliases.is_empty() => {
             bail!("--ip and --network-alias need a network of their own (rbuild network create)")
         }
@@ -37,6 +40,19 @@ pub(super) fn add(app: &App, args: &ContainerArgs, options: &mut Options) -> any
         NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => {}
     }
     Ok(())
+}
+
+/// A normal user's container on the default network has no bridge.
+fn warn_of_no_way_out(networks: &[Membership]) {
+    let has_bridge = rbuild_sys::is_initial_user_namespace();
+    if has_bridge || networks.iter().any(|one| one.network != DEFAULT_NETWORK) {
+        return;
+    }
+    if let Err(reason) = way_out() {
+        Board::new(Voice::Stderr).say(&format!(
+            "WARNING: Nothing leads out of this container: {reason}"
+        ));
+    }
 }
 
 fn mode(args: &ContainerArgs, publishes: bool) -> anyhow::Result<NetworkMode> {

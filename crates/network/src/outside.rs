@@ -1,0 +1,125 @@
+//! The way out for who may not have bridges: `slirp4netns`, where it is installed, makes the container's packets
+//! connections of the user's own.
+//!
+//! ```text
+//!   container ─ eth0 ─▶ /dev/net/tun ─▶ slirp4netns ─ sockets of the host's namespace ─▶ the world
+//! ```
+//!
+//! It leads neither to the host's loopback interface nor to what is only there, and ends with the supervisor.
+
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::{NetworkError, programs};
+
+const PROGRAM: &str = "slirp4netns";
+/// Where interfaces come from that a program is behind.
+const TUN: &str = "/dev/net/tun";
+/// The largest that it takes. Copying is what costs, so it had better be much at a time.
+const MTU: &str = "--mtu=65520";
+
+/// Why nothing can lead out of a normal user's container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoWayOut {
+    /// There is no program that does it.
+    NotInstalled,
+    /// The device that it needs is not there, or not for everybody.
+    NoDevice,
+}
+
+impl std::fmt::Display for NoWayOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotInstalled => {
+                "slirp4netns is not installed (on Debian: apt-get install slirp4netns)"
+            }
+            Self::NoDevice => {
+                "/dev/net/tun cannot be opened (it is there with modprobe tun, and for everybody with chmod 0666)"
+            }
+        })
+    }
+}
+
+/// Whether a normal user's container can have a way out; else, why not.
+pub fn way_out() -> Result<(), NoWayOut> {
+    find().map(drop)
+}
+
+fn find() -> Result<PathBuf, NoWayOut> {
+    let program = programs::find(PROGRAM).ok_or(NoWayOut::NotInstalled)?;
+    let mut both = std::fs::OpenOptions::new();
+    match both.read(true).write(true).open(TUN) {
+        Ok(_) => Ok(program),
+        Err(_) => Err(NoWayOut::NoDevice),
+    }
+}
+
+/// A way out, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct WayOut {
+    child: Child,
+    /// It ends when this is closed.
+    link: Option<UnixStream>,
+}
+
+impl WayOut {
+    /// Leads out of `namespace` through the interface `inside`; `None` where that cannot be had.
+    pub(crate) fn open(
+        namespace: BorrowedFd<'_>,
+        inside: &str,
+    ) -> Result<Option<Self>, NetworkError> {
+        match find() {
+            Ok(program) => {
+                start(&program, namespace, inside)
+                    .map(Some)
+                    .map_err(NetworkError::step(format!(
+                        "lead out of the container's network with {PROGRAM}"
+                    )))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+fn start(program: &Path, namespace: BorrowedFd<'_>, inside: &str) -> io::Result<WayOut> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let (mut ready, tell) = io::pipe()?;
+    let place = format!("/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd());
+    let child = Command::new(program)
+        .args([
+            "--configure",
+            MTU,
+            "--disable-host-loopback",
+            "--disable-dns",
+        ])
+        .args(["--enable-sandbox", "--enable-seccomp"])
+        // Its standard input is what ends it, its standard output where it says that it is ready.
+        .args(["--exit-fd=0", "--ready-fd=1", "--netns-type=path"])
+        .args([&place, inside])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::from(OwnedFd::from(tell)))
+        .stderr(Stdio::null())
+        .spawn()?;
+    let way = WayOut {
+        child,
+        link: Some(ours),
+    };
+    let mut word = [0];
+    match ready.read(&mut word)? {
+        0 => Err(io::Error::other("it ended before it was ready")),
+        _ => Ok(way),
+    }
+}
+
+impl Drop for WayOut {
+    fn drop(&mut self) {
+        drop(self.link.take());
+        // It ends by itself then.
+        let _ = self.child.wait();
+    }
+}
