@@ -39,7 +39,7 @@ impl Supervisor {
         let hostname = hostname(&self.config.options, &self.id);
         let lines = |record: Option<&NetworkRecord>| -> Vec<String> {
             let places = record.map_or(&[][..], |record| record.endpoints.as_slice());
-            let line = |place: &Endpoint| host_line(place, hostname);
+            let line = |place: &Endpoint| host_line(place, &hostname);
             places.iter().map(line).collect()
         };
         let after = self.network.record();
