@@ -130,21 +130,76 @@ fn nft(network: &Network, change: Change) -> String {
         Reach::Internal => (String::new(), String::new()),
         Reach::Outside => (
             format!(
-                "iifname \"{bridge}\" oifname \"{OURS}*\" drop; iifname \"{bridge}\" accept; \
-                 oifname \"{bridge}\" ct state related,established accept; "
+                "iifname \"{bridge}\" oifname \"{OURS}*\" drop\n\
+                 iifname \"{bridge}\" accept\n\
+                 oifname \"{bridge}\" ct state related,established accept\n"
             ),
             format!(
-                "chain out {{ type nat hook postrouting priority 100; \
-                 ip saddr {subnet} oifname != \"{bridge}\" masquerade; }}"
+                "chain out {{\ntype nat hook postrouting priority 100;\n\
+                 ip saddr {subnet} oifname != \"{bridge}\" masquerade\n}}\n"
             ),
         ),
     };
     // Writing to a String cannot fail.
-    let _ = writeln!(
+    let _ = write!(
         text,
-        "table ip {chain} {{ chain forward {{ type filter hook forward priority 0; \
-         iifname \"{bridge}\" oifname \"{bridge}\" accept; {out}\
-         iifname \"{bridge}\" drop; oifname \"{bridge}\" drop; }} {masquerade} }}"
+        "table ip {chain} {{\nchain forward {{\ntype filter hook forward priority 0;\n\
+         iifname \"{bridge}\" oifname \"{bridge}\" accept\n{out}\
+         iifname \"{bridge}\" drop\noifname \"{bridge}\" drop\n}}\n{masquerade}}}\n"
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{Networks, NewNetwork, namespace};
+
+    fn ruleset() -> io::Result<String> {
+        let nft = programs::find("nft").ok_or(io::ErrorKind::NotFound)?;
+        let output = Command::new(nft).args(["list", "ruleset"]).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    #[test]
+    #[allow(clippy::print_stderr)] // a test that is skipped says so
+    fn both_programs_take_our_rules_and_give_them_back() {
+        let Ok(place) = namespace::create() else {
+            eprintln!("skipped: only root may make a network namespace");
+            return;
+        };
+        let directory = tempfile::tempdir().expect("a place");
+        let networks = Networks::new(directory.path());
+        let firewalls = [
+            ("iptables-restore", Firewall::Iptables as fn(_) -> _),
+            ("nft", Firewall::Nft),
+        ];
+        for (index, reach) in [Reach::Outside, Reach::Internal].into_iter().enumerate() {
+            let new = NewNetwork {
+                name: format!("n{index}"),
+                reach,
+                ..NewNetwork::default()
+            };
+            let seed = [index as u8; 32];
+            let network = networks.create(&new, seed, SystemTime::UNIX_EPOCH);
+            let network = network.expect("made");
+            for (name, firewall) in &firewalls {
+                let firewall = firewall(programs::find(name).expect("installed"));
+                let told = namespace::inside(place.as_fd(), || {
+                    firewall.add(&network).map_err(io::Error::other)?;
+                    let there = ruleset()?;
+                    firewall.remove(&network).map_err(io::Error::other)?;
+                    Ok((there, ruleset()?))
+                });
+                let (there, gone) = told.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+                let masked = there.contains("masquerade");
+                assert_eq!(masked, reach == Reach::Outside, "{name}: {there}");
+                assert!(there.contains(network.id.short()), "{name}: {there}");
+                assert!(!gone.contains(network.id.short()), "{name}: {gone}");
+            }
+        }
+    }
 }
