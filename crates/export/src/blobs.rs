@@ -36,10 +36,13 @@ pub struct LayerForm {
 }
 
 /// What becomes of the blobs of base layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BaseForm {
     /// They travel as they came.
+    #[default]
     Kept,
+    /// `prefer-nondist-layers`: as they came, but those that have addresses of their own are only named, and fetched from there.
+    Named,
     /// `force-compression`: they are compressed anew.
     Converted,
 }
@@ -110,7 +113,10 @@ impl Blobs<'_> {
             descriptor,
             diff_id: layer.diff_id,
         };
-        if let (Some((_, descriptor)), BaseForm::Kept) = (&layer.base, form.base)
+        if let Some(descriptor) = named_only(layer, form)? {
+            return Ok(as_it_is(descriptor));
+        }
+        if let (Some((_, descriptor)), BaseForm::Kept | BaseForm::Named) = (&layer.base, form.base)
             && !is_unwritten(layer, descriptor)?
         {
             return Ok(as_it_is(as_oci(descriptor)));
@@ -244,6 +250,29 @@ fn moved(
     found
         .map(as_oci)
         .ok_or(ExportError::RemoteLayer { layer: layer.id })
+}
+
+/// The descriptor of a base layer that is not to travel in this form, since it is at addresses of its own; it says so.
+pub(crate) fn named_only(
+    layer: &BuiltLayer,
+    form: LayerForm,
+) -> Result<Option<Descriptor>, ImageError> {
+    let (Some((_, descriptor)), BaseForm::Named) = (&layer.base, form.base) else {
+        return Ok(None);
+    };
+    if is_unwritten(layer, descriptor)? || descriptor.urls().iter().flatten().next().is_none() {
+        return Ok(None);
+    }
+    let compression = LayerMediaType::parse(descriptor.media_type().as_ref());
+    let kind = match compression.map(|kind| kind.compression) {
+        Some(Compression::None) => media_type::OCI_RESTRICTED_LAYER,
+        Some(Compression::Gzip) => media_type::OCI_RESTRICTED_LAYER_GZIP,
+        Some(Compression::Zstd) => media_type::OCI_RESTRICTED_LAYER_ZSTD,
+        None => return Ok(None),
+    };
+    let mut named = descriptor.clone();
+    named.set_media_type(MediaType::from(kind));
+    Ok(Some(named))
 }
 
 /// Whether `descriptor` is that of the plain tar of a layer that was made here: no such blob was ever written, and the

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::assemble::{Document, rfc3339_seconds};
 use crate::attestations::Attested;
-use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
+use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of, named_only};
 use crate::error::ExportError;
 use crate::images::{BuiltImages, Exported, Written};
 
@@ -119,7 +119,7 @@ fn write_layout(
         let layers = blobs.prepare(image, form)?;
         for (layer, TravellingLayer { descriptor, .. }) in image.layers.iter().zip(&layers) {
             let digest = digest_of(descriptor)?;
-            if written.insert(digest) {
+            if named_only(layer, form)?.is_none() && written.insert(digest) {
                 sink.file(&blob_path(&digest), descriptor.size(), &mut |out| {
                     blobs.copy(layer, descriptor, out)
                 })?;

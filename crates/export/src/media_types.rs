@@ -49,6 +49,10 @@ impl MediaTypes {
             (Self::Docker, media_type::OCI_LAYER) => media_type::DOCKER_LAYER,
             (Self::Docker, media_type::OCI_LAYER_GZIP) => media_type::DOCKER_LAYER_GZIP,
             (Self::Docker, media_type::OCI_LAYER_ZSTD) => media_type::DOCKER_LAYER_ZSTD,
+            (Self::Docker, media_type::OCI_RESTRICTED_LAYER) => media_type::DOCKER_FOREIGN_LAYER,
+            (Self::Docker, media_type::OCI_RESTRICTED_LAYER_GZIP) => {
+                media_type::DOCKER_FOREIGN_LAYER_GZIP
+            }
             _ => return self.bare(layer),
         };
         layer.set_media_type(kind.into());

@@ -17,7 +17,7 @@ use rbuild_registry::{BlobState, BlobUpload, MountOutcome, RegistryError};
 use rbuild_store::LockGuard;
 
 use crate::assemble::BuiltLayer;
-use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of};
+use crate::blobs::{Blobs, LayerForm, TravellingLayer, digest_of, named_only};
 use crate::error::ExportError;
 use crate::growth::{Ending, Follower, Growth};
 use crate::pack::{pack, packed_before};
@@ -41,6 +41,9 @@ pub(crate) struct LayerSender<'a> {
 impl LayerSender<'_> {
     /// Sees to it that the repository has `layer`; gives its blob.
     pub(crate) fn send(&self, layer: &BuiltLayer) -> Result<TravellingLayer, ExportError> {
+        if named_only(layer, self.form)?.is_some() {
+            return self.blobs.prepare_layer(layer, self.form);
+        }
         if let Some(known) = self.packed_before(layer)?
             && self.is_there(&digest_of(&known.descriptor)?)?
         {

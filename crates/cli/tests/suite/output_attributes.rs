@@ -1,7 +1,10 @@
 //! Attributes of outputs that change what an image is made of, or what it is called.
 
-use rbuild_testkit::{Registry, RegistrySetup, TestCertificates};
-use serde_json::Value;
+use std::path::PathBuf;
+
+use rbuild_image::{Digest, media_type};
+use rbuild_testkit::{FaultProxy, ImageMaker, Registry, RegistrySetup, TestCertificates};
+use serde_json::{Value, json};
 
 use crate::support::{Caller, Lab, Layout, Project, require, run};
 
@@ -213,4 +216,77 @@ fn a_squashed_image_is_pushed_and_one_from_scratch_hides_nothing() {
     lab.build(&project, &["-o", &output]);
     let layers = raw(&registry, "app:1")["layers"].clone();
     assert_eq!(layers.as_array().map(Vec::len), Some(1), "{layers}");
+}
+
+/// The layout of a base image whose layer is at an address of its own.
+fn foreign_base(lab: &Lab) -> PathBuf {
+    let dir = lab.path("foreign");
+    let mut layout = ImageMaker::new()
+        .layer(&[("etc/foreign", b"elsewhere")])
+        .write(&dir, "1")
+        .expect("a layout");
+    let mut manifest: Value =
+        serde_json::from_slice(&layout.blob(&layout.digest).expect("a blob")).expect("JSON");
+    manifest["layers"][0]["mediaType"] = media_type::OCI_RESTRICTED_LAYER_GZIP.into();
+    manifest["layers"][0]["urls"] = json!(["http://127.0.0.1:9/layer"]);
+    let bytes = manifest.to_string();
+    layout.digest = Digest::sha256_of(bytes.as_bytes());
+    std::fs::write(dir.join("blobs/sha256").join(layout.digest.hex()), &bytes).expect("a blob");
+    let index = json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": media_type::OCI_MANIFEST,
+        "digest": layout.digest,
+        "size": bytes.len(),
+        "annotations": {"org.opencontainers.image.ref.name": "1"},
+    }]});
+    std::fs::write(dir.join("index.json"), index.to_string()).expect("an index");
+    dir
+}
+
+#[test]
+fn layers_that_may_not_be_distributed_are_only_named_where_that_is_preferred() {
+    let (Some(lab), Some(registry)) = (Lab::with_bases(Caller::Root, &[]), Registry::start())
+    else {
+        return;
+    };
+    let base = format!("base=oci-layout://{}:1", foreign_base(&lab).display());
+    let project = lab.project("FROM base\nCOPY Dockerfile /\n");
+    let build = |output: &str| lab.try_build(&project, &["--build-context", &base, "-o", output]);
+    for (attribute, kind) in [
+        ("", media_type::OCI_LAYER_GZIP),
+        (
+            ",prefer-nondist-layers=true",
+            media_type::OCI_RESTRICTED_LAYER_GZIP,
+        ),
+    ] {
+        let dir = lab.path(&format!("out/layout{}", attribute.len()));
+        build(&format!(
+            "type=oci,tar=false,dest={}{attribute}",
+            dir.display()
+        ))
+        .success();
+        let layout = Layout::new(&dir);
+        let manifest = layout.manifest();
+        let layers = manifest["layers"].as_array().expect("layers");
+        assert_eq!(layers[0]["mediaType"], kind);
+        assert_eq!(layers[1]["mediaType"], media_type::OCI_LAYER_GZIP);
+        let is_foreign = !attribute.is_empty();
+        assert_eq!(layers[0]["urls"].is_array(), is_foreign);
+        assert_eq!(layout.blob(&layers[0]["digest"]).exists(), !is_foreign);
+        assert!(layout.blob(&layers[1]["digest"]).exists());
+
+        let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+        let name = format!("{}/app{}:1", proxy.host(), attribute.len());
+        build(&format!("type=registry,name={name}{attribute}")).success();
+        let pushed: Value = raw(&registry, &format!("app{}:1", attribute.len()));
+        assert_eq!(pushed["layers"], manifest["layers"]);
+        let foreign = layers[0]["digest"].as_str().expect("a digest");
+        let sent = proxy
+            .requests()
+            .iter()
+            .any(|request| request.path.contains(foreign));
+        assert_eq!(sent, !is_foreign);
+    }
+    build("type=docker,dest=x.tar,prefer-nondist-layers=true")
+        .failure()
+        .says("Docker's archives have all layers");
 }

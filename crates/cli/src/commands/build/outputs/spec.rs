@@ -49,6 +49,8 @@ struct Spec {
     packing: Option<Packing>,
     level: Option<i32>,
     force: bool,
+    /// What becomes of base layers that are not compressed anew.
+    foreign: BaseForm,
     types: MediaTypes,
     layering: Layering,
     dangling: Option<String>,
@@ -149,11 +151,8 @@ impl Spec {
             "registry.insecure" => {
                 self.trust = choice(key, &value, Trust::Anyone, Trust::Configured)?;
             }
-            // What we always do.
             "prefer-nondist-layers" => {
-                if boolean(key, &value)? {
-                    bail!("{key}=true is not supported: what is exported may be distributed");
-                }
+                self.foreign = choice(key, &value, BaseForm::Named, BaseForm::Kept)?;
             }
             other => match annotation::of_field(other, &value)? {
                 Some(annotation) => self.annotations.push(annotation),
@@ -206,6 +205,11 @@ impl Spec {
         if self.attested.place == AttestationPlace::Referrers && !kind.pushes() {
             bail!("--output {text:?}: attestations=referrers is for what is pushed to a registry");
         }
+        if self.foreign == BaseForm::Named && matches!(kind, Kind::Docker { .. } | Kind::Load) {
+            bail!(
+                "--output {text:?}: Docker's archives have all layers, so prefer-nondist-layers=true is not for them"
+            );
+        }
         let plain = matches!(
             kind,
             Kind::Image { push: false } | Kind::Docker { .. } | Kind::Load
@@ -238,7 +242,7 @@ impl Spec {
                 base: if self.force {
                     BaseForm::Converted
                 } else {
-                    BaseForm::Kept
+                    self.foreign
                 },
             },
             dates: self.dates,
