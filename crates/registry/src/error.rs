@@ -176,6 +176,10 @@ pub enum RegistryError {
     },
 }
 
+/// What `openssl req -x509` makes unless it is told otherwise.
+const CA_AS_SERVER: &str = "the server's certificate is that of an authority (CA:TRUE), which may sign others but is no server's: \
+    give the server one that it signed, or a self-signed one with basicConstraints=critical,CA:FALSE";
+
 fn join(failures: &[RegistryError]) -> String {
     let all: Vec<String> = failures.iter().map(ToString::to_string).collect();
     all.join("; and to ")
@@ -196,6 +200,7 @@ impl RegistryError {
             Self::RateLimited { .. } => Some(
                 "wait a while, log in (limits are higher then), or configure a mirror".to_owned(),
             ),
+            Self::Unreachable { source, .. } if source.to_string() == CA_AS_SERVER => None,
             Self::Unreachable { attempt, fault, .. } => fault.hint(attempt),
             Self::Protocol { attempt, reason } if reason.contains("HTTPS server") => Some(format!(
                 "the server speaks HTTPS: remove `http = true` from [registry.\"{}\"]",
@@ -301,6 +306,9 @@ impl RegistryError {
         let source: Box<dyn std::error::Error + Send + Sync> = match (fault, error) {
             (Fault::UnknownHost, _) => "the host name has no address".into(),
             (Fault::NotTls, _) => "the server does not speak HTTPS".into(),
+            (Fault::Certificate, error) if error.to_string().contains("CaUsedAsEndEntity") => {
+                CA_AS_SERVER.into()
+            }
             (_, ureq::Error::Io(error)) => error.to_string().into(),
             (_, error) => error.into(),
         };

@@ -344,6 +344,11 @@ fn secrets_are_in_nothing_that_a_build_says() {
             .env("KEY", "hunter2");
         let outcome = Running::start(&mut command).wait();
         assert_eq!(outcome.status.success(), auth != "{}", "{outcome}");
+        if auth == "{}" {
+            let last = outcome.last_words();
+            assert!(last.starts_with("ERROR: failed to "), "{outcome}");
+            assert!(last.contains("(log in with `rbuild login "), "{outcome}");
+        }
         said.push_str(&outcome.stdout);
         said.push_str(&outcome.stderr);
     }

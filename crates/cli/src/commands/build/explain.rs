@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use rbuild_dockerfile::{Diagnostic, Severity, Source, Span};
+use rbuild_export::ExportError;
 use rbuild_plan::{Plan, PlanError, Planned};
 use rbuild_progress::{EventKind, Reporter, Summary, WarningAbout, redacted};
+use rbuild_registry::RegistryError;
 use rbuild_solve::{Solution, SolveError, StepError};
 use rbuild_source::SourceError;
 use serde_json::{Value, json};
@@ -72,7 +74,10 @@ pub(super) fn findings(error: PlanError) -> Vec<Diagnostic> {
             let mistake = Diagnostic::error("unresolved-image", message, span);
             let mistake = match suggestion {
                 Some(suggestion) => mistake.with_help(format!("did you mean {suggestion}?")),
-                None => mistake,
+                None => match source.source.downcast_ref().and_then(RegistryError::hint) {
+                    Some(hint) => mistake.with_help(hint),
+                    None => mistake,
+                },
             };
             std::iter::once(mistake).chain(warnings).collect()
         }
@@ -118,10 +123,25 @@ pub(super) fn step(error: SolveError, plan: &Plan, source: &Source) -> anyhow::E
     .into()
 }
 
+/// Why an output was not written, and what to do about it.
+pub(super) fn export(error: &ExportError) -> anyhow::Error {
+    let mut message = chain(error);
+    if !matches!(error, ExportError::Unsupported(_)) {
+        message.insert_str(0, "failed to ");
+    }
+    if let ExportError::Registry(refused) = error
+        && let Some(hint) = refused.hint()
+    {
+        let _ = write!(message, " ({hint})");
+    }
+    anyhow::anyhow!(message)
+}
+
 /// What to do about a failed step, where that can be told.
-fn hint(error: &StepError) -> Option<&str> {
+fn hint(error: &StepError) -> Option<String> {
     match error {
-        StepError::NotFound { hint, .. } => hint.as_deref(),
+        StepError::NotFound { hint, .. } => hint.clone(),
+        StepError::Registry(error) => error.hint(),
         StepError::Source(SourceError::Git { message, .. }) => {
             const REFUSALS: [(&str, &str); 3] = [
                 (
@@ -139,7 +159,7 @@ fn hint(error: &StepError) -> Option<&str> {
             ];
             let mut refusals = REFUSALS.iter();
             let found = refusals.find(|(said, _)| message.contains(said));
-            found.map(|(_, advice)| *advice)
+            found.map(|(_, advice)| (*advice).to_owned())
         }
         _ => None,
     }

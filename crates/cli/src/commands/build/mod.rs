@@ -230,7 +230,8 @@ fn build(
             Err(error) => match error.downcast_ref() {
                 // It is made here, then.
                 Some(ExportError::RemoteLayer { layer }) => build.imports.refuse(layer),
-                _ => return Err(error),
+                Some(failed) => return Err(explain::export(failed)),
+                None => return Err(error),
             },
         }
     };
