@@ -1,37 +1,39 @@
 //! What is meant by the arguments: every text parsed, every default filled in.
 
+mod choices;
 mod secrets;
+mod values;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
-use rbuild_container::{AddHost, Ulimit};
-use rbuild_export::Layering;
-use rbuild_image::{Platform, Reference};
+use rbuild_image::Platform;
 use rbuild_plan::{Entitlement, ImageForm, NetworkMode, NoCache, SourcePolicies};
 use rbuild_progress::Mode;
 use rbuild_solve::{BaseLayers, CacheTtl, CdiDevices, RemoteLayers, Secret, SshKeys};
 use rbuild_source::ContextModes;
 
+use self::choices::{
+    action, build_args, context_modes, default_jobs, image_form, layering, lock, no_cache,
+    platforms, repetition,
+};
 use self::secrets::{secrets, ssh};
-use super::args::{Args, boolean};
+pub(crate) use self::values::bytes;
+pub(super) use self::values::fields;
+use self::values::{add_hosts, cache_ttl, network, pairs, parse_name, split_label, ulimits};
+use super::args::Args;
 use super::attestations::Attests;
 use super::cache_mounts::{self, KeptMounts};
 use super::caches::Caches;
-use super::call::{Call, Function};
+use super::call::Call;
 use super::grants::{Grants, policies};
-use super::lock::{Change, LockRequest};
+use super::lock::LockRequest;
 use super::outputs::Outputs;
 use super::verification;
-use crate::app::{App, Environment};
-use crate::commands::filter::duration;
+use crate::app::App;
 use crate::lender::Lender;
-
-/// Steps that run at once at least: most of their time they wait, and independent stages should take as long as the longest.
-const MIN_JOBS: usize = 16;
 
 /// Where devices are described; of two devices of one name the later counts.
 const DEVICE_DIRECTORIES: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
@@ -246,265 +248,5 @@ impl Request {
             Some(_) => RemoteLayers::Always,
             None => self.outputs.remote_layers(),
         }
-    }
-}
-
-fn layering(args: &Args) -> Layering {
-    if args.squash {
-        Layering::Squashed
-    } else {
-        Layering::Kept
-    }
-}
-
-fn repetition(args: &Args) -> anyhow::Result<Repetition> {
-    if !args.watch {
-        return Ok(Repetition::Once);
-    }
-    if Call::parse(&args.call)?.is_some() {
-        bail!("--watch builds: it does not go together with --call");
-    }
-    Ok(Repetition::OnChange)
-}
-
-fn parse_name(name: &str) -> anyhow::Result<Reference> {
-    let reference: Reference = name.parse()?;
-    if reference.digest().is_some() {
-        bail!("invalid tag {name:?}: an image cannot be built to have a given digest");
-    }
-    Ok(reference)
-}
-
-fn action(args: &Args) -> anyhow::Result<Action> {
-    let call = Call::parse(&args.call)?;
-    Ok(match (args.print_plan.as_deref(), call) {
-        (Some("json"), _) => Action::PrintPlan(PlanFormat::Json),
-        (Some(_), _) => Action::PrintPlan(PlanFormat::Dot),
-        (None, Some(call)) => Action::Call(call),
-        (None, None) if args.check => Action::Call(Call::new(Function::Check)),
-        (None, None) => Action::Build,
-    })
-}
-
-/// `K=V`; `K` alone takes the environment's value and is left out where that has none.
-fn build_args(given: &[String], environment: Environment) -> anyhow::Result<Vec<(String, String)>> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    if let Some(epoch) = environment.text("SOURCE_DATE_EPOCH") {
-        pairs.push(("SOURCE_DATE_EPOCH".to_owned(), epoch));
-    }
-    for argument in given {
-        check_key(argument)?;
-        match argument.split_once('=') {
-            Some((name, value)) => pairs.push((name.to_owned(), value.to_owned())),
-            None => pairs.extend(
-                environment
-                    .passed_on(argument)
-                    .map(|value| (argument.clone(), value)),
-            ),
-        }
-    }
-    Ok(pairs)
-}
-
-fn check_key(pair: &str) -> anyhow::Result<()> {
-    if pair.is_empty() || pair.starts_with('=') {
-        bail!("invalid key-value pair {pair:?}: empty key");
-    }
-    Ok(())
-}
-
-fn pairs(flag: &str, given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
-    given
-        .iter()
-        .map(|text| match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-            _ => bail!("invalid value {text:?} for {flag}: it is NAME=VALUE"),
-        })
-        .collect()
-}
-
-fn split_label(label: &str) -> anyhow::Result<(String, String)> {
-    check_key(label)?;
-    let (name, value) = label.split_once('=').unwrap_or((label, ""));
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-/// Where a continuous integration builds, checkouts come and go with whatever umask: there, git's modes are the default.
-fn context_modes(given: Option<&str>, environment: Environment) -> ContextModes {
-    match given {
-        Some("git") => ContextModes::Git,
-        Some(_) => ContextModes::Exact,
-        None => match environment.text("CI").as_deref() {
-            None | Some("false" | "0") => ContextModes::Exact,
-            Some(_) => ContextModes::Git,
-        },
-    }
-}
-
-fn no_cache(args: &Args) -> NoCache {
-    match (args.no_cache, args.no_cache_filter.is_empty()) {
-        (true, _) => NoCache::All,
-        (false, false) => NoCache::Stages(args.no_cache_filter.clone()),
-        (false, true) => NoCache::None,
-    }
-}
-
-/// `--locked` and `--update-lock` say `--lock`, too.
-fn lock(args: &Args) -> anyhow::Result<Option<LockRequest>> {
-    let change = match (&args.update_lock, args.locked) {
-        (Some(name), _) => Change::Update(Some(name.clone()).filter(|name| !name.is_empty())),
-        (None, true) => Change::Refuse,
-        (None, false) if args.lock.is_some() => Change::Add,
-        (None, false) => return Ok(None),
-    };
-    let file = args.lock.as_ref().filter(|file| !file.is_empty());
-    let file = file.map(std::path::absolute).transpose()?;
-    Ok(Some(LockRequest { file, change }))
-}
-
-fn cache_ttl(text: &str) -> anyhow::Result<CacheTtl> {
-    let age = duration(text)
-        .with_context(|| format!("invalid --cache-ttl {text:?}: it is an age such as 12h or 7d"))?;
-    let text = text.to_owned();
-    Ok(CacheTtl { age, text })
-}
-
-fn network(text: &str) -> anyhow::Result<NetworkMode> {
-    match text {
-        "default" | "" => Ok(NetworkMode::Default),
-        "none" => Ok(NetworkMode::None),
-        "host" => Ok(NetworkMode::Host),
-        _ => bail!("network mode {text:?} is not supported: it is default, none or host"),
-    }
-}
-
-fn platforms(app: &App, given: &[String]) -> anyhow::Result<Vec<Platform>> {
-    given
-        .iter()
-        .filter(|text| !text.is_empty())
-        .map(|text| match text.as_str() {
-            "local" => Ok(app.platform()),
-            text => Ok(text.parse::<Platform>()?.normalized()),
-        })
-        .collect()
-}
-
-/// An index is made for several platforms, and for one where `BUILDKIT_MULTI_PLATFORM` asks for it.
-fn image_form(
-    platforms: &[Platform],
-    build_args: &[(String, String)],
-) -> anyhow::Result<ImageForm> {
-    const ARGUMENT: &str = "BUILDKIT_MULTI_PLATFORM";
-    let mut given = build_args.iter().rev();
-    let asked = given
-        .find(|(name, value)| name == ARGUMENT && !value.is_empty())
-        .map(|(_, value)| {
-            boolean(value).map_err(|reason| {
-                anyhow::anyhow!("invalid value {value:?} of {ARGUMENT}: {reason}")
-            })
-        })
-        .transpose()?;
-    match (asked, platforms.len() > 1) {
-        (Some(false), true) => {
-            bail!("{ARGUMENT} is false, but several platforms are asked for: give one --platform")
-        }
-        (Some(true), _) | (None, true) => Ok(ImageForm::Indexed),
-        (Some(false) | None, false) => Ok(ImageForm::Single),
-    }
-}
-
-/// The fields of a `key=value,…` list; a field may be quoted, as in CSV.
-pub(super) fn fields(text: &str) -> Vec<(String, String)> {
-    let mut fields = Vec::new();
-    let mut current = String::new();
-    let mut quoted = false;
-    for character in text.chars().chain([',']) {
-        match character {
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(std::mem::take(&mut current)),
-            character => current.push(character),
-        }
-    }
-    fields
-        .iter()
-        .filter(|field| !field.is_empty())
-        .map(|field| {
-            let (key, value) = field.split_once('=').unwrap_or((field, ""));
-            (key.trim().to_lowercase(), value.to_owned())
-        })
-        .collect()
-}
-
-fn add_hosts(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
-    given
-        .iter()
-        .map(|text| {
-            AddHost::parse(text)
-                .map(|host| {
-                    // The network is the host's own: its gateway to the host is loopback.
-                    let address = host.address([127, 0, 0, 1].into());
-                    (host.name, address)
-                })
-                .map_err(Into::into)
-        })
-        .collect()
-}
-
-fn ulimits(given: &[String]) -> anyhow::Result<Vec<(String, u64, u64)>> {
-    given
-        .iter()
-        .map(|text| {
-            Ulimit::parse(text)
-                .map(|limit| (limit.name, limit.soft, limit.hard))
-                .map_err(Into::into)
-        })
-        .collect()
-}
-
-/// Docker's sizes: `64m`, `1g`, `1048576`, in powers of 1024.
-pub(crate) fn bytes(text: &str) -> anyhow::Result<u64> {
-    let lower = text.to_lowercase();
-    let digits = lower.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let shift = match lower[digits.len()..].trim_end_matches('b') {
-        "" => 0,
-        "k" | "ki" => 10,
-        "m" | "mi" => 20,
-        "g" | "gi" => 30,
-        "t" | "ti" => 40,
-        _ => bail!("invalid size {text:?}: it is a number and b, k, m, g or t"),
-    };
-    let number: u64 = digits
-        .parse()
-        .with_context(|| format!("invalid size {text:?}"))?;
-    number
-        .checked_mul(1 << shift)
-        .with_context(|| format!("invalid size {text:?}: too large"))
-}
-
-fn default_jobs() -> NonZeroUsize {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new(cores.max(MIN_JOBS)).unwrap_or(NonZeroUsize::MIN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_in_powers_of_1024() {
-        assert_eq!(bytes("64m").expect("valid"), 64 << 20);
-        assert_eq!(bytes("1GiB").expect("valid"), 1 << 30);
-        assert_eq!(bytes("512").expect("valid"), 512);
-        assert!(bytes("many").is_err());
-        assert!(bytes("99999999999999999g").is_err());
-    }
-
-    #[test]
-    fn a_quoted_field_may_hold_commas() {
-        assert_eq!(
-            fields(r#"type=image,"name=a,b",push=true"#),
-            [("type", "image"), ("name", "a,b"), ("push", "true")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        );
     }
 }
