@@ -45,14 +45,26 @@ pub(crate) fn bring_up(networks: &Networks, network: &mut Network) -> Result<(),
     let written =
         |contents: &[u8]| fs::write(&mark, contents).map_err(NetworkError::file("write", &mark));
     written(b"")?;
-    let made = add(network)
-        .and_then(|()| add_rules(network, left.is_some()))
+    let made = beside(|| add(network), || add_rules(network, left.is_some()))
         .and_then(|()| written(COMPLETE));
     if made.is_err() {
         // Why it cannot be had says more than why it cannot be taken away.
         let _ = take_down(networks, network);
     }
     made
+}
+
+/// Does both at the same time: interfaces and rules each keep us waiting, but not for each other. Of two failures, the
+/// first one's is told.
+fn beside<T: Send>(
+    one: impl FnOnce() -> Result<T, NetworkError>,
+    other: impl FnOnce() -> Result<T, NetworkError> + Send,
+) -> Result<T, NetworkError> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let done = one();
+        done.and(other.join().expect("it does not panic"))
+    })
 }
 
 /// Only one process looks for a range at a time. Who may not write there is alone in a namespace.
@@ -120,15 +132,22 @@ pub(crate) fn take_down_if_empty(
 
 fn take_down(networks: &Networks, network: &Network) -> Result<(), NetworkError> {
     let interface = network.interface();
-    if index_of(&interface).is_ok() {
+    let remove_bridge = || {
+        if index_of(&interface).is_err() {
+            return Ok(());
+        }
         Netlink::open()
             .and_then(|netlink| netlink.delete(&interface))
-            .map_err(NetworkError::step(format!("remove the bridge {interface}")))?;
-    }
-    if let Some(firewall) = Firewall::find() {
-        // Somebody may have flushed them all, and without rights there are none.
-        let _ = firewall.remove(network);
-    }
+            .map_err(NetworkError::step(format!("remove the bridge {interface}")))
+    };
+    let remove_rules = || {
+        if let Some(firewall) = Firewall::find() {
+            // Somebody may have flushed them all, and without rights there are none.
+            let _ = firewall.remove(network);
+        }
+        Ok(())
+    };
+    beside(remove_bridge, remove_rules)?;
     let mark = networks.up_mark(&network.id);
     match fs::remove_file(&mark) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
