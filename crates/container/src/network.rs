@@ -204,12 +204,18 @@ fn connect(
         .networks
         .iter()
         .all(|membership| membership.network == DEFAULT_NETWORK);
+    let ways = if rbuild_sys::is_initial_user_namespace() {
+        Ways::Networks
+    } else {
+        Ways::Program
+    };
     match Connection::open(&networks, &wishes, &program) {
-        // Where there are no bridges, it gets a namespace into which the ports lead all the same.
+        // Where there are no bridges, it gets a namespace into which the ports lead all the same. Root, who has bridges as
+        // soon as there is a packet filter, is led nowhere past one.
         Err(error) if error.is_for_all_networks() && only_default => {
             let wishes = Wishes {
                 networks: &[],
-                ways: Ways::Program,
+                ways,
                 ..wishes
             };
             Ok(Connection::open(&networks, &wishes, &program)?)
