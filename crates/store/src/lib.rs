@@ -67,6 +67,7 @@ mod flock;
 mod fsck;
 mod image;
 mod layer;
+mod layer_blob;
 mod lease;
 mod ledger;
 mod leftovers;
@@ -89,7 +90,7 @@ mod usage;
 mod uses;
 mod worth;
 
-pub use blob::{Blob, BlobWriter, LayerBlob};
+pub use blob::{Blob, BlobWriter};
 pub use cache_mount::{
     CacheFill, CacheMount, CacheMountGuard, CacheMountSpec, CacheSharing, cache_mount_key,
 };
@@ -101,6 +102,7 @@ pub use error::StoreError;
 pub use fsck::{Check, Checking, Damage, Needed};
 pub use image::{ImageOrigin, ImageRemoval, StoredImage};
 pub use layer::{Layer, LayerTimes};
+pub use layer_blob::LayerBlob;
 pub use lease::Swept;
 pub use lock::LockGuard;
 pub use manifest_list::{ListedManifest, ManifestList};
