@@ -31,6 +31,17 @@ fn right() -> Client {
     client_with(RegistryConfig::default(), password(USERNAME, PASSWORD))
 }
 
+fn assert_a_wrong_password_is_told(scene: &Scene) {
+    let client = client_with(RegistryConfig::default(), password(USERNAME, "hunter2"));
+    let error = client.resolve(&scene.name()).expect_err("a wrong password");
+    let text = error.to_string();
+    assert!(
+        text.contains("401 Unauthorized: incorrect username or password"),
+        "{text}"
+    );
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
 #[test]
 fn a_registry_with_a_password_is_used() {
     let setup = RegistrySetup {
@@ -122,14 +133,7 @@ fn a_token_server_that_takes_passwords_in_forms_only_gets_one() {
         ..TokenRules::default()
     });
     right().resolve(&scene.name()).expect("with the password");
-    let client = client_with(RegistryConfig::default(), password(USERNAME, "hunter2"));
-    let error = client.resolve(&scene.name()).expect_err("a wrong password");
-    let text = error.to_string();
-    assert!(
-        text.contains("401 Unauthorized: incorrect username or password"),
-        "{text}"
-    );
-    assert!(!format!("{error:?}").contains("hunter2"));
+    assert_a_wrong_password_is_told(&scene);
 }
 
 #[test]
@@ -155,14 +159,7 @@ fn a_token_server_that_says_no_is_believed() {
         return;
     };
     scene.proxy.require_tokens(rules());
-    let client = client_with(RegistryConfig::default(), password(USERNAME, "hunter2"));
-    let error = client.resolve(&scene.name()).expect_err("a wrong password");
-    let text = error.to_string();
-    assert!(
-        text.contains("401 Unauthorized: incorrect username or password"),
-        "{text}"
-    );
-    assert!(!format!("{error:?}").contains("hunter2"));
+    assert_a_wrong_password_is_told(&scene);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod dates;
+mod kind;
 mod outcome;
 mod settled;
 mod spec;
@@ -10,7 +11,6 @@ mod written;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
 
 use anyhow::bail;
 use rbuild_export::{
@@ -24,6 +24,7 @@ use rbuild_solve::{BaseLayers, RemoteLayers};
 
 pub(super) use self::ahead::Ahead;
 use self::dates::Dates;
+use self::kind::{Form, Kind};
 pub(super) use self::outcome::Outcome;
 use self::settled::{Dangling, Trust};
 use self::spec::parse;
@@ -93,29 +94,6 @@ pub(super) enum Occasion {
     Always,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
-    /// Into the local store, and perhaps to its registry as well.
-    Image { push: bool },
-    /// To its registry.
-    Registry,
-    /// An OCI archive or layout directory.
-    Oci {
-        destination: Destination,
-        form: Form,
-    },
-    /// An archive for `docker load`.
-    Docker { destination: Destination },
-    /// Into the Docker engine.
-    Load,
-    /// The files, as a directory.
-    Local { directory: PathBuf },
-    /// The files, as a tar.
-    Tar { destination: Destination },
-    /// Nowhere: the cache is what counts.
-    CacheOnly,
-}
-
 /// Whether the files of each platform are in a folder of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Folders {
@@ -145,13 +123,6 @@ impl Folders {
         };
         images.iter().map(|image| (folder(image), image)).collect()
     }
-}
-
-/// Whether a layout is one file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Archive,
-    Directory,
 }
 
 impl Outputs {
@@ -291,36 +262,6 @@ impl Outputs {
     }
 }
 
-impl Kind {
-    /// Whether it is files without an image.
-    fn is_files(&self) -> bool {
-        matches!(self, Self::Local { .. } | Self::Tar { .. })
-    }
-
-    /// Whether it is an image.
-    fn is_image(&self) -> bool {
-        !self.is_files() && *self != Self::CacheOnly
-    }
-
-    fn pushes(&self) -> bool {
-        matches!(self, Self::Registry | Self::Image { push: true })
-    }
-
-    fn writes_stdout(&self) -> bool {
-        matches!(
-            self,
-            Self::Oci {
-                destination: Destination::Stdout,
-                ..
-            } | Self::Docker {
-                destination: Destination::Stdout
-            } | Self::Tar {
-                destination: Destination::Stdout
-            }
-        )
-    }
-}
-
 /// What is to be written, and what of it is on its way.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
@@ -374,20 +315,6 @@ pub(super) fn write(
         outcome.exported = exported.or(outcome.exported);
     }
     Ok(outcome)
-}
-
-impl Kind {
-    fn title(&self) -> &'static str {
-        match self {
-            Self::Image { .. } => "exporting to image",
-            Self::Registry => "pushing to registry",
-            Self::Oci { .. } => "exporting to oci image format",
-            Self::Docker { .. } | Self::Load => "exporting to docker image format",
-            Self::Local { .. } => "exporting to client directory",
-            Self::Tar { .. } => "exporting to client tarball",
-            Self::CacheOnly => "exporting nothing",
-        }
-    }
 }
 
 impl Output {
