@@ -14,11 +14,12 @@ use rbuild_layer::{
 };
 use rbuild_sandbox::{Owner, copy_contents, copy_tree};
 use rbuild_store::{Container, Store};
-use rbuild_sys::openat2;
+use rbuild_sys::{as_owner, openat2};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, statat};
 use rustix::io::Errno;
 
 use crate::ContainerError;
+use crate::users::COUNT;
 use crate::view::View;
 
 /// Which way files go.
@@ -50,6 +51,51 @@ pub fn copy(
     owner: Owner,
 ) -> Result<(), ContainerError> {
     let view = View::whole(store, container)?;
+    if view.first_id == 0 {
+        return copy_seen(&view, direction, (source, target), links, owner);
+    }
+    let owner = seen_from(view.first_id, direction, owner);
+    match direction {
+        Direction::Out => copy_seen(&view, direction, (source, target), links, owner),
+        // What is made there has to have an owner that the container has.
+        Direction::In => as_owner(view.first_id, || {
+            copy_seen(&view, direction, (source, target), links, owner)
+        })
+        .map_err(|error| ContainerError::Copy {
+            path: target.to_owned(),
+            source: io::Error::other(error),
+        })?,
+    }
+}
+
+/// The owner that copies are to have, where users of the container from 0 on are the host's from `first` on.
+fn seen_from(first: u32, direction: Direction, owner: Owner) -> Owner {
+    match (direction, owner) {
+        (Direction::Out, Owner::Given { .. }) => owner,
+        (Direction::In, Owner::Given { uid, gid }) => Owner::Given {
+            uid: first.saturating_add(uid),
+            gid: first.saturating_add(gid),
+        },
+        (Direction::Out, _) => Owner::Moved {
+            from: first,
+            to: 0,
+            count: COUNT,
+        },
+        (Direction::In, _) => Owner::Moved {
+            from: 0,
+            to: first,
+            count: COUNT,
+        },
+    }
+}
+
+fn copy_seen(
+    view: &View,
+    direction: Direction,
+    (source, target): (&Path, &Path),
+    links: Links,
+    owner: Owner,
+) -> Result<(), ContainerError> {
     let inside = Tree {
         root: Some(view.root.as_fd()),
     };
@@ -110,7 +156,15 @@ pub fn copy_tree_in(
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let to = inside.open(target, flags).map_err(failed)?;
     let from = Tree { root: None }.open(source, flags).map_err(failed)?;
-    copy_contents(from.as_fd(), to.as_fd(), Owner::Kept).map_err(failed)
+    if view.first_id == 0 {
+        return copy_contents(from.as_fd(), to.as_fd(), Owner::Kept).map_err(failed);
+    }
+    let owner = seen_from(view.first_id, Direction::In, Owner::Kept);
+    as_owner(view.first_id, || {
+        copy_contents(from.as_fd(), to.as_fd(), owner)
+    })
+    .unwrap_or_else(|error| Err(io::Error::other(error)))
+    .map_err(failed)
 }
 
 /// Writes `source` of the container as a tar: under its name, with all that is below it; of a path that ends in `/.`, what is in
@@ -133,8 +187,13 @@ pub fn copy_out_as_tar(
     let original = inside.find(source, links).map_err(failed)?;
     let mut sink = BufWriter::new(sink);
     let name = original.name.as_bytes();
+    let owner = match view.first_id {
+        0 => Owner::Kept,
+        first => seen_from(first, Direction::Out, Owner::Kept),
+    };
     if !original.contents {
-        let entry = entry_of(&original).map_err(failed)?;
+        let mut entry = entry_of(&original).map_err(failed)?;
+        (entry.uid, entry.gid) = (owner.moved(entry.uid), owner.moved(entry.gid));
         let alone = ContentIndex::from_entries(vec![entry]);
         write_tar_part(original.parent.as_fd(), &alone, b"", &mut sink)?;
     }
@@ -147,7 +206,13 @@ pub fn copy_out_as_tar(
                 .map_err(io::Error::from)
         };
         let directory = opened.map_err(failed)?;
-        let index = index_upper(directory.as_fd(), OverlayFlavor::detect())?;
+        let mut entries = index_upper(directory.as_fd(), OverlayFlavor::detect())?
+            .entries()
+            .to_vec();
+        for entry in &mut entries {
+            (entry.uid, entry.gid) = (owner.moved(entry.uid), owner.moved(entry.gid));
+        }
+        let index = ContentIndex::from_entries(entries);
         let below: &[u8] = if original.contents { b"" } else { name };
         write_tar_part(directory.as_fd(), &index, below, &mut sink)?;
     }

@@ -16,6 +16,7 @@ use crate::restart::RestartPolicy;
 use crate::signals::signal_number;
 use crate::sysctl::Sysctl;
 use crate::ulimit::Ulimit;
+use crate::users::UserMode;
 use crate::{ContainerError, health, names};
 
 /// The options of `run` and `create`. Stored with the container: fields may be added, with a default, not renamed.
@@ -110,6 +111,8 @@ pub struct Options {
     pub uts: Sharing,
     /// `--cgroupns`.
     pub cgroupns: Sharing,
+    /// `--userns`.
+    pub userns: UserMode,
 }
 
 /// What process 1 of a container is.
@@ -281,6 +284,7 @@ impl Options {
             ));
         }
         self.limits.check()?;
+        self.userns.check(self)?;
         health::verify(&self.health)?;
         for sysctl in &self.sysctls {
             sysctl.check(&self.network, &self.ipc)?;

@@ -14,11 +14,14 @@ use crate::directories::Directories;
 use crate::lifecycle::layer_directories;
 use crate::link::Message;
 use crate::supervisor::lock_name;
-use crate::{ContainerError, ContainerId, control};
+use crate::users::{self, UserMode};
+use crate::{ContainerError, ContainerId, StoredConfig, control};
 
 /// The files of a container, until it is dropped.
 pub(crate) struct View {
     pub(crate) root: OwnedFd,
+    /// Whom its root is here: files that are seen through it belong to users from that one on.
+    pub(crate) first_id: u32,
     /// Nobody starts it meanwhile.
     _lock: Option<LockGuard>,
 }
@@ -27,9 +30,14 @@ impl View {
     /// As the container sees them, to be changed.
     pub(crate) fn whole(store: &Store, container: &Container) -> Result<Self, ContainerError> {
         let id = ContainerId::from_store(&container.id);
-        if Condition::of(container).pid().is_some() {
+        if let Some(pid) = Condition::of(container).pid() {
             let directory = store.container_path(&container.id);
+            let config = StoredConfig::from_json(&id, &container.config)?;
             return Ok(Self {
+                first_id: match config.options.userns {
+                    UserMode::Host => 0,
+                    UserMode::Auto => users::first_of(pid).ok_or_else(|| gone(&id))?,
+                },
                 root: control::request_descriptor(&directory, &id, "reach into", &Message::Root)?,
                 _lock: None,
             });
@@ -43,6 +51,7 @@ impl View {
         let layers = top_first(store, container)?;
         let upper = Directories::new(store.container_path(&container.id)).upper();
         Ok(Self {
+            first_id: 0,
             root: mount_view(&layers, Some(&upper))?,
             _lock: Some(lock),
         })
@@ -57,6 +66,7 @@ impl View {
         ];
         layers.extend(top_first(store, container)?);
         Ok(Self {
+            first_id: 0,
             root: mount_view(&layers, None)?,
             _lock: None,
         })
@@ -72,9 +82,17 @@ impl View {
             return Ok(None);
         }
         Ok(Some(Self {
+            first_id: 0,
             root: mount_view(&layers, None)?,
             _lock: None,
         }))
+    }
+}
+
+fn gone(id: &ContainerId) -> ContainerError {
+    ContainerError::NotRunning {
+        action: "reach into",
+        id: id.short().to_owned(),
     }
 }
 

@@ -30,6 +30,30 @@ pub enum Owner {
         /// Group.
         gid: u32,
     },
+    /// Whom the originals belong to, counted from another number; what is not in the range belongs to `nobody`.
+    Moved {
+        /// The first id of the originals.
+        from: u32,
+        /// What becomes of it.
+        to: u32,
+        /// How many there are.
+        count: u32,
+    },
+}
+
+impl Owner {
+    /// The id that becomes of `id`, where it is kept or moved.
+    pub fn moved(self, id: u32) -> u32 {
+        /// `nobody` and `nogroup`, as the kernel shows ids that have no number.
+        const NOBODY: u32 = 65_534;
+        match self {
+            Self::Moved { from, to, count } => match id.checked_sub(from) {
+                Some(offset) if offset < count => to + offset,
+                _ => to.saturating_add(NOBODY),
+            },
+            Self::Kept | Self::Given { .. } => id,
+        }
+    }
 }
 
 /// Copies what is called `name` in `from`, with all below it, to `new_name` in `to`. Directories that are there are
@@ -160,7 +184,7 @@ fn own_name(to: BorrowedFd<'_>, name: &OsStr, stat: &Stat, owner: Owner) -> io::
 
 fn ids(stat: &Stat, owner: Owner) -> (Option<Uid>, Option<Gid>) {
     let (uid, gid) = match owner {
-        Owner::Kept => (stat.st_uid, stat.st_gid),
+        Owner::Kept | Owner::Moved { .. } => (owner.moved(stat.st_uid), owner.moved(stat.st_gid)),
         Owner::Given { uid, gid } => (uid, gid),
     };
     (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))

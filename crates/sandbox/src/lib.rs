@@ -60,6 +60,6 @@ pub use spawn::{Exit, Killer, Running, Stdio, enter, spawn, start_keeper_inside}
 pub use spec::{
     Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Namespace, Namespaces,
     Network, NewPrivileges, Process, Rlimit, Root, Seccomp, SharedMemory, Source, Spec, Upper,
-    rlimit_number,
+    Users, rlimit_number,
 };
 pub use view::mount_view;

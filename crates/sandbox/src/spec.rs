@@ -36,6 +36,8 @@ pub struct Spec {
     pub network: Network,
     /// Which other namespaces of the kernel's it has for itself.
     pub namespaces: Namespaces,
+    /// Whose users and groups it has.
+    pub users: Users,
     /// What is at /dev/shm.
     pub shared_memory: SharedMemory,
     /// Whether the kernel's own files are masked.
@@ -69,6 +71,7 @@ impl Spec {
             mounts: Vec::new(),
             network: Network::Host,
             namespaces: Namespaces::default(),
+            users: Users::Caller,
             shared_memory: SharedMemory::Own,
             kernel_paths: KernelPaths::Masked,
             shm_bytes: DEFAULT_SHM_BYTES,
@@ -254,6 +257,22 @@ pub enum Namespace {
     Host,
     /// The one that `spawn` was given as tree number so-and-so: any descriptor of it.
     Join(usize),
+}
+
+/// Whose users and groups a sandbox has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Users {
+    /// The caller's.
+    Caller,
+    /// Its own: those from 0 on are others from `first` on outside, `count` of them. Layers, changes and volumes have the
+    /// same owners as ever, inside and on disk; trees and what else of the host is mounted belong to nobody inside.
+    /// Needs root, and file systems that the kernel can show so.
+    Own {
+        /// The first id outside.
+        first: u32,
+        /// How many there are.
+        count: u32,
+    },
 }
 
 /// What is at /dev/shm.

@@ -32,6 +32,7 @@ mod single_threaded;
 mod terminal;
 mod text;
 mod user_namespace;
+mod users;
 
 pub use descriptor::{
     FIRST_AFTER_STDIO, close_for_good_from, close_on_exec_from, duplicate_onto, memory_file,
@@ -50,11 +51,12 @@ pub use overlay::{
 };
 pub use process::{
     Fork, bring_up_loopback, drop_bounding_capability, exit_now, fork, join_new_session_keyring,
-    kill_on_parent_death, reset_signals, send_signal, set_child_subreaper, set_groups, set_name,
-    set_rlimit, set_user,
+    kill_on_parent_death, reset_signals, rlimit, send_signal, set_child_subreaper, set_groups,
+    set_name, set_rlimit, set_user,
 };
 pub use seccomp::{BpfInstruction, install_seccomp_filter};
 pub use single_threaded::SingleThreaded;
 pub use terminal::{make_controlling_terminal, open_terminal_peer};
 pub use text::release_program_text;
 pub use user_namespace::{Entered, IdMap, enter_user_namespace};
+pub use users::{MappedOverlay, UserNamespace, as_owner};

@@ -117,6 +117,32 @@ pub fn set_attributes(
         propagation: 0,
         user_namespace: 0,
     };
+    change(mount, &request, recursion, "set mount attributes")
+}
+
+/// Lets the files of a detached mount belong to other ids: those that the user namespace has for the owners' numbers.
+pub(crate) fn map_owners(
+    mount: BorrowedFd<'_>,
+    user_namespace: BorrowedFd<'_>,
+    recursion: Recursion,
+) -> Result<(), SysError> {
+    /// `MOUNT_ATTR_IDMAP` of `linux/mount.h`.
+    const MAP: u64 = 0x0010_0000;
+    let request = MountAttr {
+        set: MAP,
+        clear: 0,
+        propagation: 0,
+        user_namespace: u64::from(user_namespace.as_raw_fd().unsigned_abs()),
+    };
+    change(mount, &request, recursion, "map the owners of a mount")
+}
+
+fn change(
+    mount: BorrowedFd<'_>,
+    request: &MountAttr,
+    recursion: Recursion,
+    action: &str,
+) -> Result<(), SysError> {
     let mut flags = libc::AT_EMPTY_PATH;
     if recursion == Recursion::Tree {
         flags |= libc::AT_RECURSIVE;
@@ -129,15 +155,12 @@ pub fn set_attributes(
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const request,
+            std::ptr::from_ref(request),
             size_of::<MountAttr>(),
         )
     };
     if result == -1 {
-        return Err(SysError::call(
-            "set mount attributes",
-            std::io::Error::last_os_error(),
-        ));
+        return Err(SysError::call(action, std::io::Error::last_os_error()));
     }
     Ok(())
 }

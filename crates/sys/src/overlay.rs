@@ -118,7 +118,7 @@ pub fn mount_overlay<P: AsRef<Path>>(
 /// `lowers` without those that stand again further up. Steps with the same outcome share a layer, and the kernel refuses
 /// a directory that is given twice. Whatever stands between them, the topmost one has the last word on every path
 /// that the lower one says something about.
-fn topmost_of_each<P: AsRef<Path>>(lowers: &[P]) -> Vec<&Path> {
+pub(crate) fn topmost_of_each<P: AsRef<Path>>(lowers: &[P]) -> Vec<&Path> {
     let mut seen = std::collections::HashSet::new();
     lowers
         .iter()
@@ -150,7 +150,7 @@ fn empty_directory() -> Result<OwnedFd, SysError> {
     )
 }
 
-fn through_proc(fd: BorrowedFd<'_>) -> PathBuf {
+pub(crate) fn through_proc(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 

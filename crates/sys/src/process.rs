@@ -193,6 +193,34 @@ pub fn set_user(user: u32, group: u32) -> Result<(), SysError> {
     Ok(())
 }
 
+/// A resource's limits in force and how far they can be raised; `u64::MAX` means unlimited.
+///
+/// # Errors
+/// [`SysError::Call`].
+pub fn rlimit(resource: u32) -> Result<(u64, u64), SysError> {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: no limit is set (a null pointer), and the kernel writes one to a local that has its size.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            0,
+            resource,
+            std::ptr::null::<libc::rlimit64>(),
+            &raw mut limit,
+        )
+    };
+    if result == -1 {
+        return Err(SysError::call(
+            format!("read resource limit {resource}"),
+            io::Error::last_os_error(),
+        ));
+    }
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
 /// Sets a resource limit by the kernel's number for it (`RLIMIT_NOFILE` is 7 on x86-64 and
 /// `AArch64`); `u64::MAX` means unlimited.
 ///

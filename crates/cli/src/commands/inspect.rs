@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use rbuild_container::{
     Cleanup, Condition, ContainerId, Exposed, FirstProcess, Health, IpcMode, NetworkMode, Options,
-    PidMode, RestartPolicy, RootAccess, Security, Sharing, StoredConfig, health, healthcheck,
+    PidMode, RestartPolicy, RootAccess, Security, Sharing, StoredConfig, UserMode, health,
+    healthcheck,
 };
 use rbuild_image::{Reference, RuntimeConfig};
 use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
@@ -318,6 +319,7 @@ fn host_config(config: &StoredConfig) -> Value {
         "IpcMode": ipc_mode(&options.ipc),
         "UTSMode": host_or_nothing(options.uts),
         "CgroupnsMode": if options.cgroupns == Sharing::Host { "host" } else { "private" },
+        "UsernsMode": if options.userns == UserMode::Auto { "auto" } else { "" },
         "PublishAllPorts": options.exposed == Exposed::Published,
         "AutoRemove": options.cleanup == Cleanup::Remove,
         "Privileged": options.security == Security::Privileged,

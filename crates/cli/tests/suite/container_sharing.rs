@@ -130,7 +130,6 @@ fn memory_host_name_and_groups_can_be_the_hosts(
             &["--pid", "ns:/proc/1/ns/pid"],
             "private, host or container:NAME",
         ),
-        (&["--userns", "keep-id"], "--userns keep-id"),
     ] {
         let run = [&["run", "--rm"], options, &["app", "true"]].concat();
         lab.rbuild(&run).says(why);

@@ -129,6 +129,9 @@ impl Supervisor {
             ));
         }
         shared.apply(&mut spec);
+        if let Some(range) = &self.ids {
+            range.apply(options, &mut spec);
+        }
         descriptors.extend(shared.descriptors());
         let sandbox = spawn(&spec, wiring.stdio(), &descriptors)?;
         drop(descriptors);

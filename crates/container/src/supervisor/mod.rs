@@ -34,6 +34,7 @@ use crate::cgroup::Cgroup;
 use crate::link::{Door, Link, Message, Packet, Room, Start, Tie, remove_door};
 use crate::log::LogWriter;
 use crate::network::Attached;
+use crate::users::{Range, UserMode};
 use crate::{ContainerError, ContainerId, HostFiles, StoredConfig};
 
 /// What makes a start of this program a supervisor; no user types it.
@@ -127,6 +128,8 @@ struct Supervisor {
     host: HostFiles,
     cgroup: Cgroup,
     network: Attached,
+    /// The ids of the container's users, where it has its own.
+    ids: Option<Range>,
     /// Free for the next supervisor when this is dropped.
     lock: Option<LockGuard>,
     door: Option<Door>,
@@ -194,6 +197,10 @@ fn begin(
     let config = StoredConfig::from_json(id, &container.config)?;
     let directory = store.container_path(id.as_str());
     let host = HostFiles::read(&directory).map_err(failed)?;
+    let ids = match config.options.userns {
+        UserMode::Host => None,
+        UserMode::Auto => Some(Range::claim()?),
+    };
     let network = Attached::new(&store, &container, &config, &host)?;
     let log = LogWriter::open(&directory, config.options.log).map_err(ContainerError::Log)?;
     let door = Door::open(&directory).map_err(failed)?;
@@ -207,6 +214,7 @@ fn begin(
         host,
         cgroup: Cgroup::of(id.as_str()),
         network,
+        ids,
         lock: Some(lock),
         door: Some(door),
         log,

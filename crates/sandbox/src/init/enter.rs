@@ -18,16 +18,18 @@ use std::path::{Path, PathBuf};
 use nix::sched::CloneFlags;
 use rbuild_sys::{
     Fork, SingleThreaded, duplicate_onto, exit_now, fork, kill_on_parent_death, openat2,
+    set_groups, set_user,
 };
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, setsid};
 
-use super::{Task, command, devices, keeper};
+use super::{Task, command, devices, keeper, outside};
 use crate::channel::{Channel, Order, Report};
 use crate::{InitFailure, Process};
 
 /// Namespaces that a sandbox may share with its caller, by their name in /proc/PID/ns.
-const MAYBE_SHARED: [(&str, CloneFlags); 4] = [
+const MAYBE_SHARED: [(&str, CloneFlags); 5] = [
+    ("user", CloneFlags::CLONE_NEWUSER),
     ("net", CloneFlags::CLONE_NEWNET),
     ("ipc", CloneFlags::CLONE_NEWIPC),
     ("uts", CloneFlags::CLONE_NEWUTS),
@@ -78,18 +80,22 @@ fn begin(
     let task = Task::<Process>::new(order, descriptors)
         .map_err(|error| InitFailure::step("read the specification", error))?;
     let single = SingleThreaded::check("enter a sandbox")?;
-    let cgroups = target
-        .cgroups
-        .iter()
-        .map(|directory| open_cgroup(directory))
-        .collect::<Result<Vec<_>, _>>()?;
+    let cgroups = outside::open_cgroups(&target.cgroups)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| InitFailure::step("close this process to others", error))?;
     let flags = namespaces(&target.number)?;
+    let other_users = flags.contains(CloneFlags::CLONE_NEWUSER);
+    if other_users {
+        outside::prepare_process(&task, &task.spec, first_id(&target.number)?)?;
+    }
     nix::sched::setns(&target.process, flags).map_err(|error| match error {
         nix::errno::Errno::ESRCH => InitFailure::Refused("the container has ended".to_owned()),
         other => InitFailure::step("join the container's namespaces", other),
     })?;
+    if other_users {
+        set_groups(&[])?;
+        set_user(0, 0)?;
+    }
     let pid = match fork(single)? {
         Fork::Child => exit_now(become_command(task, cgroups)),
         Fork::Parent(pid) => pid,
@@ -120,11 +126,11 @@ fn namespaces(number: &str) -> Result<CloneFlags, InitFailure> {
     Ok(flags)
 }
 
-fn open_cgroup(directory: &Path) -> Result<OwnedFd, InitFailure> {
-    let list = directory.join("cgroup.procs");
-    rustix::fs::open(&list, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(|error| {
-        InitFailure::step(format!("open control group {}", directory.display()), error)
-    })
+/// Whom root of its user namespace is outside (user_namespaces(7)).
+fn first_id(number: &str) -> Result<u32, InitFailure> {
+    let map = std::fs::read_to_string(format!("/proc/{number}/uid_map")).unwrap_or_default();
+    let first = map.split_whitespace().nth(1).and_then(|id| id.parse().ok());
+    first.ok_or_else(|| InitFailure::Refused("the container has ended".to_owned()))
 }
 
 /// The life of the child until it is somebody else.
@@ -145,10 +151,7 @@ fn start(
     cgroups: Vec<OwnedFd>,
 ) -> Result<std::convert::Infallible, InitFailure> {
     kill_on_parent_death()?;
-    for list in cgroups {
-        rustix::io::write(&list, b"0")
-            .map_err(|error| InitFailure::step("join the container's control group", error))?;
-    }
+    outside::join_cgroups(cgroups)?;
     let terminal = match task.terminal {
         Some(size) => Some(devices::open_terminal_inside(size)?),
         None => None,

@@ -13,7 +13,7 @@ use rustix::process::{
     set_dumpable_behavior, setsid, waitpid,
 };
 
-use super::{Task, devices, run as run_init};
+use super::{Task, devices, outside, run as run_init};
 use crate::channel::{Channel, Order, Report, Tie};
 use crate::{InitFailure, Namespace, SharedMemory, Spec};
 
@@ -60,6 +60,8 @@ fn begin(
         set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .map_err(|error| InitFailure::step("close this process to others", error))?;
     }
+    let cgroups = outside::open_cgroups(&task.spec.cgroups)?;
+    let outside = outside::enter_users(&task)?;
     let (entered, action) = match task.spec.namespaces.pid {
         Namespace::Own => (
             nix::sched::unshare(CloneFlags::CLONE_NEWPID),
@@ -73,11 +75,11 @@ fn begin(
     };
     entered.map_err(|error| InitFailure::step(action, error))?;
     let pid = match fork(single)? {
-        Fork::Child => exit_now(run_init(task)),
+        Fork::Child => exit_now(run_init(task, outside, cgroups)),
         Fork::Parent(pid) => pid,
     };
     // The report channel must not stay open here, nor the command's output.
-    drop(task);
+    drop((task, outside, cgroups));
     let pidfd = announce(control, pid)?;
     Ok((pid, pidfd))
 }

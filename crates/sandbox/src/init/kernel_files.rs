@@ -34,10 +34,14 @@ fn harmless() -> Attributes {
     Attributes::NO_SUID | Attributes::NO_DEVICES | Attributes::NO_EXECUTE
 }
 
-pub(super) fn mount(root: &mut NewRoot, processes: Namespace) -> Result<(), InitFailure> {
+pub(super) fn mount(
+    root: &mut NewRoot,
+    processes: Namespace,
+    system: Option<OwnedFd>,
+) -> Result<(), InitFailure> {
     let processes = mount_proc(processes)?;
     root.attach_fixed(processes.as_fd(), "proc")?;
-    let system = mount_sys(root.kernel_paths)?;
+    let system = mount_sys(root.kernel_paths, system)?;
     root.attach_fixed(system.as_fd(), "sys")?;
     mount_cgroups(system.as_fd(), root.kernel_paths)?;
     if root.kernel_paths == KernelPaths::Open {
@@ -75,10 +79,14 @@ fn mount_proc(processes: Namespace) -> Result<OwnedFd, InitFailure> {
 }
 
 /// A sysfs belongs to a network: without one of our own in a user namespace, the host's is shown.
-fn mount_sys(kernel_paths: KernelPaths) -> Result<OwnedFd, InitFailure> {
+fn mount_sys(kernel_paths: KernelPaths, given: Option<OwnedFd>) -> Result<OwnedFd, InitFailure> {
     let mut attributes = harmless();
     if kernel_paths == KernelPaths::Masked {
         attributes |= Attributes::READ_ONLY;
+    }
+    if let Some(given) = given {
+        set_attributes(given.as_fd(), attributes, Recursion::This)?;
+        return Ok(given);
     }
     if let Ok(fresh) = file_system("sysfs", &[], attributes) {
         return Ok(fresh);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   keeper                        stays outside, one thread, waits and kills
+//!     │  outside::enter_users     into a user namespace of its own, where it has one
 //!     └─ init                     process 1 of the new PID namespace
 //!          namespaces::enter      cgroup, mount, IPC, UTS, network
 //!          root::build            scratch, overlay, /proc, /sys, /dev, masks, files, mounts
@@ -17,6 +18,7 @@ mod keeper;
 mod kernel_files;
 mod mounts;
 mod namespaces;
+mod outside;
 mod reaper;
 mod root;
 mod target;
@@ -29,6 +31,7 @@ use std::os::unix::fs::FileExt;
 use rbuild_sys::{BpfInstruction, exit_now, kill_on_parent_death, set_name};
 use serde::de::DeserializeOwned;
 
+use self::outside::Outside;
 use crate::channel::{Channel, Order, Report};
 use crate::{InitFailure, Spec};
 
@@ -112,8 +115,8 @@ fn contents(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// The life of process 1 until it is somebody else.
-fn run(mut task: Task<Spec>) -> i32 {
-    match start(&mut task) {
+fn run(mut task: Task<Spec>, outside: Option<Outside>, cgroups: Vec<OwnedFd>) -> i32 {
+    match start(&mut task, outside, cgroups) {
         Ok(never) => match never {},
         Err(failure) => {
             let code = i32::from(failure.exit_code());
@@ -124,12 +127,18 @@ fn run(mut task: Task<Spec>) -> i32 {
     }
 }
 
-fn start(task: &mut Task<Spec>) -> Result<std::convert::Infallible, InitFailure> {
+fn start(
+    task: &mut Task<Spec>,
+    outside: Option<Outside>,
+    cgroups: Vec<OwnedFd>,
+) -> Result<std::convert::Infallible, InitFailure> {
     kill_on_parent_death()?;
     // Modes are given in full below; the command gets its own mask.
     rustix::process::umask(rustix::fs::Mode::empty());
+    outside::join_cgroups(cgroups)?;
     namespaces::enter(&task.spec, &task.trees)?;
-    let mut root = root::build(&task.spec, &task.trees)?;
+    let outside = outside.map_or_else(|| Outside::open(&task.spec), Ok)?;
+    let mut root = root::build(&task.spec, &task.trees, outside)?;
     let terminal = match task.terminal {
         Some(size) => Some(devices::open_terminal(&mut root, size)?),
         None => None,

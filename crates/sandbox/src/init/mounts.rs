@@ -5,10 +5,8 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rbuild_sys::{Attributes, Recursion, clone_tree, file_system, openat2, set_attributes};
-use rustix::fs::{
-    CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, openat,
-};
+use rbuild_sys::{Attributes, Recursion, file_system, openat2, set_attributes};
+use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, fstat, openat};
 
 use super::root::{NewRoot, no_devices};
 use crate::copy::copy_directory;
@@ -38,6 +36,7 @@ pub(super) fn of_spec(
     root: &mut NewRoot,
     spec: &Spec,
     trees: &[OwnedFd],
+    opened: &[Option<OwnedFd>],
 ) -> Result<(), InitFailure> {
     let mut mounts: Vec<(usize, PathBuf, &Mount)> = spec
         .mounts
@@ -47,9 +46,9 @@ pub(super) fn of_spec(
         .collect();
     mounts.sort_by_key(|(_, target, _)| target.components().count());
     for (index, target, mount) in mounts {
-        let (tree, kind) = tree_of(root, index, mount, trees)?;
-        if let Source::Volume(directory) = &mount.source {
-            fill(root, directory, &target)?;
+        let (tree, kind) = tree_of(root, index, mount, (trees, opened))?;
+        if let Source::Volume(_) = &mount.source {
+            fill(root, &tree, &target)?;
         }
         restrict(&tree, mount, root.kernel_paths)?;
         root.attach(tree.as_fd(), &target, kind)?;
@@ -61,16 +60,17 @@ fn tree_of(
     root: &NewRoot,
     index: usize,
     mount: &Mount,
-    trees: &[OwnedFd],
+    (trees, opened): (&[OwnedFd], &[Option<OwnedFd>]),
 ) -> Result<(OwnedFd, MadeKind), InitFailure> {
+    let given = match &mount.source {
+        Source::Tree(index) => trees.get(*index),
+        _ => opened[index].as_ref(),
+    };
     match &mount.source {
-        Source::Path(path) | Source::Volume(path) => {
-            let tree = clone_tree(CWD, path, Recursion::Tree)?;
-            let kind = kind_of(&tree)?;
-            Ok((tree, kind))
-        }
-        Source::Tree(index) => {
-            let tree = trees[*index]
+        Source::Path(_) | Source::Volume(_) | Source::Tree(_) => {
+            let given =
+                given.ok_or_else(|| InitFailure::Refused("a mount is missing".to_owned()))?;
+            let tree = given
                 .try_clone()
                 .map_err(|error| InitFailure::step("take a mount", error))?;
             let kind = kind_of(&tree)?;
@@ -98,12 +98,12 @@ fn tree_of(
 }
 
 /// Copies what the root has at `target` into a volume that is still empty.
-fn fill(root: &NewRoot, volume: &Path, target: &Path) -> Result<(), InitFailure> {
+fn fill(root: &NewRoot, volume: &OwnedFd, target: &Path) -> Result<(), InitFailure> {
     let fail = |error: std::io::Error| {
         InitFailure::step(format!("fill the volume at {}", target.display()), error)
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let volume = rustix::fs::open(volume, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
+    let volume = openat(volume, ".", flags, Mode::empty()).map_err(|e| fail(e.into()))?;
     let mut entries = rustix::fs::Dir::read_from(&volume).map_err(|e| fail(e.into()))?;
     let empty = entries
         .all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")));

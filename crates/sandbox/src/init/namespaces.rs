@@ -1,18 +1,14 @@
 //! The namespaces that process 1 makes for itself.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use nix::sched::CloneFlags;
 use rbuild_sys::{bring_up_loopback, make_mounts_private};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use crate::{InitFailure, Namespace, Network, Spec};
+use crate::{InitFailure, Namespace, Network, Spec, Users};
 
 pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
-    for directory in &spec.cgroups {
-        join_cgroup(directory)?;
-    }
     let mut flags = CloneFlags::CLONE_NEWNS;
     for (namespace, flag, action) in [
         (
@@ -39,17 +35,15 @@ pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
     unshare(flags, "make namespaces")?;
     enter_cgroup_namespace(spec.namespaces.cgroup, trees)?;
     make_mounts_private()?;
+    let mut set = Whose::All;
     match spec.network {
         Network::Host => {}
         Network::None => bring_up_loopback()?,
-        Network::Join(index) => {
-            nix::sched::setns(trees[index].as_fd(), CloneFlags::CLONE_NEWNET)
-                .map_err(|error| InitFailure::step("join the network", error))?;
-        }
+        // The keeper did, and set its parameters: inside a user namespace nobody may.
+        Network::Join(_) if spec.users != Users::Caller => set = Whose::Others,
+        Network::Join(index) => join_network(&trees[index])?,
     }
-    for (path, value) in &spec.sysctls {
-        set_parameter(path, value)?;
-    }
+    set_parameters(spec, set)?;
     if spec.namespaces.uts != Namespace::Own {
         return Ok(());
     }
@@ -76,6 +70,32 @@ fn unshare(flags: CloneFlags, action: &str) -> Result<(), InitFailure> {
     nix::sched::unshare(flags).map_err(|error| InitFailure::step(action, error))
 }
 
+pub(super) fn join_network(namespace: &OwnedFd) -> Result<(), InitFailure> {
+    nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET)
+        .map_err(|error| InitFailure::step("join the network", error))
+}
+
+/// Which kernel parameters are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Those of the network.
+    Network,
+    /// All but those.
+    Others,
+    /// All.
+    All,
+}
+
+pub(super) fn set_parameters(spec: &Spec, whose: Whose) -> Result<(), InitFailure> {
+    for (path, value) in &spec.sysctls {
+        let of_network = path.starts_with("net/");
+        if whose == Whose::All || (whose == Whose::Network) == of_network {
+            set_parameter(path, value)?;
+        }
+    }
+    Ok(())
+}
+
 /// Through the host's /proc, which shows each process the parameters of its own namespaces (sysctl(5)). Those that
 /// have no namespace are not among what callers may ask for.
 fn set_parameter(path: &str, value: &str) -> Result<(), InitFailure> {
@@ -96,17 +116,5 @@ fn set_parameter(path: &str, value: &str) -> Result<(), InitFailure> {
     )
     .map_err(fail)?;
     rustix::io::write(&file, value.as_bytes()).map_err(fail)?;
-    Ok(())
-}
-
-/// Before the cgroup namespace is made, so that this directory is its root.
-fn join_cgroup(directory: &Path) -> Result<(), InitFailure> {
-    let list = directory.join("cgroup.procs");
-    let fail = |error: rustix::io::Errno| {
-        InitFailure::step(format!("join control group {}", directory.display()), error)
-    };
-    let file =
-        rustix::fs::open(&list, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(fail)?;
-    rustix::io::write(&file, b"0").map_err(fail)?;
     Ok(())
 }

@@ -11,21 +11,19 @@
 //! Everything is bound from the scratch, which itself vanishes with the old root.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rbuild_sys::{
-    Attributes, OverlayFlavor, Recursion, UpperWork, attach, clone_tree, file_system,
-    mount_overlay, set_attributes,
-};
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, mkdirat, open, statat};
+use rbuild_sys::{Attributes, Recursion, attach, clone_tree, file_system, set_attributes};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, mkdirat, statat};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 
+use super::outside::Outside;
 use super::target::{Targets, Trace};
 use super::{devices, kernel_files, mounts};
 use crate::channel::MadeAt;
 use crate::stub::MadeKind;
-use crate::{Access, InitFailure, KernelPaths, Root, Source, Spec, scaffold};
+use crate::{Access, InitFailure, KernelPaths, Source, Spec, Users, scaffold};
 
 /// A root that is nearly ready.
 pub(super) struct NewRoot {
@@ -39,58 +37,27 @@ pub(super) struct NewRoot {
 }
 
 /// Builds the whole root of `spec`.
-pub(super) fn build(spec: &Spec, trees: &[OwnedFd]) -> Result<NewRoot, InitFailure> {
+pub(super) fn build(
+    spec: &Spec,
+    trees: &[OwnedFd],
+    outside: Outside,
+) -> Result<NewRoot, InitFailure> {
     let scratch = Scratch::new(spec)?;
-    let root = mount_root(spec, &scratch)?;
-    let upper = match &spec.root {
-        Root::Overlay {
-            upper: Some(upper), ..
-        } => Some(open_directory(&upper.diff)?),
-        _ => None,
-    };
+    let root = outside.root;
+    set_attributes(root.as_fd(), no_devices(spec.kernel_paths), Recursion::This)?;
+    attach(root.as_fd(), scratch.as_fd(), Path::new("root"))?;
     let mut root = NewRoot {
-        targets: Targets::new(root, upper)?,
+        targets: Targets::new(root, outside.upper)?,
         scratch,
         kernel_paths: spec.kernel_paths,
         terminals: None,
         devices: None,
     };
     devices::mount(&mut root, spec, trees)?;
-    kernel_files::mount(&mut root, spec.namespaces.pid)?;
+    kernel_files::mount(&mut root, spec.namespaces.pid, outside.system)?;
     mounts::generated_files(&mut root, spec)?;
-    mounts::of_spec(&mut root, spec, trees)?;
+    mounts::of_spec(&mut root, spec, trees, &outside.mounts)?;
     Ok(root)
-}
-
-fn mount_root(spec: &Spec, scratch: &Scratch) -> Result<OwnedFd, InitFailure> {
-    let tree = match &spec.root {
-        Root::Overlay { lowers, upper } => {
-            let stubs = scaffold::stubs(&spec.scaffold);
-            let mut all: Vec<&Path> = lowers.iter().map(AsRef::as_ref).collect();
-            // At the kernel's limit the layers go first: mount points are then made and removed.
-            if all.len() < rbuild_sys::MAX_OVERLAY_LOWERS {
-                all.push(&stubs);
-            }
-            let upper = upper.as_ref().map(|upper| UpperWork {
-                upper: &upper.diff,
-                work: &upper.work,
-            });
-            mount_overlay(&all, upper, OverlayFlavor::detect())?
-        }
-        Root::Directory(directory) => clone_tree(CWD, directory, Recursion::This)?,
-    };
-    set_attributes(tree.as_fd(), no_devices(spec.kernel_paths), Recursion::This)?;
-    attach(tree.as_fd(), scratch.as_fd(), Path::new("root"))?;
-    Ok(tree)
-}
-
-fn open_directory(path: &Path) -> Result<OwnedFd, InitFailure> {
-    open(
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|error| InitFailure::step(format!("open {}", path.display()), error))
 }
 
 /// Device nodes work only where they are bound one by one: nothing that a step makes with mknod
@@ -184,7 +151,11 @@ impl Scratch {
             &[("mode", "0700"), ("size", &size.to_string())],
             Attributes::NO_SUID,
         )?;
-        let point = scaffold::mount_point(&spec.scaffold);
+        let point = match spec.users {
+            Users::Caller => scaffold::mount_point(&spec.scaffold),
+            // The keeper has gone there.
+            Users::Own { .. } => PathBuf::new(),
+        };
         attach(scratch.as_fd(), CWD, &point)?;
         let scratch = Self(scratch);
         for name in ["root", "empty", "dev", "files"] {

@@ -1,4 +1,4 @@
-//! What users rely on, tried with a real busybox, as root and as a normal user.
+//! What users rely on, tried with a real busybox: as root, as root with user namespaces, and as a normal user.
 //!
 //! The binary has its own `main`, since an init has to be the first thing that it can become. It
 //! understands enough of libtest's arguments for `cargo test` and nextest.
@@ -8,6 +8,7 @@
     reason = "this is a program"
 )]
 
+mod apart;
 mod cases;
 mod probe;
 mod rootless;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Some("--probe") => return probe::run(&arguments[1..]),
         Some("--prepare-user") => return rootless::prepare(&arguments[1..]),
         Some("--rootless") => return rootless::run(&arguments[1..]),
+        Some("--apart") => return apart::run(&arguments[1..]),
         Some("--builder") => return world::be_a_builder(),
         _ => {}
     }
@@ -68,6 +70,12 @@ fn tests() -> Vec<Test> {
                 body: Box::new(move || rootless::start(kind, name)),
             });
         }
+    }
+    for (name, _) in cases::ALL {
+        tests.push(Test {
+            name: format!("root_in_a_user_namespace::{name}"),
+            body: Box::new(move || apart::start(name)),
+        });
     }
     tests
 }

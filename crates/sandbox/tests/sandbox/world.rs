@@ -11,6 +11,8 @@ use std::thread;
 use rbuild_sandbox::{Access, Exit, Mount, Root, SandboxError, Source, Spec, Stdio, Upper, spawn};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::apart;
+
 pub(crate) struct World {
     pub(crate) temp: tempfile::TempDir,
     pub(crate) lower: PathBuf,
@@ -82,6 +84,7 @@ impl World {
         };
         let args = args.iter().map(Into::into).collect();
         let mut spec = Spec::new(root, self.scaffold(), args);
+        spec.users = apart::users();
         spec.hosts = Some("127.0.0.1 localhost\n".to_owned());
         spec.resolv_conf = Some("nameserver 192.0.2.1\n".to_owned());
         spec.hostname = String::from("box");
@@ -171,7 +174,7 @@ pub(crate) fn be_a_builder() -> ExitCode {
 }
 
 pub(crate) fn is_root_outside() -> bool {
-    rbuild_sys::is_initial_user_namespace()
+    rbuild_sys::is_initial_user_namespace() && !apart::is_asked_for()
 }
 
 /// Whether any user but root can be had: a single-id map has no other.

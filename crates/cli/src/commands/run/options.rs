@@ -196,7 +196,7 @@ pub(crate) struct ContainerArgs {
         hide_default_value = true
     )]
     pub(in crate::commands) cgroupns: String,
-    /// Whose user ids it has: host
+    /// Whose users it has: host, or auto for ids that nobody else has
     #[arg(
         long,
         value_name = "MODE",

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use rbuild_container::{
     AddHost, Cleanup, ContainerError, Device, FirstProcess, IpcMode, Limits, LogLimits,
     MountOption, Options, PidMode, RestartPolicy, RootAccess, Security, Sharing, Sysctl, Tmpfs,
-    Ulimit, Volume, parse_env_file,
+    Ulimit, UserMode, Volume, parse_env_file,
 };
 
 use rbuild_dockerfile::parse_duration;
@@ -74,6 +74,7 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         ipc: IpcMode::parse(&args.ipc)?,
         uts: Sharing::parse("--uts", &args.uts)?,
         cgroupns: Sharing::parse("--cgroupns", &args.cgroupns)?,
+        userns: UserMode::parse(&args.userns)?,
         ..Options::default()
     };
     for text in &args.mounts {
@@ -81,12 +82,6 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
             MountOption::Volume(volume) => options.volumes.push(volume),
             MountOption::Tmpfs(tmpfs) => options.tmpfs.push(tmpfs),
         }
-    }
-    if args.userns != "host" {
-        bail!(
-            "--userns {}: only host is supported: containers of a normal user are in a user namespace, those of root are not",
-            args.userns
-        );
     }
     for text in &args.security_options {
         options.add_security_option(text)?;
