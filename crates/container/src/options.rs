@@ -1,6 +1,7 @@
 //! What the user asks of a container: the options of `run` and `create`, read but not yet carried out.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use rbuild_image::Healthcheck;
 use rbuild_network::{Membership, Port, Publish};
@@ -97,6 +98,8 @@ pub struct Options {
     pub new_privileges: Privileges,
     /// `--security-opt seccomp=unconfined`.
     pub system_calls: SystemCalls,
+    /// `--security-opt apparmor=NAME`.
+    pub apparmor: Option<String>,
     /// `--health-*` and `--no-healthcheck` (`NONE`): what goes before the image's HEALTHCHECK.
     pub health: Healthcheck,
     /// `--init`.
@@ -259,12 +262,14 @@ impl Options {
             "no-new-privileges:false" => self.new_privileges = Privileges::Allowed,
             "seccomp:unconfined" => self.system_calls = SystemCalls::Unconfined,
             "seccomp:builtin" => self.system_calls = SystemCalls::Filtered,
-            "apparmor:unconfined" | "label:disable" => {}
+            "label:disable" => {}
+            "apparmor:unconfined" => self.apparmor = None,
+            other if other.starts_with("apparmor:") => self.apparmor = Some(profile(text)?),
             _ => {
                 return Err(ContainerError::option(
                     "--security-opt",
                     text,
-                    "no-new-privileges, seccomp=unconfined, apparmor=unconfined and label=disable are supported",
+                    "no-new-privileges, seccomp=unconfined, apparmor=PROFILE and label=disable are supported",
                 ));
             }
         }
@@ -326,6 +331,21 @@ impl Options {
             _ => Ok(()),
         }
     }
+}
+
+/// The name in `apparmor=NAME`, where there is AppArmor.
+fn profile(text: &str) -> Result<String, ContainerError> {
+    let fail = |reason| ContainerError::option("--security-opt", text, reason);
+    let name = text.get("apparmor=".len()..).unwrap_or_default();
+    if name.is_empty()
+        || name.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+    {
+        return Err(fail("it is apparmor=PROFILE"));
+    }
+    if !Path::new("/proc/self/attr/apparmor").exists() {
+        return Err(fail("this machine's kernel has no AppArmor"));
+    }
+    Ok(name.to_owned())
 }
 
 impl NetworkMode {

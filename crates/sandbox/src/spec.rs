@@ -137,6 +137,8 @@ pub struct Process {
     pub seccomp: Seccomp,
     /// Whether set-user-id programs work inside.
     pub new_privileges: NewPrivileges,
+    /// AppArmor profile that it comes under; without one, that of the caller.
+    pub apparmor: Option<String>,
     /// Resource limits that differ from the caller's.
     pub rlimits: Vec<Rlimit>,
     /// What process 1 is.
@@ -155,6 +157,7 @@ impl Process {
             capabilities: Capabilities::DEFAULT,
             seccomp: Seccomp::Default,
             new_privileges: NewPrivileges::Allowed,
+            apparmor: None,
             rlimits: Vec::new(),
             first: First::Command,
         }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use rbuild_export::BuiltLayer;
 use rbuild_image::{
     Compression, Descriptor, Digest, ImageConfig, ImageManifest, LayerId, LayerMediaType, Manifest,
-    ManifestKind, Reference,
+    ManifestKind, Platform, Reference, is_attestation,
 };
 use rbuild_layer::FileTimes;
 use rbuild_plan::{ImageForm, ImageOrigin as PlanOrigin, ResolvedImage};
@@ -73,6 +73,30 @@ impl Documents {
             named,
             form,
         })
+    }
+
+    /// Leaves the image for `platform` alone; whether there is one.
+    pub(super) fn choose(&mut self, store: &Store, platform: &Platform) -> anyhow::Result<bool> {
+        let mut best = None;
+        for (index, one) in self.images.iter().enumerate() {
+            if is_attestation(&one.document.descriptor) {
+                continue;
+            }
+            let distance = one.config(store)?.platform().distance_to(platform);
+            if let Some(distance) = distance
+                && best.is_none_or(|(least, _)| distance < least)
+            {
+                best = Some((distance, index));
+            }
+        }
+        let Some((_, index)) = best else {
+            return Ok(false);
+        };
+        self.images = vec![self.images.swap_remove(index)];
+        self.root = self.images[0].document.clone();
+        self.named = 1;
+        self.form = ImageForm::Single;
+        Ok(true)
     }
 
     /// What of it is here as a whole: the image itself, or as much of an index; and what is to be said of that by who pushes or saves

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use rbuild_export::{Blobs, Document, SavedImage, write_saved};
-use rbuild_image::{Digest, Reference, is_attestation};
+use rbuild_image::{Digest, Platform, Reference, is_attestation};
 use rbuild_store::{Store, StoredImage};
 
 use super::destination::{Destination, open};
@@ -22,6 +22,9 @@ pub(crate) struct Args {
     /// Names or IDs; a name without a tag means all tags
     #[arg(required = true)]
     images: Vec<String>,
+    /// Of images for several platforms, only what is for this one
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -37,9 +40,13 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         None => Destination::Stdout,
     };
     let store = app.store()?;
+    let platform = args.platform.as_deref();
+    let platform = platform
+        .map(|text| pull::platform(app, Some(text)))
+        .transpose()?;
     let mut saved = Vec::new();
     for (image, names) in meant(store, &args.images)? {
-        saved.push(as_saved(app, &image, names)?);
+        saved.push(as_saved(app, &image, names, platform.as_ref())?);
     }
     let blobs = Blobs {
         store,
@@ -102,9 +109,22 @@ fn tags(store: &Store, text: &str) -> anyhow::Result<Vec<(StoredImage, Reference
     Ok(found)
 }
 
-fn as_saved(app: &App, image: &StoredImage, names: Vec<Reference>) -> anyhow::Result<SavedImage> {
+fn as_saved(
+    app: &App,
+    image: &StoredImage,
+    names: Vec<Reference>,
+    platform: Option<&Platform>,
+) -> anyhow::Result<SavedImage> {
     let store = app.store()?;
-    let documents = Documents::read(store, image)?;
+    let mut documents = Documents::read(store, image)?;
+    if let Some(platform) = platform
+        && !documents.choose(store, platform)?
+    {
+        let name = names
+            .first()
+            .map_or_else(|| image.digest.to_string(), Reference::familiar);
+        bail!("image {name} is not here for {platform}");
+    }
     let (head, left_out) = documents.here("saved")?;
     if let Some(left_out) = left_out {
         render::note(&format!("{left_out}\n"))?;

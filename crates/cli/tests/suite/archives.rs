@@ -276,3 +276,30 @@ fn the_files_of_a_container_become_an_image_again(
     let empty = lab.rbuild_with_input(&["import", "-"], "").failure();
     empty.says("it is empty");
 }
+
+#[test]
+fn of_several_platforms_the_one_that_is_asked_for_is_saved() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let project = lab.project("FROM scratch\nARG TARGETARCH\nCOPY Dockerfile /$TARGETARCH\n");
+    let platforms = "linux/amd64,linux/arm64";
+    lab.build(&project, &["-t", "both", "--platform", platforms]);
+    let archive = lab.path("one.tar");
+    let archive = archive.to_str().expect("UTF-8");
+    out(
+        &lab,
+        &format!("save --platform linux/arm64 -o {archive} both"),
+    );
+    let other = lab.own_folder("other");
+    let other = other.to_str().expect("UTF-8");
+    out(&lab, &format!("--root {other} load -i {archive}"));
+    let told = out(
+        &lab,
+        &format!("--root {other} inspect both --format {{{{.Architecture}}}}"),
+    );
+    assert_eq!(told, "arm64\n");
+    lab.rbuild(&["save", "--platform", "linux/s390x", "-o", archive, "both"])
+        .failure()
+        .says("image both:latest is not here for linux/s390x");
+}

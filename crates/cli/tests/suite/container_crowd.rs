@@ -128,7 +128,9 @@ fn a_shell_in_a_container_can_be_resized_interrupted_left_and_come_back_to() {
     screen.tmux(&["resize-window", "-x", "90", "-y", "25"]);
     screen.type_line("sleep 0.2; stty size");
     screen.until("25 90");
-    screen.type_line("sleep 1000");
+    // Until the shell has read the line, the key would be a part of it.
+    screen.type_line("echo $((40 + 2)); sleep 1000");
+    screen.until("\n42");
     screen.tmux(&["send-keys", "C-c"]);
     screen.type_line("echo interrupted-$?");
     screen.until("interrupted-130");

@@ -134,6 +134,11 @@ fn memory_host_name_and_groups_can_be_the_hosts(
         let run = [&["run", "--rm"], options, &["app", "true"]].concat();
         lab.rbuild(&run).says(why);
     }
+    if !std::path::Path::new("/proc/self/attr/apparmor").exists() {
+        let run = ["run", "--rm", "--security-opt", "apparmor=x", "app", "true"];
+        lab.rbuild(&run)
+            .says("this machine's kernel has no AppArmor");
+    }
     told(&lab, &["--userns", "host"], &["true"]);
     lab.assert_nothing_left();
 }

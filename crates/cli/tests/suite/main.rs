@@ -30,6 +30,7 @@ mod disk;
 mod distribution;
 mod engines;
 mod epochs;
+mod escapes;
 mod explaining;
 mod failures;
 mod flags;

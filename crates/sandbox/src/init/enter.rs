@@ -23,7 +23,7 @@ use rbuild_sys::{
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, setsid};
 
-use super::{Task, command, devices, keeper, outside};
+use super::{Task, command, devices, keeper, outside, profile};
 use crate::channel::{Channel, Order, Report};
 use crate::{InitFailure, Process};
 
@@ -84,6 +84,7 @@ fn begin(
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| InitFailure::step("close this process to others", error))?;
     let flags = namespaces(&target.number)?;
+    let processes = profile::processes()?;
     let other_users = flags.contains(CloneFlags::CLONE_NEWUSER);
     if other_users {
         outside::prepare_process(&task, &task.spec, first_id(&target.number)?)?;
@@ -97,7 +98,7 @@ fn begin(
         set_user(0, 0)?;
     }
     let pid = match fork(single)? {
-        Fork::Child => exit_now(become_command(task, cgroups)),
+        Fork::Child => exit_now(become_command(task, cgroups, &processes)),
         Fork::Parent(pid) => pid,
     };
     drop(task);
@@ -134,8 +135,8 @@ fn first_id(number: &str) -> Result<u32, InitFailure> {
 }
 
 /// The life of the child until it is somebody else.
-fn become_command(mut task: Task<Process>, cgroups: Vec<OwnedFd>) -> i32 {
-    match start(&mut task, cgroups) {
+fn become_command(mut task: Task<Process>, cgroups: Vec<OwnedFd>, processes: &OwnedFd) -> i32 {
+    match start(&mut task, cgroups, processes) {
         Ok(never) => match never {},
         Err(failure) => {
             let code = i32::from(failure.exit_code());
@@ -149,8 +150,12 @@ fn become_command(mut task: Task<Process>, cgroups: Vec<OwnedFd>) -> i32 {
 fn start(
     task: &mut Task<Process>,
     cgroups: Vec<OwnedFd>,
+    processes: &OwnedFd,
 ) -> Result<std::convert::Infallible, InitFailure> {
     kill_on_parent_death()?;
+    if let Some(name) = &task.spec.apparmor {
+        profile::confine(processes, name)?;
+    }
     outside::join_cgroups(cgroups)?;
     let terminal = match task.terminal {
         Some(size) => Some(devices::open_terminal_inside(size)?),

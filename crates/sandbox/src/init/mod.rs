@@ -19,6 +19,7 @@ mod kernel_files;
 mod mounts;
 mod namespaces;
 mod outside;
+mod profile;
 mod reaper;
 mod root;
 mod target;
@@ -136,6 +137,9 @@ fn start(
     // Modes are given in full below; the command gets its own mask.
     rustix::process::umask(rustix::fs::Mode::empty());
     outside::join_cgroups(cgroups)?;
+    if let Some(name) = &task.spec.process.apparmor {
+        profile::confine(&profile::processes()?, name)?;
+    }
     namespaces::enter(&task.spec, &task.trees)?;
     let outside = outside.map_or_else(|| Outside::open(&task.spec), Ok)?;
     let mut root = root::build(&task.spec, &task.trees, outside)?;

@@ -1,0 +1,168 @@
+//! Attempts to reach out of steps and containers. Each has to fail, and the host has to be as it was.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use rstest::rstest;
+
+use crate::support::{Caller, Lab, Project};
+
+/// Who tries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fence {
+    Root,
+    RootWithUsersOfItsOwn,
+    User,
+}
+
+impl Fence {
+    fn caller(self) -> Caller {
+        match self {
+            Self::Root | Self::RootWithUsersOfItsOwn => Caller::Root,
+            Self::User => Caller::Ranges,
+        }
+    }
+}
+
+/// What the host has and must keep.
+struct Host {
+    process: Child,
+    files: PathBuf,
+    kernel: Vec<String>,
+}
+
+impl Host {
+    fn new(lab: &Lab) -> Self {
+        Self {
+            process: Command::new("sleep")
+                .arg("600")
+                .spawn()
+                .expect("sleep is there"),
+            files: lab.path("root"),
+            kernel: kernel(),
+        }
+    }
+
+    /// The arguments of the attempts.
+    fn words(&self) -> [String; 4] {
+        let disk = std::fs::metadata("/").expect("there is a root").dev();
+        let (high, low) = (rustix::fs::major(disk), rustix::fs::minor(disk));
+        let files = self.files.display().to_string();
+        [
+            files,
+            self.process.id().to_string(),
+            high.to_string(),
+            low.to_string(),
+        ]
+    }
+
+    fn assert_unharmed(mut self) {
+        let ended = self.process.try_wait().expect("our child");
+        self.process.kill().expect("our child");
+        self.process.wait().expect("our child");
+        assert_eq!(ended, None, "the host's process was killed");
+        assert_eq!(kernel(), self.kernel);
+    }
+}
+
+/// What the kernel says of things that nobody but the host may change.
+fn kernel() -> Vec<String> {
+    let read = |name: &str| std::fs::read_to_string(name).unwrap_or_default();
+    let names = ["core_pattern", "hostname", "modprobe", "panic"];
+    let mut said: Vec<String> = names
+        .iter()
+        .map(|name| read(&format!("/proc/sys/kernel/{name}")))
+        .collect();
+    let groups = ["/sys/fs/cgroup/escaped", "/sys/fs/cgroup/memory/escaped"];
+    said.extend(groups.map(|path| PathBuf::from(path).exists().to_string()));
+    said
+}
+
+/// A context with the program that tries it all.
+fn project(lab: &Lab, dockerfile: &str) -> Project {
+    let project = lab.project(dockerfile);
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/suite/escapes.c");
+    let compiled = Command::new("cc")
+        .args(["-static", "-w", "-o"])
+        .arg(project.dir.join("escape"))
+        .arg(source)
+        .output()
+        .expect("the linker of this very test is a compiler");
+    assert!(compiled.status.success(), "{compiled:?}");
+    project
+}
+
+#[rstest]
+fn nothing_that_is_tried_in_a_step_or_a_container_reaches_the_host(
+    #[values(Fence::Root, Fence::RootWithUsersOfItsOwn, Fence::User)] fence: Fence,
+) {
+    let Some(lab) = Lab::new(fence.caller()) else {
+        return;
+    };
+    let host = Host::new(&lab);
+    let words = host.words();
+    let line = words.join(" ");
+    let dockerfile = format!("FROM busybox\nCOPY escape /escape\nRUN /escape {line}\n");
+    lab.build(&project(&lab, &dockerfile), &["-t", "app"]);
+
+    let mut options = vec!["run", "--rm"];
+    if fence == Fence::RootWithUsersOfItsOwn {
+        options.extend(["--userns", "auto"]);
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    for further in [&[][..], &["--user", "1000"], &["--network", "none"]] {
+        let run = [&options[..], further, &["app", "/escape"], &words].concat();
+        assert_eq!(lab.rbuild(&run).success().stdout, "tried\n", "{further:?}");
+    }
+    host.assert_unharmed();
+    lab.assert_nothing_left();
+}
+
+#[rstest]
+fn a_working_directory_is_no_way_to_what_the_builder_has_open(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = Lab::new(caller) else { return };
+    let up = "../".repeat(20);
+    let place = lab.path("root");
+    let script = format!(
+        "ls -d {up}{} 2>/dev/null && exit 9; exit 0",
+        place.display()
+    );
+    let steps: String = (3..8)
+        .map(|number| format!("WORKDIR /proc/self/fd/{number}\nRUN {script}\n"))
+        .collect();
+    let told = lab.try_build(&lab.project(&format!("FROM busybox\n{steps}")), &[]);
+    assert!(!told.to_string().contains("exit code: 9"), "{told}");
+    let links = lab.project("FROM busybox\nRUN ln -s /proc/self/fd /way\n");
+    lab.build(&links, &["-t", "app"]);
+    for way in [
+        "/proc/self/fd/3",
+        "/proc/self/fd/5",
+        "/proc/1/fd/4",
+        "/way/6",
+    ] {
+        let run = ["run", "--rm", "-w", way, "app", "sh", "-c", &script];
+        let told = lab.rbuild(&run);
+        assert_ne!(told.status.code(), Some(9), "{way}: {told}");
+    }
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn a_container_that_starts_the_builder_cannot_change_it() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let program = || std::fs::metadata(lab.command(&[]).get_program()).expect("it is there");
+    let before = program();
+    lab.build(&lab.project("FROM busybox\n"), &["-t", "app"]);
+    let script = "for file in /proc/*/exe; do (echo x >> $file) 2>/dev/null; done; true";
+    for further in [&[][..], &["--init"], &["--userns", "auto"]] {
+        let run = [&["run", "--rm"], further, &["app", "sh", "-c", script]].concat();
+        lab.rbuild(&run).success();
+    }
+    let now = program();
+    assert_eq!((now.len(), now.mtime()), (before.len(), before.mtime()));
+}
