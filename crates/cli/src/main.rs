@@ -32,6 +32,7 @@ use crate::commands::{
 };
 
 fn main() -> ExitCode {
+    rbuild_sys::give_back_large_allocations();
     rbuild_sandbox::init_if_asked();
     rbuild_network::relay_if_asked();
     rbuild_container::supervise_if_asked(std::time::SystemTime::now);

@@ -6,7 +6,7 @@
 //! * [`mount_overlay`]: a detached overlay mount of up to 500 layers;
 //! * [`enter_user_namespace`]: how a normal user becomes "root in a namespace";
 //! * [`fork`], guarded by [`SingleThreaded`], for the sandbox's init;
-//! * small wrappers: seccomp, keyrings, terminals, loopback, descriptors.
+//! * small wrappers: seccomp, keyrings, terminals, loopback, descriptors, memory.
 //!
 //! It decides nothing: no policy, no paths of rbuild, no logging.
 //!
@@ -23,6 +23,7 @@
 mod descriptor;
 mod error;
 mod id_map;
+mod memory;
 mod mount;
 mod open;
 mod overlay;
@@ -40,6 +41,7 @@ pub use descriptor::{
 };
 pub use error::SysError;
 pub use id_map::{IdRange, SubordinateIds, subordinate_ids};
+pub use memory::give_back_large_allocations;
 pub use mount::{
     Attributes, Recursion, attach, clone_tree, file_system, is_initial_user_namespace,
     make_mounts_private, set_attributes, unshare_mounts,
