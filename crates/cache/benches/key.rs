@@ -1,5 +1,5 @@
 //! What the keys of a large build cost: 1,000 steps in at most 5 ms.
-#![allow(missing_docs)] // criterion's macros make items without
+#![allow(missing_docs, reason = "criterion's macros make items without")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rbuild_cache::{Chain, exec_preimage};

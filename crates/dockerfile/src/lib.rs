@@ -22,7 +22,7 @@
 //! assert!(matches!(dockerfile.stages[0].instructions[0].kind, InstructionKind::Run(_)));
 //! ```
 #![forbid(unsafe_code)]
-#![allow(clippy::doc_markdown)] // BuildKit is a name
+#![allow(clippy::doc_markdown, reason = "BuildKit is a name")]
 
 mod ast;
 mod diagnostic;

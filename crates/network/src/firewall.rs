@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    #[allow(clippy::print_stderr)] // a test that is skipped says so
+    #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn both_programs_take_our_rules_and_give_them_back() {
         let Ok(place) = namespace::create() else {
             eprintln!("skipped: only root may make a network namespace");

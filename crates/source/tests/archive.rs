@@ -1,5 +1,9 @@
 //! Archives: contexts on standard input, and what ADD unpacks.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 use std::fs::{self, File};
 use std::io::{Cursor, Write};

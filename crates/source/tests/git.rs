@@ -1,5 +1,8 @@
 //! Git sources, from real repositories made here.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 use std::fs;
 use std::os::fd::OwnedFd;

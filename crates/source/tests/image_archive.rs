@@ -1,5 +1,8 @@
 //! Archives of images, of old and new form, and such as mean harm.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

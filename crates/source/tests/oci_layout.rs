@@ -1,5 +1,8 @@
 //! OCI layouts as a source of images.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 use std::fs;
 use std::io::Read;

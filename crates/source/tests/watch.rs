@@ -1,5 +1,8 @@
 //! Waiting for changes, with the ways in which editors write.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and says what it skips"
+)]
 
 use std::fs;
 use std::os::fd::AsFd as _;

@@ -1,5 +1,8 @@
 //! What every build pays: opening the store, and lookups, with few records and with many.
-#![allow(missing_docs)] // criterion's macros make undocumented functions
+#![allow(
+    missing_docs,
+    reason = "criterion's macros make undocumented functions"
+)]
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! What the tests of the parser share.
-#![allow(dead_code, unreachable_pub)] // every test file uses its part
+#![allow(dead_code, unreachable_pub, reason = "every test file uses its part")]
 
 use rbuild_dockerfile::{
     Diagnostic, Dockerfile, Instruction, InstructionKind, Severity, Source, Word, parse,

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[allow(clippy::print_stderr)] // a test that is skipped says so
+    #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn answers_go_back_to_whoever_asked() {
         let own = std::fs::File::open("/proc/thread-self/ns/net").expect("it is ours");
         let Ok(inside) = Inside::new(OwnedFd::from(own)) else {

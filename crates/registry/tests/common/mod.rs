@@ -1,5 +1,5 @@
 //! What the tests of the client share.
-#![allow(dead_code)] // each test file uses a part
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::io::{self, Cursor, Read};
 use std::path::Path;

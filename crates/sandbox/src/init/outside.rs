@@ -19,7 +19,7 @@ use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchown, fstat, open};
 use rustix::process::chdir;
 
 use super::{Task, namespaces};
-use crate::{InitFailure, Network, Process, Root, Source, Spec, Users, scaffold};
+use crate::{InitFailure, Network, Process, Root, Source, Spec, Upper, Users, scaffold};
 
 /// Opened before anything of it is used.
 pub(super) struct Outside {
@@ -38,14 +38,11 @@ impl Outside {
     pub(super) fn open(spec: &Spec) -> Result<Self, InitFailure> {
         let (root, upper) = match &spec.root {
             Root::Overlay { lowers, upper } => {
+                let changes = upper.as_ref().map(changes_of);
                 let lowers = with_stubs(spec, lowers);
-                let pair = upper.as_ref().map(|upper| UpperWork {
-                    upper: &upper.diff,
-                    work: &upper.work,
-                });
-                let tree = mount_overlay(&lowers, pair, OverlayFlavor::detect())?;
-                let changes = pair.map(|pair| open_directory(pair.upper));
-                (tree, changes.transpose()?)
+                let tree = mount_overlay(&lowers, changes, OverlayFlavor::detect())?;
+                let upper = changes.map(|changes| open_directory(changes.upper));
+                (tree, upper.transpose()?)
             }
             Root::Directory(path) => (clone_tree(CWD, path, Recursion::This)?, None),
         };
@@ -61,13 +58,10 @@ impl Outside {
     fn open_for(spec: &Spec, users: &UserNamespace) -> Result<Self, InitFailure> {
         let (root, upper) = match &spec.root {
             Root::Overlay { lowers, upper } => {
-                let lowers = with_stubs(spec, lowers);
-                let pair = upper.as_ref().map(|upper| UpperWork {
-                    upper: &upper.diff,
-                    work: &upper.work,
-                });
+                let changes = upper.as_ref().map(changes_of);
+                let (lowers, flavor) = (with_stubs(spec, lowers), OverlayFlavor::detect());
                 let point = scaffold::mount_point(&spec.scaffold);
-                let mapped = users.mount_overlay(&lowers, pair, OverlayFlavor::detect(), &point)?;
+                let mapped = users.mount_overlay(&lowers, changes, flavor, &point)?;
                 (mapped.tree, mapped.upper)
             }
             Root::Directory(path) => {
@@ -87,6 +81,14 @@ impl Outside {
             mounts: mounts(spec, Some(users))?,
             system,
         })
+    }
+}
+
+/// Where the overlay keeps what is changed.
+fn changes_of(upper: &Upper) -> UpperWork<'_> {
+    UpperWork {
+        upper: &upper.diff,
+        work: &upper.work,
     }
 }
 

@@ -160,10 +160,8 @@ fn it_is_process_one_of_its_own_world() {
     assert_eq!(sh(&world, "echo $$"), "1");
     assert_eq!(sh(&world, "hostname; cat /etc/hostname"), "box\nbox");
     assert_eq!(sh(&world, "cat /etc/hosts"), "127.0.0.1 localhost");
-    assert_eq!(
-        sh(&world, "ls -d /proc/[0-9]* | wc -l").parse::<u32>().ok(),
-        Some(3)
-    );
+    // Of builtins alone: of a pipe's two processes the second may not be there when the first looks.
+    assert_eq!(sh(&world, "set -- /proc/[0-9]*; echo $*"), "/proc/1");
     assert_eq!(sh(&world, "umask"), "0022");
     for kind in ["mnt", "pid", "ipc", "uts", "cgroup"] {
         let outside = fs::read_link(format!("/proc/self/ns/{kind}")).expect("a namespace");

@@ -1,5 +1,5 @@
 //! Stores, layers and images to test with.
-#![allow(dead_code, unreachable_pub)] // each test file uses its share
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
 use std::error::Error;
 use std::fs;

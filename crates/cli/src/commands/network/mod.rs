@@ -160,7 +160,7 @@ pub(super) fn known(app: &App, networks: &Networks, name: &str) -> anyhow::Resul
 }
 
 /// The library's messages follow "failed to"; what is not there is told in docker's words.
-#[allow(clippy::needless_pass_by_value)] // as map_err has it
+#[allow(clippy::needless_pass_by_value, reason = "as map_err has it")]
 pub(super) fn worded(error: NetworkError) -> anyhow::Error {
     match &error {
         NetworkError::Missing { name } => anyhow::anyhow!("network {name} not found"),
