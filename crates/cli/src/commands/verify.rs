@@ -57,7 +57,7 @@ pub(crate) fn run(app: &App, args: &build::Args) -> anyhow::Result<ExitCode> {
         ["first", "second", "context", "store"].map(|name| draft.diff_path().join(name));
     let copied = build::local_context(args)?;
     if let Some(original) = &copied {
-        copy::copy(original, &context)?;
+        copy::copy(original, &context, app.root())?;
     }
     let builds = [
         Run {

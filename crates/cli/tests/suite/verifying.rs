@@ -31,6 +31,22 @@ fn a_build_that_only_depends_on_its_inputs_is_reproducible() {
 }
 
 #[test]
+fn the_store_may_lie_in_the_context() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    let project = lab.project("FROM busybox\nCOPY . /src\n");
+    project.file(".dockerignore", "store").file("a", "text");
+    let base = lab.base(BaseImage::Busybox);
+    let mut command = lab.command(&["verify", "--build-context", &base]);
+    command
+        .arg(&project.dir)
+        .env("RBUILD_ROOT", project.dir.join("store"));
+    let told = Running::start(&mut command).wait().success();
+    assert!(told.stdout.starts_with("Reproducible: sha256:"), "{told}");
+}
+
+#[test]
 fn neither_build_finds_what_another_left_in_a_cache_mount() {
     let Some(lab) = Lab::new(Caller::Root) else {
         return;
