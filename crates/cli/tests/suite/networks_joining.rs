@@ -88,6 +88,21 @@ fn a_running_container_comes_to_a_network_and_leaves_it() {
 }
 
 #[test]
+fn what_a_container_wrote_over_its_names_is_left_to_it() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    lab.rbuild(&["network", "create", "inner"]).success();
+    serve(&lab, &["--name", "web", "--network", "bridge"], SERVER);
+    let script = r"printf '\377mine\n' > /etc/hosts";
+    lab.rbuild(&["exec", "-u", "0", "web", "sh", "-c", script])
+        .success();
+    lab.rbuild(&["network", "connect", "inner", "web"])
+        .success();
+    let left = inside(&lab, "web", "od -An -tx1 /etc/hosts");
+    assert_eq!(left.trim(), "ff 6d 69 6e 65 0a");
+    lab.rbuild(&["rm", "-f", "web"]).success();
+}
+
+#[test]
 fn a_stopped_container_is_on_a_network_when_it_starts() {
     let Some(lab) = lab(Caller::Root) else { return };
     lab.rbuild(&["network", "create", "Later"]).success();

@@ -88,15 +88,18 @@ impl Supervisor {
             return Ok(());
         }
         let mut file = fs::File::from(file);
-        let mut text = String::new();
-        // What the container has written there may be anything.
-        (&file).take(LARGEST_BYTES).read_to_string(&mut text)?;
-        let text = change(&text);
+        let mut bytes = Vec::new();
+        (&file).take(LARGEST_BYTES + 1).read_to_end(&mut bytes)?;
+        let text = match String::from_utf8(bytes) {
+            Ok(text) if text.len() as u64 <= LARGEST_BYTES => change(&text),
+            // The container has written something else there.
+            _ => return Ok(()),
+        };
         file.rewind()?;
         file.set_len(0)?;
         file.write_all(text.as_bytes())
     }
 }
 
-/// More of a file of names is not looked at.
+/// A larger file is none of names.
 const LARGEST_BYTES: u64 = 1 << 20;
