@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rbuild_web::{WebOptions, authorities, is_loopback, roots};
+use rbuild_web::{WebOptions, agent, authorities, is_loopback, roots};
 use ureq::Agent;
 use ureq::config::AutoHeaderValue;
 use ureq::http::Uri;
@@ -87,7 +87,7 @@ impl Web {
             .max_idle_connections(4 * IDLE_CONNECTIONS_PER_HOST)
             .tls_config(TlsConfig::builder().root_certs(self.roots.clone()).build())
             .proxy(proxy);
-        config.build().new_agent()
+        agent(config.build()).expect("no certificate of ours is shown that could be refused")
     }
 }
 

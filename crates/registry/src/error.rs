@@ -177,8 +177,7 @@ pub enum RegistryError {
 }
 
 /// What `openssl req -x509` makes unless it is told otherwise.
-const CA_AS_SERVER: &str = "the server's certificate is that of an authority (CA:TRUE), which may sign others but is no server's: \
-    give the server one that it signed, or a self-signed one with basicConstraints=critical,CA:FALSE";
+const CA_AS_SERVER: &str = "the server's certificate is that of an authority (CA:TRUE), which counts only where this very certificate is trusted";
 
 fn join(failures: &[RegistryError]) -> String {
     let all: Vec<String> = failures.iter().map(ToString::to_string).collect();
@@ -200,7 +199,6 @@ impl RegistryError {
             Self::RateLimited { .. } => Some(
                 "wait a while, log in (limits are higher then), or configure a mirror".to_owned(),
             ),
-            Self::Unreachable { source, .. } if source.to_string() == CA_AS_SERVER => None,
             Self::Unreachable { attempt, fault, .. } => fault.hint(attempt),
             Self::Protocol { attempt, reason } if reason.contains("HTTPS server") => Some(format!(
                 "the server speaks HTTPS: remove `http = true` from [registry.\"{}\"]",
@@ -359,7 +357,7 @@ impl Fault {
                 "if the registry is meant to speak plain HTTP, set `http = true` in [registry.\"{registry}\"] of the configuration file"
             )),
             Self::Certificate => Some(format!(
-                "add the certificate authority to `ca = [..]` in [registry.\"{registry}\"] of the configuration file, or set `insecure = true` there to trust any certificate"
+                "add the certificate authority, or the certificate that the server made for itself, to `ca = [..]` in [registry.\"{registry}\"] of the configuration file, or set `insecure = true` there to trust any certificate"
             )),
             Self::Timeout | Self::Broken => None,
         }

@@ -282,6 +282,41 @@ fn https_needs_a_trusted_certificate() {
 }
 
 #[test]
+fn a_server_may_show_the_very_certificate_that_is_trusted_as_openssl_makes_it() {
+    if !require("openssl", "a certificate that is its own authority") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let certificates = TestCertificates::self_signed(dir.path()).expect("certificates");
+    let setup = RegistrySetup {
+        tls: Some(certificates.clone()),
+        ..RegistrySetup::default()
+    };
+    let Some(registry) = Registry::start_with(&setup) else {
+        return;
+    };
+    let name = reference(&registry.host(), "a:1");
+    let table = format!(
+        "[registry.\"{}\"]\nca = [{:?}]",
+        registry.host(),
+        certificates.ca
+    );
+    let trusting = client_with(config(&table), Arc::new(Anonymous));
+    push_bytes(&trusting, &name, b"x").expect("that very certificate");
+    let mut options = impatient();
+    options.web.root_certificates = vec![certificates.ca];
+    let trusting = Client::with_options(RegistryConfig::default(), Arc::new(Anonymous), options);
+    push_bytes(&trusting, &name, b"x").expect("trusted for all");
+
+    let error = push_bytes(&client(), &name, b"x").expect_err("trusted by nobody");
+    assert!(
+        error.to_string().contains("this very certificate"),
+        "{error}"
+    );
+    assert!(error.hint().expect("a hint").contains("ca = [..]"));
+}
+
+#[test]
 fn plain_http_is_not_spoken_where_https_is_demanded() {
     let Some(registry) = Registry::start() else {
         return;

@@ -55,11 +55,25 @@ impl TestCertificates {
         }
         Ok(made)
     }
+
+    /// As [`Self::make`], but the server shows what `openssl req -x509` makes, and is its own authority.
+    pub fn self_signed(dir: &Path) -> io::Result<Self> {
+        let made = Self::make(dir)?;
+        openssl(
+            dir,
+            "req -x509 -newkey rsa:2048 -nodes -keyout server.key -out server.pem -days 2 -subj /CN=localhost \
+             -addext subjectAltName=DNS:localhost,IP:127.0.0.1",
+        )?;
+        Ok(Self {
+            ca: made.cert.clone(),
+            ..made
+        })
+    }
 }
 
 fn openssl(dir: &Path, arguments: &str) -> io::Result<()> {
     let output = Command::new("openssl")
-        .args(arguments.split(' '))
+        .args(arguments.split_whitespace())
         .current_dir(dir)
         .output()?;
     if output.status.success() {

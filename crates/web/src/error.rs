@@ -26,4 +26,7 @@ pub enum WebError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// A certificate to show is refused, or its key.
+    #[error("set up encrypted connections")]
+    Tls(#[source] rustls::Error),
 }

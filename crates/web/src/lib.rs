@@ -1,6 +1,6 @@
 //! What every connection to the web shares: which proxy stands between, and whose certificates are believed.
 //!
-//! It makes no connection and knows no protocol: patience, redirects and credentials belong to those who ask.
+//! It knows no protocol but TLS: patience, redirects and credentials belong to those who ask.
 //!
 //! ```
 //! use rbuild_web::Proxies;
@@ -17,12 +17,15 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod agent;
 mod authorities;
 mod error;
+mod itself;
 mod loopback;
 mod options;
 mod proxies;
 
+pub use agent::agent;
 pub use authorities::{authorities, certificates, identity, roots};
 pub use error::WebError;
 pub use loopback::is_loopback;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use rbuild_web::{authorities, certificates, identity, roots};
+use rbuild_web::{agent, authorities, certificates, identity, roots};
 use ureq::config::{AutoHeaderValue, ConfigBuilder};
 use ureq::tls::TlsConfig;
 use ureq::typestate::AgentScope;
@@ -89,7 +89,7 @@ impl Agents {
         if let Some(trust) = &key.0 {
             config = config.tls_config(self.tls(trust)?);
         }
-        let agent = config.build().new_agent();
+        let agent = agent(config.build())?;
         made.insert(key, agent.clone());
         Ok(agent)
     }

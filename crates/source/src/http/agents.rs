@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rbuild_web::{WebOptions, authorities, roots};
+use rbuild_web::{WebOptions, agent, authorities, roots};
 use ureq::tls::TlsConfig;
 use ureq::{Agent, Proxy};
 
@@ -64,6 +64,6 @@ impl Agents {
             .timeout_per_read(Some(PATIENCE))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .proxy(proxy);
-        Ok(config.build().into())
+        Ok(agent(config.build())?)
     }
 }
