@@ -11,6 +11,7 @@ needs it for overlay mounts. Peak memory is that of the largest process of a com
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -30,18 +31,43 @@ class Failed(Exception):
     """A command of a tool did not succeed."""
 
 
-def run(command, env=None, log=None):
-    """Runs a command; gives its seconds and the peak memory in MB of the largest process in it."""
+# Until it is another program, a child is its parent, and the kernel counts that as the child's memory. So commands are started
+# by a process that does nothing else and stays small, below what is worth measuring.
+STARTER = """
+import json, os, sys, time
+QUIET = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, 2, 1)]
+for line in sys.stdin:
+    command, env = json.loads(line)
     begun = time.monotonic()
-    process = subprocess.Popen(
-        [str(word) for word in command], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    child = os.posix_spawnp(command[0], command, env, file_actions=QUIET)
+    _, status, usage = os.wait4(child, 0)
     seconds = time.monotonic() - begun
-    if process.returncode != 0:
-        raise Failed(f"{' '.join(map(str, command))}: exit status {process.returncode}")
-    return seconds, usage.ru_maxrss / 1024
+    print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_maxrss / 1024]), flush=True)
+"""
+
+
+class Starter:
+    """Runs commands, one after the other; what they say goes to the log."""
+
+    def __init__(self, log):
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", STARTER],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+        )
+
+    def run(self, command, env=None):
+        """Gives a command's seconds and the peak memory in MB of the largest process in it."""
+        command = [str(word) for word in command]
+        env = {name: str(value) for name, value in (os.environ if env is None else env).items()}
+        print(json.dumps([command, env]), file=self.process.stdin, flush=True)
+        code, seconds, peak = json.loads(self.process.stdout.readline())
+        if code != 0:
+            raise Failed(f"{' '.join(command)}: exit status {code}")
+        return seconds, peak
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
 class Tool:
@@ -49,14 +75,15 @@ class Tool:
 
     name = ""
 
-    def __init__(self, state, registry, log):
+    def __init__(self, state, registry, log, starter):
         self.state = state / self.name
         self.state.mkdir(parents=True)
         self.registry = registry
         self.log = log
+        self.starter = starter
 
     def call(self, *command, env=None):
-        return run(command, env=env, log=self.log)
+        return self.starter.run(command, env=env)
 
     def close(self):
         shutil.rmtree(self.state, ignore_errors=True)
@@ -487,13 +514,10 @@ def push_a_new_layer(tool, inputs):
 
 def ten_layers(inputs, folder):
     inputs.real_file(folder)
-    # In small bites: what this process holds counts as the memory of those it starts.
-    bites = (folder / "big").stat().st_size // 20 >> 20
+    size = max(1 << 20, (folder / "big").stat().st_size // 20)
     with open(folder / "big", "rb") as big:
         for layer in range(10):
-            with open(folder / f"part{layer}", "wb") as part:
-                for _ in range(max(1, bites)):
-                    part.write(big.read(1 << 20))
+            (folder / f"part{layer}").write_bytes(big.read(size))
     (folder / "big").unlink()
 
 
@@ -618,9 +642,10 @@ def main():
         log_path = options.state / "compare.log"
         log = stack.enter_context(open(log_path, "w"))
         print(f"log: {log_path}", file=sys.stderr)
+        starter = stack.enter_context(contextlib.closing(Starter(log)))
         address = stack.enter_context(registry(work, log))
-        run([BASE_IMAGES, "--out", images, "--push", address, "busybox:latest"], log=log)
-        common = (work, address, log)
+        starter.run([BASE_IMAGES, "--out", images, "--push", address, "busybox:latest"])
+        common = (work, address, log, starter)
         tools = [Rbuild(options.rbuild.resolve(), *common)]
         if shutil.which("buildah") and "buildah" not in options.without:
             tools.append(Buildah(*common))
