@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rbuild_sandbox::Programs;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::parse_bytes;
@@ -33,6 +34,12 @@ pub struct Tmpfs {
     pub mode: u32,
     /// Whether it can be written.
     pub access: RootAccess,
+    /// User and group that it belongs to.
+    #[serde(default)]
+    pub owner: (u32, u32),
+    /// Whether programs on it can be started.
+    #[serde(default)]
+    pub programs: Programs,
 }
 
 /// A device of the host's.
@@ -76,8 +83,16 @@ impl Volume {
             match flag {
                 "ro" => access = RootAccess::ReadOnly,
                 // Labels, consistency and propagation: what we do anyway, or what only other systems have.
-                "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" | "rprivate"
-                | "nocopy" => {}
+                "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" | "private"
+                | "rprivate" => {}
+                "nocopy" => {
+                    return fail(
+                        "a volume that is empty is filled from the image; nocopy is not supported",
+                    );
+                }
+                "shared" | "rshared" | "slave" | "rslave" => {
+                    return fail("mounts do not propagate into containers or out of them");
+                }
                 _ => return fail("of the flags after the second colon, ro and rw are supported"),
             }
         }
@@ -91,19 +106,26 @@ impl Volume {
 }
 
 impl Tmpfs {
-    /// Reads `--tmpfs`: `/path[:size=64m,mode=1777,ro]`.
+    fn new(target: &str) -> Self {
+        Self {
+            target: PathBuf::from(target),
+            bytes: None,
+            mode: 0o1777,
+            access: RootAccess::ReadWrite,
+            owner: (0, 0),
+            programs: Programs::Refused,
+        }
+    }
+
+    /// Reads `--tmpfs`: `/path[:size=64m,mode=1777,uid=1000,gid=1000,exec,ro]`.
     pub fn parse(text: &str) -> Result<Self, ContainerError> {
         let fail = |reason: &str| ContainerError::option("--tmpfs", text, reason);
         let (target, flags) = text.split_once(':').unwrap_or((text, ""));
         if !target.starts_with('/') || target == "/" {
             return Err(fail("the path in the container is absolute and not /"));
         }
-        let mut tmpfs = Self {
-            target: PathBuf::from(target),
-            bytes: None,
-            mode: 0o1777,
-            access: RootAccess::ReadWrite,
-        };
+        let id = |text: &str| text.parse().map_err(|_| fail("uid and gid are numbers"));
+        let mut tmpfs = Self::new(target);
         for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
             match flag.split_once('=') {
                 Some(("size", size)) => {
@@ -116,9 +138,13 @@ impl Tmpfs {
                         .filter(|mode| *mode <= 0o7777)
                         .ok_or_else(|| fail("mode is an octal number like 1777"))?;
                 }
+                Some(("uid", user)) => tmpfs.owner.0 = id(user)?,
+                Some(("gid", group)) => tmpfs.owner.1 = id(group)?,
                 None if flag == "ro" => tmpfs.access = RootAccess::ReadOnly,
-                None if ["rw", "nosuid", "nodev", "noexec"].contains(&flag) => {}
-                _ => return Err(fail("size, mode, ro and rw are supported")),
+                None if flag == "exec" => tmpfs.programs = Programs::Started,
+                None if flag == "noexec" => tmpfs.programs = Programs::Refused,
+                None if ["rw", "nosuid", "nodev"].contains(&flag) => {}
+                _ => return Err(fail("size, mode, uid, gid, exec, ro and rw are supported")),
             }
         }
         Ok(tmpfs)
@@ -164,6 +190,10 @@ impl MountOption {
                 ("target" | "destination" | "dst", value) => target = Some(value),
                 ("readonly" | "ro", "true" | "1") => access = RootAccess::ReadOnly,
                 ("readonly" | "ro", "false" | "0") => access = RootAccess::ReadWrite,
+                // Ours are no other.
+                ("bind-propagation", "private" | "rprivate")
+                | ("consistency", "consistent" | "cached" | "delegated" | "default")
+                | ("volume-driver", "local") => {}
                 ("tmpfs-size", value) => {
                     let size = parse_bytes(value);
                     bytes = Some(size.ok_or_else(|| fail("tmpfs-size is a number".to_owned()))?);
@@ -178,18 +208,17 @@ impl MountOption {
         let target = target
             .filter(|path| path.starts_with('/') && *path != "/")
             .ok_or_else(|| fail("it needs target=/path".to_owned()))?;
-        let target = PathBuf::from(target);
         match (kind, source) {
             ("tmpfs", None) => Ok(Self::Tmpfs(Tmpfs {
-                target,
                 bytes,
                 mode,
                 access,
+                ..Tmpfs::new(target)
             })),
             ("bind", Some(path)) if path.starts_with('/') => Ok(Self::Volume(Volume {
                 source: Some(path.into()),
                 name: None,
-                target,
+                target: target.into(),
                 access,
             })),
             ("bind", _) => Err(fail("a bind mount needs source=/path".to_owned())),
@@ -200,7 +229,7 @@ impl MountOption {
                 Ok(Self::Volume(Volume {
                     source: None,
                     name: name.map(str::to_owned),
-                    target,
+                    target: target.into(),
                     access,
                 }))
             }

@@ -90,6 +90,8 @@ pub struct Options {
     pub cap_add: Vec<String>,
     /// `--cap-drop`, by name.
     pub cap_drop: Vec<String>,
+    /// `--oom-score-adj`.
+    pub oom_score: Option<i16>,
     /// `--group-add`, by number.
     pub groups: Vec<u32>,
     /// `--device`.

@@ -29,8 +29,13 @@ fn volumes_are_read_as_docker_writes_them() {
 fn tmpfs_takes_size_and_mode() {
     let tmpfs = Tmpfs::parse("/run:size=64m,mode=755,nosuid").expect("well-formed");
     assert_eq!((tmpfs.bytes, tmpfs.mode), (Some(64 << 20), 0o755));
-    assert_eq!(Tmpfs::parse("/tmp").expect("well-formed").mode, 0o1777);
-    for bad in ["run", "/", "/run:uid=5", "/run:mode=9", "/run:size=x"] {
+    let tmpfs = Tmpfs::parse("/tmp").expect("well-formed");
+    assert_eq!((tmpfs.mode, tmpfs.owner), (0o1777, (0, 0)));
+    assert_eq!(tmpfs.programs, rbuild_sandbox::Programs::Refused);
+    let tmpfs = Tmpfs::parse("/tmp:exec,uid=7,gid=8").expect("well-formed");
+    assert_eq!(tmpfs.programs, rbuild_sandbox::Programs::Started);
+    assert_eq!(tmpfs.owner, (7, 8));
+    for bad in ["run", "/", "/run:uid=x", "/run:mode=9", "/run:size=x"] {
         assert!(Tmpfs::parse(bad).is_err(), "{bad}");
     }
 }

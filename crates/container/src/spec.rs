@@ -92,6 +92,7 @@ pub(crate) fn process(
     process.rlimits = options.ulimits.iter().filter_map(rlimit).collect();
     process.capabilities = options.capabilities();
     process.groups.clone_from(&options.groups);
+    process.oom_score = options.oom_score;
     process.apparmor.clone_from(&options.apparmor);
     let unconfined = options.system_calls == SystemCalls::Unconfined;
     if unconfined || options.security == Security::Privileged {

@@ -87,6 +87,8 @@ impl Mounts {
             source: Source::Tmpfs {
                 bytes: tmpfs.bytes,
                 mode: tmpfs.mode,
+                owner: tmpfs.owner,
+                programs: tmpfs.programs,
             },
             access: access(tmpfs.access),
         });

@@ -59,7 +59,7 @@ pub use rbuild_sys::release_program_text;
 pub use spawn::{Exit, Killer, Running, Stdio, enter, spawn, start_keeper_inside};
 pub use spec::{
     Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Namespace, Namespaces,
-    Network, NewPrivileges, Process, Rlimit, Root, Seccomp, SharedMemory, Source, Spec, Upper,
-    Users, rlimit_number,
+    Network, NewPrivileges, Process, Programs, Rlimit, Root, Seccomp, SharedMemory, Source, Spec,
+    Upper, Users, rlimit_number,
 };
 pub use view::mount_view;

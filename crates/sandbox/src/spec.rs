@@ -141,6 +141,9 @@ pub struct Process {
     pub apparmor: Option<String>,
     /// Resource limits that differ from the caller's.
     pub rlimits: Vec<Rlimit>,
+    /// How willingly the kernel ends it when memory runs out, from -1000 to 1000. Without one it is the caller's, but no
+    /// less than 0: nothing in a sandbox is more important than the rest of the machine.
+    pub oom_score: Option<i16>,
     /// What process 1 is.
     pub first: First,
 }
@@ -159,6 +162,7 @@ impl Process {
             new_privileges: NewPrivileges::Allowed,
             apparmor: None,
             rlimits: Vec::new(),
+            oom_score: None,
             first: First::Command,
         }
     }
@@ -200,6 +204,10 @@ pub enum Source {
         bytes: Option<u64>,
         /// Permission bits of its root.
         mode: u32,
+        /// User and group that its root belongs to, inside.
+        owner: (u32, u32),
+        /// Whether programs on it can be started.
+        programs: Programs,
     },
     /// A file in memory. Its bytes touch no disk.
     Data {
@@ -222,6 +230,17 @@ pub enum Access {
     ReadOnly,
     /// It can.
     ReadWrite,
+}
+
+/// Whether programs on a file system can be started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Programs {
+    /// They cannot: `noexec`.
+    #[default]
+    Refused,
+    /// They can.
+    Started,
 }
 
 /// Which network a sandbox sees.

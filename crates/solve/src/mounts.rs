@@ -13,7 +13,7 @@ use rbuild_plan::{
     Access, CopyAction, Exec, ExecMount, FileAction, FileOperation, Input, Mode, MountKind, Owner,
     Parents, Presence, SecretFile, Unpack, Wildcard,
 };
-use rbuild_sandbox::{Mount, Source};
+use rbuild_sandbox::{Mount, Programs, Source};
 use rbuild_store::{LayerDraft, RootAttributes};
 use rbuild_sys::{OverlayFlavor, Recursion, UpperWork, clone_tree, mount_overlay};
 use rustix::fs::{OFlags, ResolveFlags};
@@ -163,8 +163,13 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
                 mounted.push_tree(mount, tree, *access);
             }
             MountKind::Tmpfs { size } => {
-                let (bytes, mode) = (*size, TMPFS_MODE);
-                mounted.push(mount, Source::Tmpfs { bytes, mode }, Access::ReadWrite);
+                let memory = Source::Tmpfs {
+                    bytes: *size,
+                    mode: TMPFS_MODE,
+                    owner: (0, 0),
+                    programs: Programs::Started,
+                };
+                mounted.push(mount, memory, Access::ReadWrite);
             }
             MountKind::Inline { data, mode } => {
                 mounted.push_data(mount, data.as_bytes(), *mode, (0, 0));

@@ -68,10 +68,23 @@ pub fn set_name(name: &std::ffi::CStr) {
 
 /// Gives every signal its default action and blocks none, as a fresh program expects it.
 pub fn reset_signals() {
+    /// The kernel's own structure (rt_sigaction(2)), all zero: the default action, no flags, no mask. As long as the
+    /// longest of any architecture.
+    const DEFAULT_ACTION: [u64; 4] = [0; 4];
+    const SIGNAL_SET_BYTES: usize = 8;
     for number in 1..=64 {
-        // SAFETY: installs the default action, so no handler's code is referred to. Numbers that
-        // cannot be set (KILL, STOP, libc's own) are refused without effect.
-        unsafe { libc::signal(number, libc::SIG_DFL) };
+        // SAFETY: installs the default action, so no handler's code is referred to; the structure outlives the call.
+        // Not by libc's function: that refuses the signals which libc keeps for itself, and with which glibc starts its
+        // children ignored. KILL and STOP are refused without effect.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                number,
+                DEFAULT_ACTION.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                SIGNAL_SET_BYTES,
+            )
+        };
     }
     // SAFETY: an all-zero sigset_t is a valid value that sigemptyset then makes canonical; the
     // old mask is not asked for.

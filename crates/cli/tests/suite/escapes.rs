@@ -10,14 +10,14 @@ use crate::support::{Caller, Lab, Project};
 
 /// Who tries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fence {
+pub(crate) enum Fence {
     Root,
     RootWithUsersOfItsOwn,
     User,
 }
 
 impl Fence {
-    fn caller(self) -> Caller {
+    pub(crate) fn caller(self) -> Caller {
         match self {
             Self::Root | Self::RootWithUsersOfItsOwn => Caller::Root,
             Self::User => Caller::Ranges,

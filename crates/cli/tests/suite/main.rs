@@ -15,6 +15,7 @@ mod calls;
 mod checks;
 mod ci;
 mod commit_points;
+mod conditions;
 mod configs;
 mod container_crowd;
 mod container_files;

@@ -81,6 +81,7 @@ fn begin(
         .map_err(|error| InitFailure::step("read the specification", error))?;
     let single = SingleThreaded::check("enter a sandbox")?;
     let cgroups = outside::open_cgroups(&target.cgroups)?;
+    outside::set_oom_score(&task.spec)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| InitFailure::step("close this process to others", error))?;
     let flags = namespaces(&target.number)?;

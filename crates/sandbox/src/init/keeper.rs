@@ -61,6 +61,7 @@ fn begin(
             .map_err(|error| InitFailure::step("close this process to others", error))?;
     }
     let cgroups = outside::open_cgroups(&task.spec.cgroups)?;
+    outside::set_oom_score(&task.spec.process)?;
     let outside = outside::enter_users(&task)?;
     let (entered, action) = match task.spec.namespaces.pid {
         Namespace::Own => (

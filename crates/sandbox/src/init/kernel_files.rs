@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rbuild_sys::{Attributes, Recursion, attach, clone_tree, file_system, set_attributes};
-use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat, statfs};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, openat, statfs, symlinkat};
 use rustix::io::Errno;
 
 use super::devices;
@@ -96,22 +96,75 @@ fn mount_sys(kernel_paths: KernelPaths, given: Option<OwnedFd>) -> Result<OwnedF
     Ok(shown)
 }
 
-/// The unified hierarchy, where the host has it: seen from the sandbox's own group.
+/// The control groups as the sandbox's own group sees them: the unified hierarchy, or one for each controller, as the
+/// host has them.
 fn mount_cgroups(system: BorrowedFd<'_>, kernel_paths: KernelPaths) -> Result<(), InitFailure> {
-    let unified = statfs("/sys/fs/cgroup")
-        .is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| kind == CGROUP2_MAGIC));
-    if !unified {
-        return Ok(());
-    }
+    const PLACE: &str = "fs/cgroup";
     let mut attributes = harmless();
     if kernel_paths == KernelPaths::Masked {
         attributes |= Attributes::READ_ONLY;
     }
+    let unified = statfs("/sys/fs/cgroup")
+        .is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| kind == CGROUP2_MAGIC));
+    if !unified {
+        return mount_separate_cgroups(system, PLACE, attributes);
+    }
     match file_system("cgroup2", &[], attributes) {
-        Ok(groups) => Ok(attach(groups.as_fd(), system, Path::new("fs/cgroup"))?),
+        Ok(groups) => Ok(attach(groups.as_fd(), system, Path::new(PLACE))?),
         // Not every user namespace may mount it; the bound /sys then shows the host's read-only.
         Err(_) => Ok(()),
     }
+}
+
+/// A directory for each hierarchy of version 1, named after its controllers.
+fn mount_separate_cgroups(
+    system: BorrowedFd<'_>,
+    place: &str,
+    attributes: Attributes,
+) -> Result<(), InitFailure> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let hierarchies: Vec<(&str, OwnedFd)> = hierarchies(&groups)
+        .filter_map(|name| {
+            let options: Vec<(&str, &str)> = match name.split_once('=') {
+                Some(named) => vec![("none", ""), named],
+                None => name.split(',').map(|controller| (controller, "")).collect(),
+            };
+            // Nor may every user namespace mount these.
+            let groups = file_system("cgroup", &options, attributes).ok()?;
+            Some((name.trim_start_matches("name="), groups))
+        })
+        .collect();
+    if hierarchies.is_empty() {
+        return Ok(());
+    }
+    let directory = file_system("tmpfs", &[("mode", "0755"), ("size", "64k")], harmless())?;
+    let prepare = |name: &str| {
+        mkdirat(&directory, name, Mode::from_raw_mode(0o755))?;
+        // Programs look for a controller by its own name, wherever it is.
+        let others = name.split(',').filter(|controller| *controller != name);
+        let mut links = others.map(|controller| symlinkat(name, &directory, controller));
+        links.try_for_each(|made| made)
+    };
+    for (name, _) in &hierarchies {
+        prepare(name)
+            .map_err(|error| InitFailure::step(format!("prepare /sys/fs/cgroup/{name}"), error))?;
+    }
+    set_attributes(directory.as_fd(), attributes, Recursion::This)?;
+    match attach(directory.as_fd(), system, Path::new(place)) {
+        // A kernel's /sys without a place for them.
+        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(()),
+        other => other?,
+    }
+    for (name, groups) in hierarchies {
+        attach(groups.as_fd(), directory.as_fd(), Path::new(name))?;
+    }
+    Ok(())
+}
+
+/// The names of version 1's hierarchies in the text of /proc/PID/cgroup (cgroups(7)).
+fn hierarchies(groups: &str) -> impl Iterator<Item = &str> {
+    let names = groups.lines().filter_map(|line| line.split(':').nth(1));
+    names.filter(|name| !name.is_empty())
 }
 
 /// Covers `name` below `directory`, if it exists.

@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown,
 use super::root::{NewRoot, no_devices};
 use crate::copy::copy_directory;
 use crate::stub::MadeKind;
-use crate::{Access, InitFailure, KernelPaths, Mount, Source, Spec};
+use crate::{Access, InitFailure, KernelPaths, Mount, Programs, Source, Spec};
 
 /// /etc/hosts, /etc/resolv.conf and /etc/hostname: writable, but what is written is not kept.
 pub(super) fn generated_files(root: &mut NewRoot, spec: &Spec) -> Result<(), InitFailure> {
@@ -76,10 +76,23 @@ fn tree_of(
             let kind = kind_of(&tree)?;
             Ok((tree, kind))
         }
-        Source::Tmpfs { bytes, mode } => {
+        Source::Tmpfs {
+            bytes,
+            mode,
+            owner,
+            programs,
+        } => {
             let size = bytes.map_or_else(|| "50%".to_owned(), |bytes| bytes.to_string());
-            let options = [("mode", &*format!("{mode:o}")), ("size", &*size)];
-            let attributes = Attributes::NO_SUID | Attributes::NO_DEVICES;
+            let options = [
+                ("mode", &*format!("{mode:o}")),
+                ("size", &*size),
+                ("uid", &*owner.0.to_string()),
+                ("gid", &*owner.1.to_string()),
+            ];
+            let mut attributes = Attributes::NO_SUID | Attributes::NO_DEVICES;
+            if *programs == Programs::Refused {
+                attributes |= Attributes::NO_EXECUTE;
+            }
             let tree = file_system("tmpfs", &options, attributes)?;
             Ok((tree, MadeKind::Directory))
         }

@@ -8,6 +8,12 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::{InitFailure, Namespace, Network, Spec, Users};
 
+/// What needs no capability in a network of the sandbox's own, as with Docker: low ports, and ping.
+const OPEN_TO_ALL: [(&str, &str); 2] = [
+    ("net/ipv4/ip_unprivileged_port_start", "0"),
+    ("net/ipv4/ping_group_range", "0 65535"),
+];
+
 pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
     let mut flags = CloneFlags::CLONE_NEWNS;
     for (namespace, flag, action) in [
@@ -38,7 +44,13 @@ pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
     let mut set = Whose::All;
     match spec.network {
         Network::Host => {}
-        Network::None => bring_up_loopback()?,
+        Network::None => {
+            bring_up_loopback()?;
+            for (path, value) in OPEN_TO_ALL {
+                // Where there are fewer groups, ping needs its capability.
+                let _ = set_parameter(path, value);
+            }
+        }
         // The keeper did, and set its parameters: inside a user namespace nobody may.
         Network::Join(_) if spec.users != Users::Caller => set = Whose::Others,
         Network::Join(index) => join_network(&trees[index])?,

@@ -171,6 +171,21 @@ pub(super) fn enter_users(task: &Task<Spec>) -> Result<Option<Outside>, InitFail
     Ok(Some(outside))
 }
 
+/// Decides how willingly the kernel ends what comes of this process. Root outside may make it less willing, and nobody
+/// else.
+pub(super) fn set_oom_score(process: &Process) -> Result<(), InitFailure> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let least = || {
+        let own = std::fs::read_to_string(FILE).unwrap_or_default();
+        own.starts_with('-').then_some(0)
+    };
+    let Some(score) = process.oom_score.or_else(least) else {
+        return Ok(());
+    };
+    std::fs::write(FILE, score.to_string())
+        .map_err(|error| InitFailure::step(format!("set the OOM score to {score}"), error))
+}
+
 /// What only root outside can do for a process that is to be in a user namespace from `first` on.
 pub(super) fn prepare_process<S>(
     task: &Task<S>,

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rbuild_sandbox::{
-    Access, Exit, InitFailure, Mount, Network, Rlimit, Root, SandboxError, Source, Stdio,
+    Access, Exit, InitFailure, Mount, Network, Programs, Rlimit, Root, SandboxError, Source, Stdio,
     TerminalSize, rlimit_number, spawn,
 };
 use rbuild_sys::{OverlayFlavor, UpperWork, mount_overlay};
@@ -314,6 +314,8 @@ fn tmpfs(target: &str) -> Mount {
         source: Source::Tmpfs {
             bytes: Some(1 << 20),
             mode: 0o1777,
+            owner: (0, 0),
+            programs: Programs::Started,
         },
         access: Access::ReadWrite,
     }

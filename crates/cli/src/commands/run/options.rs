@@ -146,6 +146,10 @@ pub(crate) struct ContainerArgs {
     /// Processes and threads that it may have
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(in crate::commands) pids_limit: Option<i64>,
+    /// How willingly the kernel ends it when memory runs out, from -1000 to 1000
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(i16).range(-1000..=1000))]
+    pub(in crate::commands) oom_score_adj: Option<i16>,
     /// Capability that root has in it besides the usual ones
     #[arg(long = "cap-add", value_name = "CAPABILITY")]
     pub(in crate::commands) cap_add: Vec<String>,

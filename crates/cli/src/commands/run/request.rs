@@ -65,6 +65,7 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
         groups: args.groups.clone(),
+        oom_score: args.oom_score_adj,
         devices: all(&args.devices, Device::parse)?,
         interactive: args.interactive,
         tty: args.tty,
@@ -78,8 +79,14 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         ..Options::default()
     };
     for text in &args.mounts {
-        match MountOption::parse(text)? {
-            MountOption::Volume(volume) => options.volumes.push(volume),
+        match MountOption::parse(&mount_from_here(text)?)? {
+            MountOption::Volume(volume) => {
+                // -v makes a directory of what is missing; this does not.
+                if let Some(source) = volume.source.as_ref().filter(|path| !path.exists()) {
+                    bail!("--mount {text:?}: {} does not exist", source.display());
+                }
+                options.volumes.push(volume);
+            }
             MountOption::Tmpfs(tmpfs) => options.tmpfs.push(tmpfs),
         }
     }
@@ -185,6 +192,19 @@ fn from_here(text: &str) -> Result<String, ContainerError> {
     Ok(format!("{}:{rest}", source.display()))
 }
 
+/// As [`from_here`] for `--mount type=bind,source=./data,…`.
+fn mount_from_here(text: &str) -> Result<String, ContainerError> {
+    let field = |field: &str| match field.split_once('=') {
+        Some((name @ ("source" | "src"), path)) if path.starts_with('.') => {
+            let path = std::path::absolute(path).map_err(ContainerError::Attach)?;
+            Ok(format!("{name}={}", path.display()))
+        }
+        _ => Ok(field.to_owned()),
+    };
+    let fields: Result<Vec<String>, ContainerError> = text.split(',').map(field).collect();
+    Ok(fields?.join(","))
+}
+
 /// `NAME` alone has an empty value.
 fn label_pair(label: &str) -> String {
     if label.contains('=') {
@@ -256,5 +276,10 @@ mod tests {
         let expected = format!("{}:/data", here.join("x").display());
         assert_eq!(from_here("./x:/data").expect("absolute"), expected);
         assert_eq!(from_here("/x:/data").expect("as it is"), "/x:/data");
+        let mount = mount_from_here("type=bind,source=./x,target=/d").expect("absolute");
+        assert_eq!(
+            mount,
+            format!("type=bind,source={},target=/d", here.join("x").display())
+        );
     }
 }

@@ -51,7 +51,6 @@ const REFUSED: &[Refused] = {
         refused("log-driver", Value, NOT_YET),
         refused("mac-address", Value, ADDRESSES),
         refused("oom-kill-disable", Nothing, LIMITS),
-        refused("oom-score-adj", Value, LIMITS),
         refused("runtime", Value, "there is one runtime, and it is rbuild"),
         refused("volume-driver", Value, NOT_YET),
         refused("volumes-from", Value, NOT_YET),
