@@ -3,15 +3,12 @@
 use std::io::Read;
 use std::time::SystemTime;
 
-use rbuild_image::{
-    Descriptor, Digest, HistoryEntry, ImageConfig, Platform, Rootfs, RuntimeConfig, descriptor,
-    media_type,
-};
+use rbuild_image::{HistoryEntry, ImageConfig, Platform, Rootfs, RuntimeConfig};
 use rbuild_layer::{OverlayFlavor, TreeWriter, extract};
 use rbuild_store::{RootAttributes, Store};
 
 use crate::ContainerError;
-use crate::commit::{apply, enter_image, enter_layer, timestamp};
+use crate::commit::{NewImage, apply, enter_layer, timestamp, write_image};
 
 /// What an import takes besides the files.
 #[derive(Debug, Clone, Copy)]
@@ -26,13 +23,12 @@ pub struct Import<'a> {
     pub now: SystemTime,
 }
 
-/// Makes an image of the files in `tar`, which is not packed, without naming it, and gives the descriptor of its manifest and its
-/// ID.
+/// Makes an image of the files in `tar`, which is not packed. It is not among the images yet.
 pub fn import(
     store: &Store,
     tar: impl Read + Send,
     import: &Import<'_>,
-) -> Result<(Descriptor, Digest), ContainerError> {
+) -> Result<NewImage, ContainerError> {
     let mut runtime = RuntimeConfig::default();
     for text in import.changes {
         apply(&mut runtime, text)?;
@@ -40,7 +36,7 @@ pub fn import(
     let draft = store.draft(&RootAttributes::default())?;
     let writer = TreeWriter::new(draft.open_diff()?, OverlayFlavor::detect())?;
     let files = extract(tar, writer)?;
-    let (diff_id, size) = enter_layer(store, draft, files)?;
+    let layer = enter_layer(store, draft, files)?;
     let created = timestamp(import.now);
     let config = ImageConfig {
         architecture: import.platform.architecture.clone(),
@@ -50,7 +46,7 @@ pub fn import(
         config: runtime,
         rootfs: Rootfs {
             kind: "layers".to_owned(),
-            diff_ids: vec![diff_id],
+            diff_ids: vec![layer.diff_id],
         },
         history: vec![HistoryEntry {
             created: Some(created),
@@ -59,6 +55,43 @@ pub fn import(
         }],
         ..ImageConfig::default()
     };
-    let layer = descriptor(media_type::OCI_LAYER, diff_id.0, size);
-    enter_image(store, &config, &[layer])
+    write_image(store, &config, &[layer.descriptor()], layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use rbuild_image::Platform;
+    use rbuild_store::{Action, Limits, Store};
+
+    use super::{Import, import};
+
+    #[test]
+    fn what_is_removed_meanwhile_is_not_the_layer_of_an_image_that_is_about_to_be() {
+        let room = tempfile::tempdir().expect("a directory can be made");
+        let store = Store::open(&room.path().join("store")).expect("a store can be made");
+        let image = import(
+            &store,
+            [0; 1024].as_slice(),
+            &Import {
+                platform: &Platform::host(),
+                message: "",
+                changes: &[],
+                now: SystemTime::UNIX_EPOCH,
+            },
+        )
+        .expect("an empty tar is no trouble");
+        let layers = store.layer_ids().expect("the store can be read");
+        let collect = || {
+            store
+                .collect_garbage(Limits::default(), Action::Remove)
+                .expect("what nobody needs can be removed")
+        };
+        collect();
+        image.enter(&store, None).expect("the image is whole");
+        collect();
+        assert_eq!(layers.len(), 1);
+        assert_eq!(store.layer_ids().expect("likewise"), layers);
+    }
 }

@@ -77,7 +77,7 @@ mod volumes;
 
 pub use cgroup::Usage;
 pub use changes::{Changed, How, changes, export};
-pub use commit::{Commit, commit};
+pub use commit::{Commit, NewImage, commit};
 pub use condition::{Condition, live_process};
 pub use config::StoredConfig;
 pub use control::{destroy, kill, pause, resume, stop, usage, wait};

@@ -53,5 +53,5 @@ pub use media_types::MediaTypes;
 pub use push::{PushBy, PushProgress, push};
 pub use push_ahead::{AheadBuild, AheadTarget, PushAhead};
 pub use saved::{SavedImage, write_saved};
-pub use squash::{Layering, squashed};
+pub use squash::{Layering, Squashed, squashed};
 pub use statement_files::{StatementFiles, write_statements};

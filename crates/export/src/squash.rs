@@ -29,6 +29,18 @@ pub enum Layering {
     Squashed,
 }
 
+/// What an image is when it is [`squashed`].
+#[derive(Debug)]
+pub struct Squashed {
+    /// The image.
+    pub output: ImageOutput,
+    /// Its layers, bottom first.
+    pub layers: Vec<LayerId>,
+    /// The one layer, if there is one. Nothing in the store needs it before the image is there, so it stays for as long as this
+    /// is held.
+    pub layer: Option<Arc<Layer>>,
+}
+
 /// `output` and its `layers`, bottom first, with one layer in place of those that are not its base's; as they are where there
 /// are none. All of them have to be in the store.
 pub fn squashed(
@@ -36,11 +48,15 @@ pub fn squashed(
     output: &ImageOutput,
     layers: &[LayerId],
     times: FileTimes,
-) -> Result<(ImageOutput, Vec<LayerId>), ExportError> {
+) -> Result<Squashed, ExportError> {
     let is_bases = |id: &LayerId| matches!(id, LayerId::Pulled(_));
     let new = layers.iter().position(|id| !is_bases(id));
     let Some((base, new)) = new.map(|at| layers.split_at(at)) else {
-        return Ok((output.clone(), layers.to_vec()));
+        return Ok(Squashed {
+            output: output.clone(),
+            layers: layers.to_vec(),
+            layer: None,
+        });
     };
     let layer = one_layer(store, base, new)?;
     let id = layer.id();
@@ -56,9 +72,13 @@ pub fn squashed(
         comment: format!("squashed from {} layers", new.len()),
         ..HistoryEntry::default()
     });
-    let mut all = base.to_vec();
-    all.push(id);
-    Ok((output, all))
+    let mut layers = base.to_vec();
+    layers.push(id);
+    Ok(Squashed {
+        output,
+        layers,
+        layer: Some(layer),
+    })
 }
 
 /// What `new` does over `base`, as a layer of the store.
@@ -114,4 +134,41 @@ fn indexes_of(store: &Store, ids: &[LayerId]) -> Result<Vec<Arc<ContentIndex>>, 
 
 fn references(indexes: &[Arc<ContentIndex>]) -> Vec<&ContentIndex> {
     indexes.iter().map(AsRef::as_ref).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rbuild_image::{ImageConfig, LayerId, Platform};
+    use rbuild_layer::{FileTimes, OverlayFlavor, index_upper};
+    use rbuild_plan::ImageOutput;
+    use rbuild_store::{Action, Limits, RootAttributes, Store};
+
+    use super::{AsFd, squashed};
+
+    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+    #[test]
+    fn the_one_layer_stays_while_the_image_is_written_and_no_longer() -> Result {
+        let room = tempfile::tempdir()?;
+        let store = Store::open(&room.path().join("store"))?;
+        let draft = store.draft(&RootAttributes::default())?;
+        std::fs::write(draft.diff_path().join("file"), "contents")?;
+        let index = index_upper(draft.open_diff()?.as_fd(), OverlayFlavor::detect())?;
+        let id = LayerId::Made(index.content_id());
+        let made = store.commit_layer(draft, index, id)?;
+        let output = ImageOutput {
+            platform: Platform::host(),
+            root: None,
+            config: ImageConfig::default(),
+            base_history: 0,
+        };
+        let image = squashed(&store, &output, &[id], FileTimes::Own)?;
+        drop(made);
+        store.collect_garbage(Limits::default(), Action::Remove)?;
+        assert!(store.layer(&id)?.is_some());
+        drop(image);
+        store.collect_garbage(Limits::default(), Action::Remove)?;
+        assert!(store.layer(&id)?.is_none());
+        Ok(())
+    }
 }

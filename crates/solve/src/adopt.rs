@@ -5,7 +5,6 @@
 //!                        └─ somebody reads one → fetched, checked → layer here → record here
 //! ```
 
-use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
 use rbuild_cache::Preimage;
@@ -163,11 +162,7 @@ impl Step<'_> {
                 None => return Ok(false),
             }
         }
-        self.build
-            .pins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(pins);
+        self.build.pin(pins);
         Ok(true)
     }
 }

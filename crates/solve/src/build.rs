@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rbuild_image::{Compression, LayerId};
@@ -68,6 +68,16 @@ pub struct Build {
     pub cancel: Cancel,
     /// Layers in use: pinned until the build is over.
     pub pins: Mutex<Vec<Arc<Layer>>>,
+}
+
+impl Build {
+    /// Keeps `layers` in the store until the build is over, whatever others remove meanwhile.
+    pub fn pin(&self, layers: impl IntoIterator<Item = Arc<Layer>>) {
+        self.pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(layers);
+    }
 }
 
 /// Told of a layer that an output will hold, once; of one that was made here as soon as its diffIDs are known, of a base's when

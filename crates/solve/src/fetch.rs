@@ -104,11 +104,7 @@ impl<'a> Fetcher<'a> {
         }
         self.note_complete(stack, &missing);
         let layers: Vec<Arc<Layer>> = layers.into_iter().flatten().collect();
-        self.build
-            .pins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(layers.iter().cloned());
+        self.build.pin(layers.iter().cloned());
         Ok(layers)
     }
 

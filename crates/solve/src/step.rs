@@ -1,6 +1,6 @@
 //! What every step that makes a layer has in common: look, lock, look again, make, record.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use rbuild_cache::{Explanation, Preimage, Told};
@@ -132,11 +132,7 @@ impl Step<'_> {
                 None => return Ok(None),
             }
         }
-        self.build
-            .pins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(pins);
+        self.build.pin(pins);
         Ok(Some(Found {
             stack: base.with(&record.layers),
             from: From::Cache,
@@ -243,13 +239,8 @@ impl Step<'_> {
     ) -> Result<LayerId, StepError> {
         let id = LayerId::Made(index.content_id());
         let layer = self.build.store.commit_layer(draft, index, id)?;
-        let mut pins = self
-            .build
-            .pins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        pins.push(Arc::clone(&layer));
-        Ok(layer.id())
+        self.build.pin([layer]);
+        Ok(id)
     }
 
     /// The layer that this step of the same Dockerfile made last, if it is still there.

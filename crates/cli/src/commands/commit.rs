@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use rbuild_container::{Commit, Condition};
 use rbuild_image::Reference;
-use rbuild_store::{Container, ImageOrigin};
+use rbuild_store::Container;
 
 use super::documents;
 use super::several::{one, worded};
@@ -89,12 +89,6 @@ fn make(
         changes: &args.changes,
         now: app.environment.now(),
     };
-    let (manifest, id) = rbuild_container::commit(store, container, &commit).map_err(worded)?;
-    match name {
-        Some(name) => store.set_tag(name, &manifest)?,
-        None => {
-            store.add_image(&manifest, &ImageOrigin::Local)?;
-        }
-    }
-    Ok(id)
+    let image = rbuild_container::commit(store, container, &commit).map_err(worded)?;
+    image.enter(store, name).map_err(worded)
 }

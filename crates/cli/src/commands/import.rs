@@ -10,7 +10,6 @@ use rbuild_container::Import;
 use rbuild_image::Reference;
 use rbuild_solve::Cancel;
 use rbuild_source::{HttpRequest, unpacked};
-use rbuild_store::ImageOrigin;
 
 use super::pull::{cancelled_by_the_user, platform};
 use super::several::worded;
@@ -58,13 +57,8 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         changes: &args.changes,
         now: app.environment.now(),
     };
-    let (manifest, id) = rbuild_container::import(store, tar, &import).map_err(worded)?;
-    match &args.name {
-        Some(name) => store.set_tag(name, &manifest)?,
-        None => {
-            store.add_image(&manifest, &ImageOrigin::Local)?;
-        }
-    }
+    let image = rbuild_container::import(store, tar, &import).map_err(worded)?;
+    let id = image.enter(store, args.name.as_ref()).map_err(worded)?;
     render::out(&format!("{id}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,17 +9,18 @@ mod change;
 
 use std::io::BufWriter;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
 
 use rbuild_image::{
-    Descriptor, Digest, HistoryEntry, ImageConfig, LayerId, RuntimeConfig, canonical_json,
-    descriptor, media_type,
+    Descriptor, DiffId, Digest, HistoryEntry, ImageConfig, LayerId, Reference, RuntimeConfig,
+    canonical_json, descriptor, media_type,
 };
 use rbuild_layer::{
     Extracted, FileTimes, OverlayFlavor, TreeWriter, extract, index_upper, tar_digest, write_tar,
 };
-use rbuild_store::{Container, LayerDraft, RootAttributes, Store};
+use rbuild_store::{Container, ImageOrigin, Layer, LayerDraft, RootAttributes, Store};
 use serde_json::json;
 
 pub(crate) use self::change::apply;
@@ -44,25 +45,64 @@ pub struct Commit<'a> {
     pub now: SystemTime,
 }
 
-/// Makes an image of a container, without naming it, and gives the descriptor of its manifest and its ID.
+/// An image whose documents are written. It is not among the images before it is [entered](Self::enter); until then nothing in
+/// the store needs its newest layer, which stays for as long as this does.
+#[derive(Debug)]
+pub struct NewImage {
+    manifest: Descriptor,
+    id: Digest,
+    layer: Arc<Layer>,
+}
+
+impl NewImage {
+    /// Puts it among the images, under `name` if it has one, and gives its ID.
+    pub fn enter(self, store: &Store, name: Option<&Reference>) -> Result<Digest, ContainerError> {
+        match name {
+            Some(name) => store.set_tag(name, &self.manifest)?,
+            None => {
+                store.add_image(&self.manifest, &ImageOrigin::Local)?;
+            }
+        }
+        drop(self.layer);
+        Ok(self.id)
+    }
+}
+
+/// A layer of an image to be, pinned.
+pub(crate) struct NewLayer {
+    layer: Arc<Layer>,
+    /// The digest of its tar.
+    pub(crate) diff_id: DiffId,
+    /// The bytes of that tar.
+    size: u64,
+}
+
+impl NewLayer {
+    /// It as a manifest lists it, not packed.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        descriptor(media_type::OCI_LAYER, self.diff_id.0, self.size)
+    }
+}
+
+/// Makes an image of a container, which is not among the images yet.
 pub fn commit(
     store: &Store,
     container: &Container,
     commit: &Commit<'_>,
-) -> Result<(Descriptor, Digest), ContainerError> {
+) -> Result<NewImage, ContainerError> {
     let id = ContainerId::from_store(&container.id);
     let stored = StoredConfig::from_json(&id, &container.config)?;
     let mut runtime = runtime_config(&stored);
     for text in commit.changes {
         apply(&mut runtime, text)?;
     }
-    let (diff_id, size) = layer(store, container)?;
+    let layer = layer(store, container)?;
     let created = timestamp(commit.now);
     let mut config = commit.base.clone();
     config.config = runtime;
     config.created = Some(created.clone());
     commit.author.clone_into(&mut config.author);
-    config.rootfs.diff_ids.push(diff_id);
+    config.rootfs.diff_ids.push(layer.diff_id);
     config.history.push(HistoryEntry {
         created: Some(created),
         created_by: command_line(&stored.options, &stored.image)?.join(" "),
@@ -71,8 +111,8 @@ pub fn commit(
         ..HistoryEntry::default()
     });
     let mut layers: Vec<Descriptor> = commit.layers.iter().map(in_oci_words).collect();
-    layers.push(descriptor(media_type::OCI_LAYER, diff_id.0, size));
-    enter_image(store, &config, &layers)
+    layers.push(layer.descriptor());
+    write_image(store, &config, &layers, layer)
 }
 
 /// A time as configs write it.
@@ -82,30 +122,31 @@ pub(crate) fn timestamp(time: SystemTime) -> String {
         .to_string()
 }
 
-/// Writes the documents of an image: the descriptor of its manifest, and its ID.
-pub(crate) fn enter_image(
+/// Writes the documents of an image whose last layer is `new`.
+pub(crate) fn write_image(
     store: &Store,
     config: &ImageConfig,
     layers: &[Descriptor],
-) -> Result<(Descriptor, Digest), ContainerError> {
+    new: NewLayer,
+) -> Result<NewImage, ContainerError> {
     let config = canonical_json(config)?;
-    let config_digest = store.put_blob(&config)?;
+    let id = store.put_blob(&config)?;
     let manifest = canonical_json(&json!({
         "schemaVersion": 2,
         "mediaType": media_type::OCI_MANIFEST,
-        "config": descriptor(media_type::OCI_CONFIG, config_digest, config.len() as u64),
+        "config": descriptor(media_type::OCI_CONFIG, id, config.len() as u64),
         "layers": layers,
     }))?;
     let digest = store.put_blob(&manifest)?;
-    let described = descriptor(media_type::OCI_MANIFEST, digest, manifest.len() as u64);
-    Ok((described, config_digest))
+    Ok(NewImage {
+        manifest: descriptor(media_type::OCI_MANIFEST, digest, manifest.len() as u64),
+        id,
+        layer: new.layer,
+    })
 }
 
-/// The container's changes as a layer of the store: its diffID and the size of its tar.
-fn layer(
-    store: &Store,
-    container: &Container,
-) -> Result<(rbuild_image::DiffId, u64), ContainerError> {
+/// The container's changes as a layer of the store.
+fn layer(store: &Store, container: &Container) -> Result<NewLayer, ContainerError> {
     let upper = open_upper(store, container)?;
     let index = index_upper(upper.as_fd(), OverlayFlavor::detect())?;
     let draft = store.draft(&RootAttributes::default())?;
@@ -120,16 +161,20 @@ fn layer(
     enter_layer(store, draft, copied)
 }
 
-/// Makes a layer of the files in `draft`: its diffID and the size of its tar.
+/// Makes a layer of the files in `draft`.
 pub(crate) fn enter_layer(
     store: &Store,
     draft: LayerDraft,
     files: Extracted,
-) -> Result<(rbuild_image::DiffId, u64), ContainerError> {
+) -> Result<NewLayer, ContainerError> {
     let id = LayerId::Made(files.index.content_id());
     let layer = store.commit_layer(draft, files.index, id)?;
-    if let Some(known) = store.diff_id(&id, FileTimes::Own)? {
-        return Ok(known);
+    if let Some((diff_id, size)) = store.diff_id(&id, FileTimes::Own)? {
+        return Ok(NewLayer {
+            layer,
+            diff_id,
+            size,
+        });
     }
     // Equal contents are one layer, which may have been there, with times of its own.
     let directory = rustix::fs::open(
@@ -141,7 +186,11 @@ pub(crate) fn enter_layer(
     let index = layer.index()?;
     let (diff_id, size) = tar_digest(directory.as_fd(), &index)?;
     store.set_diff_id(&id, FileTimes::Own, &diff_id, size)?;
-    Ok((diff_id, size))
+    Ok(NewLayer {
+        layer,
+        diff_id,
+        size,
+    })
 }
 
 /// The image's config as the container was run with it.

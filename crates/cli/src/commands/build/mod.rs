@@ -359,8 +359,9 @@ fn export(
                 let mut image = match layering {
                     Layering::Kept => assemble(store, imports, plan, output, layers, dating)?,
                     Layering::Squashed => {
-                        let (output, layers) = squashed(store, output, layers, dating.files)?;
-                        assemble(store, imports, plan, &output, &layers, dating)?
+                        let made = squashed(store, output, layers, dating.files)?;
+                        build.pin(made.layer);
+                        assemble(store, imports, plan, &made.output, &made.layers, dating)?
                     }
                 };
                 if let (Some(told), Layering::Kept) = (&told, layering) {
