@@ -93,7 +93,11 @@ fn every_line_of_history_has_its_comment_and_a_time() {
         .filter(|entry| entry["comment"] == "buildkit.dockerfile.v0")
         .collect();
     assert_eq!(own.len(), 5, "{config}");
-    let time = |entry: &Value| entry["created"].as_str().expect("a time").to_owned();
+    // As a time: as texts, 38.02Z would come after 38.028Z.
+    let time = |entry: &Value| {
+        let text = entry["created"].as_str().expect("a text");
+        text.parse::<jiff::Timestamp>().expect("a time")
+    };
     // What makes no layer has the time of the layer before it; at the start, that of the first new one.
     assert_eq!(time(own[0]), time(own[1]));
     assert_eq!(time(own[2]), time(own[1]));
