@@ -1,0 +1,7 @@
+//! The client against a registry that misbehaves on request: what is sent, asked for again, and refused.
+
+mod auth;
+mod common;
+mod faults;
+mod pull;
+mod push;
