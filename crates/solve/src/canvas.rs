@@ -8,14 +8,16 @@
 //!
 //! Paths are those of [`crate::path`]. Symbolic links of the base are followed inside its root, never through the host.
 
+mod base;
+
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rbuild_layer::{Attributes, FileContent, LayerError, Mtime, TreeWriter, Xattrs};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rbuild_layer::{Attributes, FileContent, LayerError, Mtime, TreeWriter};
 use rustix::io::Errno;
 
+use self::base::{Found, find};
 use crate::path;
 
 /// How many symbolic links a destination may lead through (as the kernel's limit).
@@ -368,54 +370,4 @@ impl Canvas {
             Err(error) => Err(fail(error)),
         }
     }
-}
-
-/// What the base has at a path.
-struct Found {
-    existing: Existing,
-    attributes: Attributes,
-}
-
-fn find(base: BorrowedFd<'_>, path: &[u8]) -> Result<Found, Errno> {
-    let node = rbuild_sys::openat2(
-        base,
-        path,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    )?;
-    let stat = rustix::fs::statx(&node, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
-    let kind = FileType::from_raw_mode(stat.stx_mode.into());
-    let xattrs = match kind {
-        FileType::Directory => directory_xattrs(node.as_fd())?,
-        _ => Vec::new(),
-    };
-    let attributes = Attributes {
-        mode: u32::from(stat.stx_mode) & 0o7777,
-        uid: stat.stx_uid,
-        gid: stat.stx_gid,
-        mtime: Mtime {
-            seconds: stat.stx_mtime.tv_sec,
-            nanoseconds: stat.stx_mtime.tv_nsec,
-        },
-        xattrs,
-    };
-    let existing = match kind {
-        FileType::Directory => Existing::Directory,
-        FileType::Symlink => {
-            Existing::Link(rustix::fs::readlinkat(&node, c"", Vec::new())?.into_bytes())
-        }
-        _ => Existing::Other,
-    };
-    Ok(Found {
-        existing,
-        attributes,
-    })
-}
-
-/// What a layer that holds `directory` too has to repeat.
-fn directory_xattrs(directory: BorrowedFd<'_>) -> Result<Xattrs, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let readable = rustix::fs::openat(directory, c".", flags, Mode::empty())?;
-    rbuild_layer::layer_xattrs(readable.as_fd())
 }

@@ -6,6 +6,8 @@
 //! <dir>/blobs/sha256/<hex>
 //! ```
 
+mod reference;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +18,7 @@ use rbuild_image::{
 };
 use rustix::fs::OFlags;
 
+pub use self::reference::LayoutReference;
 use crate::SourceError;
 use crate::context::{open_beneath, open_directory};
 
@@ -36,17 +39,6 @@ pub struct OciLayout {
     path: PathBuf,
 }
 
-/// Which image of a layout.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayoutReference {
-    /// The layout's directory.
-    pub path: PathBuf,
-    /// The tag, or the whole name, that its index gives the image.
-    pub tag: Option<String>,
-    /// The digest of the manifest or index.
-    pub digest: Option<Digest>,
-}
-
 /// An image of a layout.
 #[derive(Debug, Clone)]
 pub struct LayoutImage {
@@ -58,40 +50,6 @@ pub struct LayoutImage {
     pub manifest: ImageManifest,
     /// The config's bytes, verified.
     pub config_bytes: Vec<u8>,
-}
-
-impl LayoutReference {
-    /// `oci-layout://<dir>[:tag][@digest]`, with or without the scheme.
-    pub fn parse(text: &str) -> Result<Self, SourceError> {
-        let rest = text.strip_prefix("oci-layout://").unwrap_or(text);
-        let bad = |reason: String| SourceError::Url {
-            url: text.to_owned(),
-            reason,
-        };
-        let (rest, digest) = match rest.split_once('@') {
-            Some((rest, digest)) => {
-                let digest = digest
-                    .parse()
-                    .map_err(|error: rbuild_image::ImageError| bad(error.to_string()))?;
-                (rest, Some(digest))
-            }
-            None => (rest, None),
-        };
-        let (path, tag) = match rest.rsplit_once(':') {
-            Some((path, tag)) if !tag.contains('/') && !tag.is_empty() => {
-                (path, Some(tag.to_owned()))
-            }
-            _ => (rest, None),
-        };
-        if path.is_empty() {
-            return Err(bad("there is no directory in it".to_owned()));
-        }
-        Ok(Self {
-            path: path.into(),
-            tag,
-            digest,
-        })
-    }
 }
 
 impl OciLayout {
