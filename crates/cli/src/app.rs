@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rbuild_container::HostFiles;
 use rbuild_image::Platform;
+use rbuild_network::name_servers;
 use rbuild_progress::LogViewer;
 use rbuild_registry::{Client, ClientOptions, Credentials, DockerConfig, RegistryConfig};
 use rbuild_solve::SshKeys;
@@ -20,6 +22,7 @@ use rbuild_web::{Proxies, WebOptions};
 use crate::args::Global;
 use crate::cache_config::CacheConfig;
 use crate::containers_files;
+use crate::network_config::NetworkConfig;
 
 /// Who we say we are on the web. Servers that make exceptions for `BuildKit` are to make them for us.
 const USER_AGENT: &str = concat!(
@@ -36,6 +39,8 @@ pub(crate) struct App {
     config_file: Option<PathBuf>,
     config: RegistryConfig,
     cache: CacheConfig,
+    /// What is connected with what.
+    pub(crate) networks: NetworkConfig,
     store: OnceLock<Store>,
     registry: OnceLock<Arc<Client>>,
     impatient_registry: OnceLock<Arc<Client>>,
@@ -51,7 +56,7 @@ impl App {
             Some(root) => std::path::absolute(root)?,
             None => environment.default_root()?,
         };
-        let (config, cache) = load_config(environment, global.config.as_deref())?;
+        let (config, cache, networks) = load_config(environment, global.config.as_deref())?;
         raise_descriptor_limit();
         enter_namespaces()?;
         Ok(Self {
@@ -64,6 +69,7 @@ impl App {
                 .transpose()?,
             config,
             cache,
+            networks,
             store: OnceLock::new(),
             registry: OnceLock::new(),
             impatient_registry: OnceLock::new(),
@@ -219,7 +225,7 @@ fn raise_descriptor_limit() {
 fn load_config(
     environment: Environment,
     given: Option<&Path>,
-) -> anyhow::Result<(RegistryConfig, CacheConfig)> {
+) -> anyhow::Result<(RegistryConfig, CacheConfig, NetworkConfig)> {
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("failed to read the configuration {}", path.display()))?;
@@ -228,6 +234,7 @@ fn load_config(
         Ok((
             registries,
             CacheConfig::from_toml(&text).with_context(used)?,
+            NetworkConfig::from_toml(&text).with_context(used)?,
         ))
     };
     if let Some(path) = given {
@@ -384,6 +391,20 @@ impl Environment {
         HostFiles {
             hosts: std::fs::read_to_string("/etc/hosts").ok(),
             resolv_conf: Some(self.resolv_conf()),
+            servers: self.name_servers(),
+        }
+    }
+
+    /// The name servers to ask from private networks: those behind systemd's own where that is the only one, as docker has it.
+    pub(crate) fn name_servers(self) -> Vec<IpAddr> {
+        let named = name_servers(&self.resolv_conf());
+        if !named.iter().all(IpAddr::is_loopback) {
+            return named;
+        }
+        let behind = std::fs::read_to_string("/run/systemd/resolve/resolv.conf");
+        match name_servers(&behind.unwrap_or_default()) {
+            behind if behind.is_empty() => named,
+            behind => behind,
         }
     }
 

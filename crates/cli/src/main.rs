@@ -15,6 +15,7 @@ mod groups;
 mod interrupt;
 mod lender;
 mod maintenance;
+mod network_config;
 mod no_room;
 mod render;
 
@@ -34,7 +35,7 @@ use crate::commands::{
 fn main() -> ExitCode {
     rbuild_sys::give_back_large_allocations();
     rbuild_sandbox::init_if_asked();
-    rbuild_network::relay_if_asked();
+    rbuild_network::help_if_asked();
     rbuild_container::supervise_if_asked(std::time::SystemTime::now);
     let cli = Cli::parse_from(with_default_verb(std::env::args_os().collect()));
     match dispatch(cli) {

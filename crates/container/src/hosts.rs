@@ -22,6 +22,9 @@ pub struct HostFiles {
     pub hosts: Option<String>,
     /// /etc/resolv.conf; `None` where there is none.
     pub resolv_conf: Option<String>,
+    /// The name servers that are asked from private networks.
+    #[serde(default)]
+    pub servers: Vec<IpAddr>,
 }
 
 impl HostFiles {
@@ -91,12 +94,10 @@ pub(crate) fn name_servers(options: &Options, host: &HostFiles) -> Vec<IpAddr> {
         let given = options.dns.iter();
         return given.filter_map(|text| text.parse().ok()).collect();
     }
-    let text = host.resolv_conf.as_deref().unwrap_or_default();
-    let servers = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next()? == "nameserver").then_some(words.next()?)
-    });
-    servers.filter_map(|text| text.parse().ok()).collect()
+    if !host.servers.is_empty() {
+        return host.servers.clone();
+    }
+    rbuild_network::name_servers(host.resolv_conf.as_deref().unwrap_or_default())
 }
 
 /// /etc/resolv.conf: the host's, with what `--dns` and its companions say in the place of its own lines of that kind. On
@@ -167,6 +168,7 @@ mod tests {
         let host = HostFiles {
             hosts: Some("10.0.0.7 build".to_owned()),
             resolv_conf: None,
+            servers: Vec::new(),
         };
         let names = NameFiles {
             host: &host,
@@ -189,6 +191,7 @@ mod tests {
         let host = HostFiles {
             hosts: None,
             resolv_conf: Some("nameserver 10.0.0.1\nsearch corp\n".to_owned()),
+            servers: Vec::new(),
         };
         let options = Options {
             dns: vec!["9.9.9.9".into(), "1.1.1.1".into()],
@@ -217,6 +220,7 @@ mod tests {
         let host = HostFiles {
             hosts: Some("10.0.0.7 build".to_owned()),
             resolv_conf: Some("nameserver 127.0.0.53\nnameserver 10.0.0.1\n".to_owned()),
+            servers: Vec::new(),
         };
         let options = Options {
             network: NetworkMode::Private,

@@ -99,7 +99,7 @@ pub use link::Stream;
 pub use log::{LogLimits, LogLine, LogQuery, follow_log};
 pub use mount_options::{Device, MountOption, Tmpfs, Volume};
 pub use namespaces::{IpcMode, PidMode, Sharing};
-pub use network::{NetworkRecord, exposed_ports, network_record};
+pub use network::{NetworkRecord, config_as_it_is, exposed_ports, network_record};
 pub use network_change::{connect_network, disconnect_network};
 pub use options::{
     AddHost, Cleanup, Exposed, FirstProcess, NetworkMode, Options, Privileges, RootAccess,

@@ -19,8 +19,8 @@ use crate::condition::{Condition, live_process};
 use crate::directories::replace_file;
 use crate::hosts::name_servers;
 use crate::network_change::NetworkChange;
-use crate::options::{Exposed, NetworkMode};
-use crate::{ContainerError, HostFiles, StoredConfig, lifecycle};
+use crate::options::{Exposed, NetworkMode, Options};
+use crate::{ContainerError, ContainerId, HostFiles, StoredConfig, lifecycle};
 
 /// In a container's directory while it runs.
 const FILE: &str = "network.json";
@@ -66,6 +66,28 @@ pub fn network_record(store: &Store, container: &Container) -> Option<NetworkRec
         return None;
     }
     NetworkRecord::read(&store.container_path(&container.id))
+}
+
+/// Which network a container has: of one that runs, what has become of what was asked for.
+pub(crate) fn network_mode(store: &Store, container: &Container, options: &Options) -> NetworkMode {
+    if options.network != NetworkMode::Default {
+        return options.network.clone();
+    }
+    let fell_back =
+        Condition::of(container).is_active() && network_record(store, container).is_none();
+    if fell_back {
+        NetworkMode::Host
+    } else {
+        NetworkMode::Private
+    }
+}
+
+/// What is kept of a container, with the network that it has; `None` if that is of another version.
+pub fn config_as_it_is(store: &Store, container: &Container) -> Option<StoredConfig> {
+    let id = ContainerId::from_store(&container.id);
+    let mut config = StoredConfig::from_json(&id, &container.config).ok()?;
+    config.options.network = network_mode(store, container, &config.options);
+    Some(config)
 }
 
 /// The ports that a container exposes: those of its image and the user's.
@@ -123,13 +145,44 @@ impl Attached {
             NetworkMode::Host | NetworkMode::None => Ok(Self::Nothing),
             NetworkMode::Container(name) => share(store, name),
             NetworkMode::Private => {
-                let connection = Box::new(connect(store, container, config, host)?);
-                let record = NetworkRecord::of(&connection);
-                record
-                    .write(&store.container_path(&container.id))
-                    .map_err(ContainerError::Supervise)?;
-                Ok(Self::Own { connection, record })
+                Self::own(store, container, connect(store, container, config, host)?)
             }
+            NetworkMode::Default => {
+                let networks = Networks::new(store.root());
+                let servers = name_servers(&config.options, host);
+                let wishes = Wishes {
+                    container: &container.id,
+                    name: &container.name,
+                    servers: &servers,
+                    ..Wishes::default()
+                };
+                match Connection::open_default(&networks, &wishes, &safe_program()?) {
+                    Ok(connection) => Self::own(store, container, connection),
+                    Err(_) => Ok(Self::Nothing),
+                }
+            }
+        }
+    }
+
+    fn own(
+        store: &Store,
+        container: &Container,
+        connection: Connection,
+    ) -> Result<Self, ContainerError> {
+        let record = NetworkRecord::of(&connection);
+        let connection = Box::new(connection);
+        record
+            .write(&store.container_path(&container.id))
+            .map_err(ContainerError::Supervise)?;
+        Ok(Self::Own { connection, record })
+    }
+
+    /// What has become of what was asked for.
+    pub(crate) fn mode(&self, asked: &NetworkMode) -> NetworkMode {
+        match (asked, self) {
+            (NetworkMode::Default, Self::Own { .. }) => NetworkMode::Private,
+            (NetworkMode::Default, _) => NetworkMode::Host,
+            (other, _) => other.clone(),
         }
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
 use crate::link::Message;
+use crate::network::network_mode;
 use crate::options::{NetworkMode, Options};
 use crate::supervisor::lock_name;
 use crate::{ContainerError, ContainerId, StoredConfig, control};
@@ -78,7 +79,7 @@ fn carry_out(
 ) -> Result<(), ContainerError> {
     let id = ContainerId::from_store(&container.id);
     let options = StoredConfig::from_json(&id, &container.config)?.options;
-    refuse_shared(action, &id, &options.network)?;
+    refuse_shared(action, &id, &network_mode(store, container, &options))?;
     let directory = store.container_path(&container.id);
     if Condition::of(container).is_active() {
         match control::ask(&directory, &id, action, &Message::Network(change.clone())) {
@@ -117,7 +118,7 @@ fn refuse_shared(
     mode: &NetworkMode,
 ) -> Result<(), ContainerError> {
     let reason = match mode {
-        NetworkMode::Private => return Ok(()),
+        NetworkMode::Private | NetworkMode::Default => return Ok(()),
         NetworkMode::Host => {
             "container cannot be disconnected from host network or connected to host network"
         }

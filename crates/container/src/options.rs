@@ -175,6 +175,8 @@ pub enum NetworkMode {
     None,
     /// One of its own, on private networks.
     Private,
+    /// One of its own where that can be had, else the host's.
+    Default,
     /// That of another container, by its name or id.
     Container(String),
 }

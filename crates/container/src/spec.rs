@@ -51,7 +51,7 @@ pub(crate) fn specification(
         NetworkMode::Host => Network::Host,
         NetworkMode::None => Network::None,
         // The namespace is the one thing that the sandbox is handed.
-        NetworkMode::Private | NetworkMode::Container(_) => Network::Join(0),
+        NetworkMode::Private | NetworkMode::Default | NetworkMode::Container(_) => Network::Join(0),
     };
     spec.root_access = match options.root_access {
         RootAccess::ReadWrite => Access::ReadWrite,

@@ -67,6 +67,11 @@ impl Sysctl {
         Ok(())
     }
 
+    /// Whether it is one of the network.
+    pub fn is_of_network(&self) -> bool {
+        self.name.starts_with("net.")
+    }
+
     /// Its place below /proc/sys, with its value.
     pub(crate) fn setting(&self) -> (String, String) {
         (self.name.replace('.', "/"), self.value.clone())

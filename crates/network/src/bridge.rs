@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use crate::catalog::{Network, NetworkId, Networks, Reach};
+use crate::catalog::{Network, Networks, Reach};
 use crate::firewall::Firewall;
 use crate::lock::{self, Lock};
 use crate::members::{Mac, Member};
 use crate::netlink::{Netlink, Pair, index_of};
-use crate::{NetworkError, namespace, pool};
+use crate::{NetworkError, NetworkId, keeper, namespace, pool};
 
 /// Held while a range of addresses is looked for and taken: stores know nothing of each other's networks.
 const RANGES: &str = "/run/rbuild-networks.lock";
@@ -119,18 +119,21 @@ fn add(network: &Network) -> Result<(), NetworkError> {
         .map_err(step("switch on the bridge"))
 }
 
-/// Removes the bridge if nobody is on it. The network is locked.
+/// Removes the bridge if nobody is on it, and nobody keeps it. The network is locked.
 pub(crate) fn take_down_if_empty(
     networks: &Networks,
     network: &Network,
 ) -> Result<(), NetworkError> {
+    if networks.is_shared(&network.id) && keeper::is_there(networks, &network.id) {
+        return Ok(());
+    }
     if networks.members(&network.id)?.is_empty() {
         return take_down(networks, network);
     }
     Ok(())
 }
 
-fn take_down(networks: &Networks, network: &Network) -> Result<(), NetworkError> {
+pub(crate) fn take_down(networks: &Networks, network: &Network) -> Result<(), NetworkError> {
     let interface = network.interface();
     let remove_bridge = || {
         if index_of(&interface).is_err() {

@@ -7,6 +7,8 @@
 //! networks/<id>/members/<id>       one container's place, locked by its supervisor as long as that lives
 //! networks/<id>/up                 there while its bridge may be up
 //! ```
+//!
+//! Root's default network is the machine's, and elsewhere (see `machine`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +21,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::lock::{self, Lock};
-use crate::{NetworkError, Subnet, pool};
+use crate::new_network::{check_name, gateway};
+use crate::{NetworkError, NetworkId, NewNetwork, Subnet, machine, pool};
 
 /// Stands in each network's file. Networks of another number are not used by this program.
 const FORMAT_VERSION: u32 = 1;
@@ -27,39 +30,12 @@ const FORMAT_VERSION: u32 = 1;
 const DIRECTORY: &str = "networks";
 const FACTS: &str = "network.json";
 const UP: &str = "up";
+const MEMBERS: &str = "members";
 
 /// The network of containers that name none.
 pub const DEFAULT_NETWORK: &str = "bridge";
 /// Names that mean something else than a network of the catalog.
 const RESERVED: [&str; 4] = [DEFAULT_NETWORK, "host", "none", "default"];
-
-/// The name of a network that nobody chose: 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct NetworkId(String);
-
-impl NetworkId {
-    /// From random bytes.
-    pub fn from_seed(seed: [u8; 32]) -> Self {
-        use std::fmt::Write as _;
-        let mut text = String::with_capacity(64);
-        for byte in seed {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        Self(text)
-    }
-
-    /// All of it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Its first twelve digits.
-    pub fn short(&self) -> &str {
-        self.0.get(..12).unwrap_or(&self.0)
-    }
-}
 
 /// Whether a network leads out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,25 +46,6 @@ pub enum Reach {
     Outside,
     /// Containers of the network reach each other only (`--internal`).
     Internal,
-}
-
-/// What the user asks of a new network.
-#[derive(Debug, Clone, Default)]
-pub struct NewNetwork {
-    /// Its name.
-    pub name: String,
-    /// `--subnet`; one that is free if it is not given.
-    pub subnet: Option<Subnet>,
-    /// `--gateway`; the first address if it is not given.
-    pub gateway: Option<Ipv4Addr>,
-    /// `--ip-range`: where containers get their addresses from.
-    pub ip_range: Option<Subnet>,
-    /// `--internal`.
-    pub reach: Reach,
-    /// `--label`.
-    pub labels: BTreeMap<String, String>,
-    /// `-o`.
-    pub options: BTreeMap<String, String>,
 }
 
 /// A network.
@@ -139,6 +96,8 @@ impl Network {
 #[derive(Debug, Clone)]
 pub struct Networks {
     directory: PathBuf,
+    /// Where the default network is, if that is the machine's.
+    pub(crate) shared: Option<PathBuf>,
 }
 
 impl Networks {
@@ -146,11 +105,32 @@ impl Networks {
     pub fn new(root: &Path) -> Self {
         Self {
             directory: root.join(DIRECTORY),
+            shared: machine::directory(),
+        }
+    }
+
+    /// Those of the store at `root`, whatever the machine has.
+    #[cfg(test)]
+    pub(crate) fn alone(root: &Path) -> Self {
+        Self {
+            directory: root.join(DIRECTORY),
+            shared: None,
+        }
+    }
+
+    /// Nothing but the machine's.
+    pub(crate) fn shared_only(directory: PathBuf) -> Self {
+        Self {
+            shared: Some(directory.clone()),
+            directory,
         }
     }
 
     pub(crate) fn place(&self, id: &NetworkId) -> PathBuf {
-        self.directory.join(id.as_str())
+        let shared = self.shared.as_ref().map(|shared| shared.join(id.as_str()));
+        shared
+            .filter(|place| place.exists())
+            .unwrap_or_else(|| self.directory.join(id.as_str()))
     }
 
     pub(crate) fn up_mark(&self, id: &NetworkId) -> PathBuf {
@@ -158,7 +138,7 @@ impl Networks {
     }
 
     pub(crate) fn members_directory(&self, id: &NetworkId) -> PathBuf {
-        self.place(id).join("members")
+        self.place(id).join(MEMBERS)
     }
 
     /// Kept while containers come to the network or leave it.
@@ -166,28 +146,50 @@ impl Networks {
         lock::take(&self.place(id).join("lock"))
     }
 
-    fn lock_all(&self) -> Result<Lock, NetworkError> {
-        private_directory(&self.directory)?;
-        lock::take(&self.directory.join("lock"))
+    /// The directory that a network of this name is in.
+    fn home(&self, name: &str) -> &Path {
+        match &self.shared {
+            Some(shared) if name == DEFAULT_NETWORK => shared,
+            _ => &self.directory,
+        }
+    }
+
+    fn lock_all(&self, name: &str) -> Result<Lock, NetworkError> {
+        let home = self.home(name);
+        private_directory(home)?;
+        lock::take(&home.join("lock"))
     }
 
     /// All networks but `host` and `none`, by name.
     pub fn list(&self) -> Result<Vec<Network>, NetworkError> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(NetworkError::file("read", &self.directory)(error)),
-        };
-        let mut found = Vec::new();
-        for entry in entries.flatten() {
-            found.extend(read(&entry.path())?);
+        let mut found = all_in(&self.directory)?;
+        if let Some(shared) = &self.shared {
+            // One of the store's own is left from versions that knew no other.
+            found.retain(|network| !network.is_default());
+            found.extend(all_in(shared)?);
         }
         found.sort_by(|one: &Network, other| one.name.cmp(&other.name));
         Ok(found)
     }
 
+    /// What is known of a network now.
+    pub(crate) fn read(&self, network: &Network) -> Result<Network, NetworkError> {
+        read(&self.place(&network.id))?.ok_or_else(|| NetworkError::Missing {
+            name: network.name.clone(),
+        })
+    }
+
     /// The network of this name, or whose id begins so.
     pub fn find(&self, name: &str) -> Result<Network, NetworkError> {
+        if let Some(shared) = &self.shared
+            && name == DEFAULT_NETWORK
+        {
+            return machine::network(self, shared);
+        }
+        self.find_known(name)
+    }
+
+    fn find_known(&self, name: &str) -> Result<Network, NetworkError> {
         let all = self.list()?;
         let named = all.iter().find(|network| network.name == name);
         let mut by_id = all
@@ -208,7 +210,18 @@ impl Networks {
         seed: [u8; 32],
         now: SystemTime,
     ) -> Result<Network, NetworkError> {
-        if let Ok(found) = self.find(DEFAULT_NETWORK) {
+        match self.find(DEFAULT_NETWORK) {
+            Err(NetworkError::Missing { .. }) => self.make_default(seed, now),
+            known => known,
+        }
+    }
+
+    pub(crate) fn make_default(
+        &self,
+        seed: [u8; 32],
+        now: SystemTime,
+    ) -> Result<Network, NetworkError> {
+        if let Ok(found) = self.find_known(DEFAULT_NETWORK) {
             return Ok(found);
         }
         let new = NewNetwork {
@@ -216,7 +229,7 @@ impl Networks {
             ..NewNetwork::default()
         };
         match self.enter(&new, seed, now) {
-            Err(NetworkError::Exists { .. }) => self.find(DEFAULT_NETWORK),
+            Err(NetworkError::Exists { .. }) => self.find_known(DEFAULT_NETWORK),
             made => made,
         }
     }
@@ -243,7 +256,7 @@ impl Networks {
         seed: [u8; 32],
         now: SystemTime,
     ) -> Result<Network, NetworkError> {
-        let _lock = self.lock_all()?;
+        let _lock = self.lock_all(&new.name)?;
         let known = self.list()?;
         if known.iter().any(|network| network.name == new.name) {
             return Err(NetworkError::Exists {
@@ -270,7 +283,8 @@ impl Networks {
             labels: new.labels.clone(),
             options: new.options.clone(),
         };
-        private_directory(&self.members_directory(&network.id))?;
+        let place = self.home(&network.name).join(network.id.as_str());
+        private_directory(&place.join(MEMBERS))?;
         self.write(&network)?;
         Ok(network)
     }
@@ -292,7 +306,7 @@ impl Networks {
                 name: name.to_owned(),
             });
         }
-        let _all = self.lock_all()?;
+        let _all = self.lock_all(name)?;
         let network = self.find(name)?;
         if network.is_default() {
             return Err(NetworkError::Predefined { name: network.name });
@@ -314,34 +328,17 @@ impl Networks {
     }
 }
 
-fn gateway(new: &NewNetwork, subnet: Subnet) -> Result<Ipv4Addr, NetworkError> {
-    let fail = |option, value: String, reason| Err(NetworkError::value(option, value, reason));
-    if let Some(range) = new.ip_range
-        && (range.prefix() < subnet.prefix() || !subnet.overlaps(range))
-    {
-        return fail(
-            "--ip-range",
-            range.to_string(),
-            "it is no part of the subnet",
-        );
+fn all_in(directory: &Path) -> Result<Vec<Network>, NetworkError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(NetworkError::file("read", directory)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        found.extend(read(&entry.path())?);
     }
-    match new.gateway {
-        _ if new.subnet.is_none() && (new.gateway.is_some() || new.ip_range.is_some()) => fail(
-            "--subnet",
-            String::new(),
-            "a gateway or a range needs it to be given",
-        ),
-        Some(gateway) if !subnet.is_host(gateway) => fail(
-            "--gateway",
-            gateway.to_string(),
-            "it is no address of the subnet",
-        ),
-        Some(gateway) => Ok(gateway),
-        None => Ok(subnet
-            .hosts()
-            .next()
-            .expect("a subnet has at least two addresses")),
-    }
+    Ok(found)
 }
 
 /// What the directory of a network says of it; `None` if it is none, or one of another version.
@@ -370,22 +367,6 @@ fn private_directory(path: &Path) -> Result<(), NetworkError> {
     private
         .create(path)
         .map_err(NetworkError::file("create", path))
-}
-
-fn check_name(name: &str) -> Result<(), NetworkError> {
-    let mut bytes = name.bytes();
-    let first = bytes
-        .next()
-        .is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let fits = bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    if first && fits && name.len() <= 128 {
-        return Ok(());
-    }
-    Err(NetworkError::value(
-        "network name",
-        name,
-        "it has letters, digits, '_', '.' and '-', and begins with a letter or digit",
-    ))
 }
 
 #[cfg(test)]

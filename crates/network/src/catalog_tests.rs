@@ -2,7 +2,7 @@ use super::*;
 
 fn networks() -> (tempfile::TempDir, Networks) {
     let directory = tempfile::tempdir().expect("a place");
-    let networks = Networks::new(directory.path());
+    let networks = Networks::alone(directory.path());
     (directory, networks)
 }
 

@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::{Route, Unplugged};
-use crate::catalog::{NetworkId, Networks, Reach};
+use crate::catalog::{Networks, Reach};
 use crate::members::{Applicant, Mac};
 use crate::outside::WayOut;
 use crate::relay::{self, NamesTask, Relay, Task};
-use crate::{NetworkError, Publish, Published, namespace};
+use crate::{NetworkError, NetworkId, Publish, Published, Resolver, namespace};
 
+mod default;
 mod place;
 
 use self::place::Place;
@@ -85,16 +86,6 @@ pub struct Endpoint {
     pub aliases: Vec<String>,
 }
 
-/// How a container finds names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Resolver {
-    /// It asks the host's name servers itself.
-    Host,
-    /// It asks us, at this address.
-    Own(Ipv4Addr),
-}
-
 /// A container on its networks. What is not closed is swept by the next command that asks for it.
 #[derive(Debug)]
 pub struct Connection {
@@ -109,6 +100,8 @@ pub struct Connection {
     relay: Option<Relay>,
     outside: Option<WayOut>,
     resolver: Resolver,
+    /// What there was of sockets in it when it was ready.
+    sockets: Option<String>,
 }
 
 impl Connection {
@@ -129,6 +122,7 @@ impl Connection {
             relay: None,
             outside: None,
             resolver: Resolver::Host,
+            sockets: None,
         };
         match connection.set_up(wishes) {
             Ok(()) => Ok(connection),
@@ -152,7 +146,9 @@ impl Connection {
             // Ports lead into a namespace that nothing else leads to.
             place.target = Some(Ipv4Addr::LOCALHOST);
         }
-        self.start_relay(wishes.ports, place)
+        self.start_relay(wishes.ports, place)?;
+        self.sockets = namespace::sockets(self.namespace.as_fd()).ok();
+        Ok(())
     }
 
     /// Starts a relay, if there is something for it to do.
@@ -180,7 +176,9 @@ impl Connection {
         };
         // Those on the host's loopback cannot be asked from elsewhere.
         let is_elsewhere = !self.places.is_empty() || self.outside.is_some();
-        let only_local = is_elsewhere && self.servers.iter().all(IpAddr::is_loopback);
+        let only_local = is_elsewhere
+            && !self.servers.is_empty()
+            && self.servers.iter().all(IpAddr::is_loopback);
         let names = (with_names().next().is_some() || only_local).then(|| NamesTask {
             members: with_names()
                 .map(|network| self.networks.members_directory(&network.id))
@@ -285,6 +283,7 @@ impl Connection {
             applicant,
             interface: place::interface(number),
             route,
+            program: &self.program,
         };
         let place = wanted.take(&self.networks, self.namespace.as_fd())?;
         self.places.push(place);

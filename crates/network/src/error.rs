@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::NoWayOut;
+
 /// Each message follows "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -111,6 +113,12 @@ pub enum NetworkError {
     NoFirewall {
         /// Its name.
         name: String,
+    },
+    /// Whoever we are has neither bridges nor a program that leads out.
+    #[error("make a private network: {reason}")]
+    NoWayOut {
+        /// Why not.
+        reason: NoWayOut,
     },
     /// Somebody else listens there.
     #[error("publish a port: Bind for {address} failed: port is already allocated")]

@@ -172,7 +172,7 @@ mod tests {
             return;
         };
         let directory = tempfile::tempdir().expect("a place");
-        let networks = Networks::new(directory.path());
+        let networks = Networks::alone(directory.path());
         let firewalls = [
             ("iptables-restore", Firewall::Iptables as fn(_) -> _),
             ("nft", Firewall::Nft),

@@ -13,7 +13,7 @@
 //!
 //! There is no daemon. What a supervisor that was killed has left is swept by the next command ([`sweep`]).
 //!
-//! `main` has to begin with [`relay_if_asked`].
+//! `main` has to begin with [`help_if_asked`].
 #![forbid(unsafe_code)]
 
 mod bridge;
@@ -21,23 +21,37 @@ mod catalog;
 mod connection;
 mod error;
 mod firewall;
+mod id;
+mod keeper;
 mod lock;
+mod machine;
 mod members;
 mod namespace;
 mod netlink;
+mod new_network;
 mod outside;
 mod pool;
 mod ports;
 mod programs;
 mod relay;
+mod resolver;
 mod subnet;
 
 pub use bridge::sweep;
-pub use catalog::{DEFAULT_NETWORK, Network, NetworkId, Networks, NewNetwork, Reach};
-pub use connection::{Connection, Endpoint, Membership, Resolver, Ways, Wishes};
+pub use catalog::{DEFAULT_NETWORK, Network, Networks, Reach};
+pub use connection::{Connection, Endpoint, Membership, Ways, Wishes};
 pub use error::NetworkError;
+pub use id::NetworkId;
 pub use members::{Mac, Member};
+pub use new_network::NewNetwork;
 pub use outside::{NoWayOut, way_out};
 pub use ports::{Port, Protocol, Publish, Published};
-pub use relay::relay_if_asked;
+pub use resolver::{Resolver, name_servers};
 pub use subnet::Subnet;
+
+/// Becomes a helper of networks and never returns, if this process was started as one; else does nothing. Must come before any
+/// thread.
+pub fn help_if_asked() {
+    relay::relay_if_asked();
+    keeper::keep_if_asked();
+}

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::NetworkError;
-use crate::catalog::{Network, NetworkId, Networks};
+use crate::catalog::{Network, Networks};
+use crate::{NetworkError, NetworkId, keeper};
 
 /// A container's place on a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub(crate) struct Held {
     path: PathBuf,
     /// Locked as long as we live.
     file: File,
+    /// Keeps the bridge of the machine's network.
+    _use: Option<File>,
 }
 
 impl Held {
@@ -146,7 +148,15 @@ impl Networks {
             .members_directory(&network.id)
             .join(applicant.container);
         let file = write_locked(&path, &member)?;
-        Ok(Held { member, path, file })
+        let shared = self.is_shared(&network.id);
+        Ok(Held {
+            member,
+            path,
+            file,
+            _use: shared
+                .then(|| keeper::use_it(self, &network.id))
+                .transpose()?,
+        })
     }
 }
 
@@ -255,7 +265,7 @@ mod tests {
     #[test]
     fn addresses_are_given_in_order_and_come_back_when_their_holder_is_gone() {
         let place = tempfile::tempdir().expect("a place");
-        let networks = Networks::new(place.path());
+        let networks = Networks::alone(place.path());
         let new = NewNetwork {
             name: "app".into(),
             subnet: "10.5.0.0/29".parse().ok(),

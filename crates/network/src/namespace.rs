@@ -55,6 +55,33 @@ pub(crate) fn inside<T: Send>(
     done.expect("it does not panic")
 }
 
+/// What the kernel tells of sockets that are left in a namespace: how many of which kind are in use, and how many connections
+/// have yet to be forgotten.
+pub(crate) fn sockets(namespace: BorrowedFd<'_>) -> io::Result<String> {
+    let of_namespace = ["used", "inuse", "tw"];
+    inside(namespace, || {
+        let mut told = String::new();
+        for table in ["sockstat", "sockstat6"] {
+            let text = std::fs::read_to_string(format!("/proc/thread-self/net/{table}"));
+            let text = match text {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            for line in text.lines() {
+                let mut words = line.split_whitespace();
+                told.push_str(words.next().unwrap_or_default());
+                while let (Some(name), Some(value)) = (words.next(), words.next()) {
+                    if of_namespace.contains(&name) {
+                        told.push_str(&[" ", name, " ", value].concat());
+                    }
+                }
+                told.push('\n');
+            }
+        }
+        Ok(told)
+    })
+}
+
 fn open(path: &str) -> Result<OwnedFd, NetworkError> {
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(NetworkError::step("open a network namespace"))

@@ -15,7 +15,7 @@ use rbuild_remote::{Imports, MountExchange, Publisher};
 use rbuild_source::{Context, GitClient, HttpClient};
 use rbuild_store::{Layer, Store};
 
-use crate::{Cancel, CdiDevices, RemoteSources, SshKeys};
+use crate::{Cancel, CdiDevices, RemoteSources, SshKeys, StepNetworks};
 
 /// The surroundings of one build.
 pub struct Build {
@@ -37,8 +37,8 @@ pub struct Build {
     pub ssh: BTreeMap<String, SshKeys>,
     /// What RUN --device can name.
     pub devices: Arc<CdiDevices>,
-    /// What steps with a network are told about it.
-    pub network: NetworkFiles,
+    /// The networks of the steps.
+    pub network: StepNetworks,
     /// When the layers of base images are brought here.
     pub base_layers: BaseLayers,
     /// The remote caches that are looked into.
@@ -162,11 +162,4 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
-}
-
-/// What steps with a network are told about it.
-#[derive(Debug, Clone, Default)]
-pub struct NetworkFiles {
-    /// Contents of /etc/resolv.conf.
-    pub resolv_conf: String,
 }

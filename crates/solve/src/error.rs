@@ -4,6 +4,7 @@ use std::io;
 
 use rbuild_image::{DiffId, ImageError, LayerId, Platform};
 use rbuild_layer::LayerError;
+use rbuild_network::NetworkError;
 use rbuild_plan::VertexId;
 use rbuild_progress::Outcome;
 use rbuild_registry::RegistryError;
@@ -63,6 +64,15 @@ pub enum StepError {
         code: i32,
         /// Whether there was room left when it ended.
         disk: DiskState,
+    },
+    /// The network that its user chose cannot be had.
+    #[error("connect with network {name}")]
+    Network {
+        /// Its name.
+        name: String,
+        /// Why not.
+        #[source]
+        source: NetworkError,
     },
     /// A COPY source is not there.
     #[error("failed to calculate checksum of ref {tree}: \"{path}\": not found")]

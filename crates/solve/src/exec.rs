@@ -8,18 +8,17 @@ use std::panic::resume_unwind;
 use rbuild_cache::{MountContent, Preimage, exec_preimage};
 use rbuild_image::{LayerId, Platform};
 use rbuild_layer::index_upper;
-use rbuild_plan::{CacheUse, Exec, Input, NetworkMode, SecurityMode};
+use rbuild_plan::{CacheUse, Exec, Input, SecurityMode};
 use rbuild_progress::{EventKind, Stream};
 use rbuild_remote::{Address, Ask};
-use rbuild_sandbox::{
-    Exit, Network, Rlimit, Root, SandboxError, Spec, Stdio, Upper, rlimit_number,
-};
+use rbuild_sandbox::{Exit, Rlimit, Root, SandboxError, Spec, Stdio, Upper, rlimit_number};
 use rbuild_store::{FastKey, LayerDraft};
 use rbuild_sys::OverlayFlavor;
 
 use crate::adopt::Sought;
 use crate::error::{DiskState, StepError};
 use crate::mounts::{self, Mounted};
+use crate::network::{HOST_GATEWAY, Lease};
 use crate::report::{event_vertex, now_started};
 use crate::step::{Found, Keys, Step};
 use crate::tree::{Stack, Tree, lower_directories};
@@ -158,7 +157,11 @@ impl ExecStep<'_> {
         draft: &LayerDraft,
         mounted: &Mounted,
     ) -> Result<Exit, StepError> {
-        let spec = self.spec(base, draft, mounted)?;
+        let lease = self.step.build.network.lease(self.exec)?;
+        let mut spec = self.spec(base, draft, mounted)?;
+        spec.hosts = Some(self.hosts(&lease));
+        spec.resolv_conf = Some(lease.resolv_conf());
+        spec.network = lease.network(self.exec.network, mounted.trees.len());
         let (stdout, stdout_inside) = pipe()?;
         let (stderr, stderr_inside) = pipe()?;
         let stdio = Stdio::Descriptors {
@@ -166,7 +169,8 @@ impl ExecStep<'_> {
             stdout: stdout_inside.as_fd(),
             stderr: stderr_inside.as_fd(),
         };
-        let trees: Vec<BorrowedFd<'_>> = mounted.trees.iter().map(AsFd::as_fd).collect();
+        let trees = mounted.trees.iter().map(AsFd::as_fd);
+        let trees: Vec<BorrowedFd<'_>> = trees.chain(lease.namespace()).collect();
         let running = rbuild_sandbox::spawn(&spec, stdio, &trees)?;
         drop((stdout_inside, stderr_inside)); // or the readers below would wait for ourselves
         let killer = running.killer();
@@ -264,13 +268,7 @@ impl ExecStep<'_> {
         spec.process.groups.clone_from(&mounted.groups);
         spec.process.rlimits = self.rlimits();
         spec.hostname = (*self.exec.hostname).into();
-        spec.hosts = Some(hosts(&self.exec.hostname, &self.exec.extra_hosts));
-        spec.resolv_conf = Some(build.network.resolv_conf.clone());
         spec.mounts.clone_from(&mounted.mounts);
-        spec.network = match self.exec.network {
-            NetworkMode::None => Network::None,
-            NetworkMode::Default | NetworkMode::Host => Network::Host,
-        };
         if let Some(bytes) = self.exec.shm_size {
             spec.shm_bytes = bytes;
         }
@@ -295,6 +293,21 @@ impl ExecStep<'_> {
             .map(OsString::from)
             .filter(|variable| !hidden.contains(&name_of(variable)));
         own.chain(mounted.env.iter().cloned()).collect()
+    }
+
+    /// /etc/hosts as the step sees it.
+    fn hosts(&self, lease: &Lease<'_>) -> String {
+        let hostname = &self.exec.hostname;
+        let mut text =
+            format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        for (name, address) in &self.exec.extra_hosts {
+            let address = match address.as_str() {
+                HOST_GATEWAY => lease.gateway().to_string(),
+                own => own.to_owned(),
+            };
+            text.push_str(&[&address, "\t", name, "\n"].concat());
+        }
+        text
     }
 
     fn rlimits(&self) -> Vec<Rlimit> {
@@ -323,14 +336,4 @@ fn pipe() -> Result<(std::fs::File, OwnedFd), StepError> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
         .map_err(|error| StepError::Output(error.into()))?;
     Ok((read.into(), write))
-}
-
-/// /etc/hosts as a step sees it.
-fn hosts(hostname: &str, extra: &[(String, String)]) -> String {
-    let mut text =
-        format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    for (name, address) in extra {
-        text.push_str(&[address, "\t", name, "\n"].concat());
-    }
-    text
 }

@@ -29,6 +29,7 @@ mod file;
 mod hints;
 mod mode;
 mod mounts;
+mod network;
 mod owner;
 mod path;
 mod pull;
@@ -46,15 +47,14 @@ mod why;
 mod work;
 
 pub use agent::{AgentError, SshKeys};
-pub use build::{
-    BaseLayers, Build, CacheTtl, LayerHook, NetworkFiles, RemoteLayers, Reuse, Secret, Secrets,
-};
+pub use build::{BaseLayers, Build, CacheTtl, LayerHook, RemoteLayers, Reuse, Secret, Secrets};
 pub use cancel::{Cancel, CancelGuard};
 pub use canvas::CanvasError;
 pub use cdi::{CdiDevices, CdiError};
 pub use copy::CopyError;
 pub use epoch::{git_time, http_time};
 pub use error::{DiskState, SolveError, StepError, with_causes};
+pub use network::{NetworkFiles, StepNetwork, StepNetworks};
 pub use owner::OwnerError;
 pub use pull::pull;
 pub use reads::{ContextPath, ContextReads};

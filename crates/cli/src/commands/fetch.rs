@@ -12,8 +12,8 @@ use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_progress::{EventKind, Heard, Listener, Reporter, StatusState};
 use rbuild_registry::RegistryError;
 use rbuild_solve::{
-    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteLayers, RemoteSources, Reuse,
-    SolveError,
+    BaseLayers, Build, Cancel, CdiDevices, RemoteLayers, RemoteSources, Reuse, SolveError,
+    StepNetworks,
 };
 use rbuild_store::{ImageOrigin as StoredOrigin, Layer, Store, StoredImage};
 
@@ -285,7 +285,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         secrets: BTreeMap::new(),
         ssh: BTreeMap::new(),
         devices: Arc::new(CdiDevices::default()),
-        network: NetworkFiles::default(),
+        network: StepNetworks::default(),
         base_layers: BaseLayers::Always,
         imports: Arc::default(),
         mounts: Arc::default(),

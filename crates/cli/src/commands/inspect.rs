@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use rbuild_container::{
     Cleanup, Condition, ContainerId, Exposed, FirstProcess, Health, IpcMode, NetworkMode, Options,
-    PidMode, RestartPolicy, RootAccess, Security, Sharing, StoredConfig, UserMode, health,
-    healthcheck,
+    PidMode, RestartPolicy, RootAccess, Security, Sharing, StoredConfig, UserMode, config_as_it_is,
+    health, healthcheck,
 };
 use rbuild_image::{Reference, RuntimeConfig};
 use rbuild_store::{Container, ContainerState, ImageOrigin, Store, StoredImage};
@@ -210,7 +210,7 @@ fn runtime_config(config: &RuntimeConfig) -> anyhow::Result<Value> {
 
 fn describe_container(store: &Store, container: &Container) -> anyhow::Result<Value> {
     let id = ContainerId::from_store(&container.id);
-    let config = StoredConfig::from_json(&id, &container.config).ok();
+    let config = config_as_it_is(store, container);
     let line = config
         .as_ref()
         .and_then(|config| rbuild_container::command_line(&config.options, &config.image).ok())
@@ -392,7 +392,7 @@ pub(super) fn network_mode(mode: &NetworkMode, options: &Options) -> String {
         NetworkMode::None => "none".to_owned(),
         NetworkMode::Host => "host".to_owned(),
         NetworkMode::Container(name) => format!("container:{name}"),
-        NetworkMode::Private => {
+        NetworkMode::Private | NetworkMode::Default => {
             let first = options.networks.first();
             first.map_or_else(String::new, |one| one.network.clone())
         }

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use rbuild_container::{
-    Condition, ContainerId, Health, HealthStatus, NetworkMode, StoredConfig, command_line, health,
-    network_record,
+    Condition, ContainerId, Health, HealthStatus, NetworkMode, StoredConfig, command_line,
+    config_as_it_is, health, network_record,
 };
 use rbuild_store::{Container, Store};
 use serde_json::{Value, json};
@@ -91,7 +91,6 @@ struct Listed<'a> {
 
 impl<'a> Listed<'a> {
     fn new(store: &Store, container: &'a Container) -> anyhow::Result<Self> {
-        let id = ContainerId::from_store(&container.id);
         let condition = Condition::of(container);
         let health = match condition {
             Condition::Running { .. } => health(store, container)?,
@@ -100,7 +99,7 @@ impl<'a> Listed<'a> {
         Ok(Self {
             container,
             condition,
-            config: StoredConfig::from_json(&id, &container.config).ok(),
+            config: config_as_it_is(store, container),
             health,
         })
     }

@@ -194,7 +194,7 @@ fn begin(
             name: id.short().to_owned(),
         });
     };
-    let config = StoredConfig::from_json(id, &container.config)?;
+    let mut config = StoredConfig::from_json(id, &container.config)?;
     let directory = store.container_path(id.as_str());
     let host = HostFiles::read(&directory).map_err(failed)?;
     let ids = match config.options.userns {
@@ -202,6 +202,7 @@ fn begin(
         UserMode::Auto => Some(Range::claim()?),
     };
     let network = Attached::new(&store, &container, &config, &host)?;
+    config.options.network = network.mode(&config.options.network);
     let log = LogWriter::open(&directory, config.options.log).map_err(ContainerError::Log)?;
     let door = Door::open(&directory).map_err(failed)?;
     let mut supervisor = Supervisor {

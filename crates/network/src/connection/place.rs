@@ -2,12 +2,13 @@
 
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use super::Endpoint;
-use crate::NetworkError;
 use crate::bridge::{self, Route, Unplugged};
 use crate::catalog::{Network, Networks, Reach};
 use crate::members::{Applicant, Held};
+use crate::{NetworkError, keeper};
 
 /// The name of a container's interface.
 pub(super) fn interface(number: usize) -> String {
@@ -21,6 +22,8 @@ pub(super) struct Wanted<'a> {
     /// The name that the interface gets in the container.
     pub(super) interface: String,
     pub(super) route: Route,
+    /// This very program.
+    pub(super) program: &'a Path,
 }
 
 /// A place that is held.
@@ -41,6 +44,8 @@ impl Wanted<'_> {
         namespace: BorrowedFd<'_>,
     ) -> Result<Place, NetworkError> {
         let _lock = networks.lock(&self.network.id)?;
+        // Somebody may have changed it meanwhile.
+        self.network = networks.read(&self.network)?;
         networks.bury(&self.network.id)?;
         bridge::bring_up(networks, &mut self.network).map_err(|error| {
             if error.is_denied() {
@@ -50,7 +55,11 @@ impl Wanted<'_> {
             }
             error
         })?;
-        match self.plug(networks, namespace) {
+        let plugged = self.plug(networks, namespace);
+        if networks.is_shared(&self.network.id) {
+            keeper::ensure(networks, &self.network, self.program);
+        }
+        match plugged {
             Ok(held) => Ok(Place {
                 network: self.network,
                 held,

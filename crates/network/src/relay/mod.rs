@@ -170,7 +170,7 @@ impl Drop for Relay {
 }
 
 /// Becomes a relay and never returns, if this process was started as one; else does nothing. Must come before any thread.
-pub fn relay_if_asked() {
+pub(crate) fn relay_if_asked() {
     if std::env::args_os()
         .nth(1)
         .is_none_or(|first| first != ARGUMENT)

@@ -19,8 +19,8 @@ use rbuild_progress::Reporter;
 use rbuild_registry::{Anonymous, Client, RegistryConfig};
 use rbuild_remote::Imports;
 use rbuild_solve::{
-    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteLayers, RemoteSources, Reuse,
-    Solution, solve,
+    BaseLayers, Build, Cancel, CdiDevices, RemoteLayers, RemoteSources, Reuse, Solution,
+    StepNetworks, solve,
 };
 use rbuild_source::{
     Context, GitClient, GitOptions, GitProtocols, HttpClient, IgnoreRules, WebOptions,
@@ -217,7 +217,7 @@ impl Machine {
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
             devices: Arc::new(CdiDevices::default()),
-            network: NetworkFiles::default(),
+            network: StepNetworks::default(),
             base_layers: BaseLayers::WhenNeeded,
             jobs: self.jobs,
             now: SystemTime::now(),

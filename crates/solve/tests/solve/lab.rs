@@ -18,8 +18,8 @@ use rbuild_plan::{
 use rbuild_progress::Reporter;
 use rbuild_registry::{Anonymous, Client, RegistryConfig};
 use rbuild_solve::{
-    BaseLayers, Build, Cancel, CdiDevices, NetworkFiles, RemoteLayers, RemoteSources, Reuse,
-    Secret, Solution, SolveError, solve,
+    BaseLayers, Build, Cancel, CdiDevices, RemoteLayers, RemoteSources, Reuse, Secret, Solution,
+    SolveError, StepNetworks, solve,
 };
 use rbuild_source::{
     Context, GitClient, GitOptions, GitProtocols, HttpClient, IgnoreRules, WebOptions,
@@ -130,7 +130,7 @@ impl Lab {
             secrets: self.secrets.clone(),
             ssh: BTreeMap::new(),
             devices: Arc::new(CdiDevices::default()),
-            network: NetworkFiles::default(),
+            network: StepNetworks::default(),
             base_layers: BaseLayers::WhenNeeded,
             imports: Arc::default(),
             mounts: Arc::default(),

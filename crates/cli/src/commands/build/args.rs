@@ -91,7 +91,7 @@ pub(crate) struct Args {
     /// Like --lock, but look up anew what this build uses, or what of it has NAME in its name
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub(crate) update_lock: Option<String>,
-    /// Network of RUN: default, none or host
+    /// Network of RUN: default, none, host, or the name of a network
     #[arg(long, value_name = "MODE", default_value = "default")]
     pub(crate) network: String,
     /// Platform of the image, may be given several times

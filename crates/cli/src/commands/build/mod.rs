@@ -21,6 +21,7 @@ mod grants;
 mod internal;
 mod local_files;
 mod lock;
+mod networks;
 mod outputs;
 mod places;
 mod planning;
@@ -39,7 +40,7 @@ use std::sync::{Arc, Mutex};
 use rbuild_export::{AheadBuild, BuiltImages, Dating, ExportError, Layering, assemble, squashed};
 use rbuild_plan::{Plan, Planned};
 use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
-use rbuild_solve::{Build, Cancel, NetworkFiles, Reuse, Solution, solve};
+use rbuild_solve::{Build, Cancel, Reuse, Solution, solve};
 
 use self::answers::Answer;
 pub(crate) use self::args::Args;
@@ -309,9 +310,7 @@ fn surroundings(
         secrets: request.secrets.clone(),
         ssh: request.ssh.clone(),
         devices: Arc::clone(&request.devices),
-        network: NetworkFiles {
-            resolv_conf: app.environment.resolv_conf(),
-        },
+        network: networks::of_steps(app, request)?,
         base_layers: request.base_layers(),
         imports: Arc::default(),
         mounts: Arc::default(),

@@ -63,6 +63,8 @@ pub(super) struct Request {
     pub(super) pull: bool,
     pub(super) lock: Option<LockRequest>,
     pub(super) network: NetworkMode,
+    /// The network of steps that are told none: `host`, or the name of one; private ones if there is none.
+    pub(super) step_network: Option<String>,
     pub(super) platforms: Vec<Platform>,
     /// Whether an index stands above the images.
     pub(super) image_form: ImageForm,
@@ -149,7 +151,7 @@ impl Request {
             .iter()
             .map(|name| parse_name(name))
             .collect::<Result<Vec<_>, _>>()?;
-        let network = network(&args.network)?;
+        let (network, step_network) = network(&args.network, app.networks.of_steps())?;
         let grants = Grants::new(&args.allow, network)?;
         let build_args = build_args(&args.build_args, environment)?;
         let platforms = platforms(app, &args.platforms)?;
@@ -195,6 +197,7 @@ impl Request {
             pull: args.pull,
             lock: lock(args)?,
             network,
+            step_network,
             image_form,
             build_args,
             platforms,

@@ -283,7 +283,7 @@ fn places_by_name(container: &Container, config: &StoredConfig, places: &[Endpoi
     let options = &config.options;
     let mut all: Map<String, Value> = Map::new();
     match &options.network {
-        NetworkMode::Private => {
+        NetworkMode::Private | NetworkMode::Default => {
             for membership in &options.networks {
                 let place = places
                     .iter()

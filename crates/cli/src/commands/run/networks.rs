@@ -1,7 +1,7 @@
 //! Which networks a container is on, and what is published of it.
 
 use anyhow::bail;
-use rbuild_container::{Exposed, NetworkMode, Options};
+use rbuild_container::{Exposed, NetworkMode, Options, Sysctl};
 use rbuild_network::{DEFAULT_NETWORK, Membership, Networks, Publish, way_out};
 
 use super::options::ContainerArgs;
@@ -21,10 +21,14 @@ pub(super) fn add(app: &App, args: &ContainerArgs, options: &mut Options) -> any
         options.exposed = Exposed::Published;
     }
     let publishes = args.publish_all || !args.publish.is_empty();
-    options.network = mode(args, publishes)?;
+    let named = named(app, args);
+    // What nobody would notice on the host's network may be there, where there is no other.
+    let insists = publishes || options.sysctls.iter().any(Sysctl::is_of_network);
+    options.network = mode(&named, insists)?;
     match &options.network {
+        NetworkMode::Default => options.networks = memberships(app, args, &named)?,
         NetworkMode::Private => {
-            options.networks = memberships(app, args)?;
+            options.networks = memberships(app, args, &named)?;
             warn_of_no_way_out(&options.networks);
         }
         _ if args.ip.is_some() || !args.network_aliases.is_empty() => {
@@ -55,11 +59,24 @@ fn warn_of_no_way_out(networks: &[Membership]) {
     }
 }
 
-fn mode(args: &ContainerArgs, publishes: bool) -> anyhow::Result<NetworkMode> {
+/// The networks that are named, on the command line or else in the configuration.
+fn named(app: &App, args: &ContainerArgs) -> Vec<String> {
     match args.networks.as_slice() {
-        [] if publishes => Ok(NetworkMode::Private),
-        [] => Ok(NetworkMode::Host),
-        [one] if one == "default" && !publishes => Ok(NetworkMode::Host),
+        [] => {}
+        [one] if one == "default" => {}
+        names => return names.to_vec(),
+    }
+    let publishes = args.publish_all || !args.publish.is_empty();
+    let configured = app.networks.of_containers();
+    // Ports can be published of private networks only.
+    let fits = configured.filter(|name| !publishes || !["host", "none"].contains(name));
+    fits.map(str::to_owned).into_iter().collect()
+}
+
+fn mode(named: &[String], insists: bool) -> anyhow::Result<NetworkMode> {
+    match named {
+        [] if insists => Ok(NetworkMode::Private),
+        [] => Ok(NetworkMode::Default),
         [one] => Ok(NetworkMode::parse(one)?),
         several => {
             for name in several {
@@ -72,8 +89,12 @@ fn mode(args: &ContainerArgs, publishes: bool) -> anyhow::Result<NetworkMode> {
     }
 }
 
-fn memberships(app: &App, args: &ContainerArgs) -> anyhow::Result<Vec<Membership>> {
-    let named: Vec<&str> = match args.networks.as_slice() {
+fn memberships(
+    app: &App,
+    args: &ContainerArgs,
+    named: &[String],
+) -> anyhow::Result<Vec<Membership>> {
+    let named: Vec<&str> = match named {
         [] => vec![DEFAULT_NETWORK],
         names => names.iter().map(String::as_str).collect(),
     };

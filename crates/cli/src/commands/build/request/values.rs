@@ -46,12 +46,20 @@ pub(super) fn cache_ttl(text: &str) -> anyhow::Result<CacheTtl> {
     Ok(CacheTtl { age, text })
 }
 
-pub(super) fn network(text: &str) -> anyhow::Result<NetworkMode> {
+/// `--network`: what steps are told, and the network of those that are told nothing, by name.
+pub(super) fn network(
+    text: &str,
+    configured: Option<&str>,
+) -> anyhow::Result<(NetworkMode, Option<String>)> {
+    let default = || configured.map(str::to_owned);
     match text {
-        "default" | "" => Ok(NetworkMode::Default),
-        "none" => Ok(NetworkMode::None),
-        "host" => Ok(NetworkMode::Host),
-        _ => bail!("network mode {text:?} is not supported: it is default, none or host"),
+        "default" | "" => Ok((NetworkMode::Default, default())),
+        "none" => Ok((NetworkMode::None, default())),
+        "host" => Ok((NetworkMode::Host, default())),
+        name if !name.contains(':') => Ok((NetworkMode::Default, Some(name.to_owned()))),
+        _ => bail!(
+            "network mode {text:?} is not supported: it is default, none, host, or the name of a network"
+        ),
     }
 }
 
@@ -82,11 +90,7 @@ pub(super) fn add_hosts(given: &[String]) -> anyhow::Result<Vec<(String, String)
         .iter()
         .map(|text| {
             AddHost::parse(text)
-                .map(|host| {
-                    // The network is the host's own: its gateway to the host is loopback.
-                    let address = host.address([127, 0, 0, 1].into());
-                    (host.name, address)
-                })
+                .map(|host| (host.name, host.address))
                 .map_err(Into::into)
         })
         .collect()

@@ -1,0 +1,132 @@
+//! Keeps the bridge of the machine's network up a moment longer than somebody needs it, and then takes it down: setting
+//! up and taking down cost many times of what plugging in does, and commands come one after the other.
+//!
+//! ```text
+//! users    share-locked by each member as long as its process lives      ─ nobody ─▶ wait a moment ─ nobody came ─▶ down
+//! keeper   locked by the keeper as long as it lives
+//! ```
+//!
+//! The same program, started again with a hidden argument by whoever brings up the bridge, and ended by itself. One that was
+//! killed is replaced by whoever comes next; else the next command sweeps what it kept.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::catalog::{Network, Networks};
+use crate::{NetworkError, NetworkId, bridge};
+
+/// What makes a start of this program a keeper; no user types it.
+const ARGUMENT: &str = "--rbuild-network-keeper";
+const KEEPER: &str = "keeper";
+const USERS: &str = "users";
+/// How long the bridge waits for somebody else: longer than commands that follow each other need, shorter than somebody looks
+/// for what is left.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Has the bridge stay for as long as the result lives, at least.
+pub(crate) fn use_it(networks: &Networks, id: &NetworkId) -> Result<File, NetworkError> {
+    let path = networks.place(id).join(USERS);
+    let file = open(&path)?;
+    file.lock_shared()
+        .map_err(NetworkError::file("lock", path))?;
+    Ok(file)
+}
+
+/// Whether somebody keeps this network.
+pub(crate) fn is_there(networks: &Networks, id: &NetworkId) -> bool {
+    matches!(place_of_keeper(networks, id), Ok(None))
+}
+
+/// Makes sure that somebody keeps the network, which is locked and up. Where nobody can be started, the last one to leave takes
+/// it down.
+pub(crate) fn ensure(networks: &Networks, network: &Network, program: &Path) {
+    use std::os::unix::process::CommandExt as _;
+    let (Some(shared), Ok(Some(place))) =
+        (&networks.shared, place_of_keeper(networks, &network.id))
+    else {
+        return;
+    };
+    let _ = Command::new(program)
+        .arg0("rbuild-network")
+        .arg(ARGUMENT)
+        .arg(shared)
+        .arg(network.id.as_str())
+        .env_clear()
+        .current_dir("/")
+        // Locked from here on as long as it lives.
+        .stdin(Stdio::from(place))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn();
+}
+
+/// The keeper's lock, if it can be had.
+fn place_of_keeper(networks: &Networks, id: &NetworkId) -> io::Result<Option<File>> {
+    let path = networks.place(id).join(KEEPER);
+    let file = open(&path).map_err(io::Error::other)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn open(path: &Path) -> Result<File, NetworkError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(NetworkError::file("open", path))
+}
+
+/// Becomes a keeper and never returns, if this process was started as one; else does nothing.
+pub(crate) fn keep_if_asked() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_none_or(|first| first != ARGUMENT) {
+        return;
+    }
+    let (Some(shared), Some(id)) = (arguments.next(), arguments.next()) else {
+        std::process::exit(1);
+    };
+    // What it could not take down, the next command does.
+    let done = keep(PathBuf::from(shared), &id.to_string_lossy());
+    std::process::exit(i32::from(done.is_err()));
+}
+
+fn keep(shared: PathBuf, id: &str) -> Result<(), NetworkError> {
+    let failed = || NetworkError::step("keep the network");
+    let lock = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3).map_err(failed())?;
+    let null = open(Path::new("/dev/null"))?;
+    rustix::stdio::dup2_stdin(&null).map_err(failed())?;
+    let _ = rustix::process::setsid();
+    let _ = rustix::thread::set_name(c"rbuild-network");
+    rbuild_sys::release_program_text();
+    let networks = Networks::shared_only(shared);
+    let network = networks.find(id)?;
+    let users = networks.place(&network.id).join(USERS);
+    loop {
+        let everybody = open(&users)?;
+        everybody
+            .lock()
+            .map_err(NetworkError::file("lock", &users))?;
+        drop(everybody);
+        std::thread::sleep(LINGER);
+        let _network = networks.lock(&network.id)?;
+        networks.bury(&network.id)?;
+        if networks.members(&network.id)?.is_empty() {
+            // Whoever comes next finds neither a bridge nor us.
+            let down = bridge::take_down(&networks, &networks.find(id)?);
+            drop(lock);
+            return down;
+        }
+    }
+}
