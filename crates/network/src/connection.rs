@@ -19,7 +19,7 @@ use crate::catalog::{Networks, Reach};
 use crate::members::{Applicant, Mac};
 use crate::outside::WayOut;
 use crate::relay::{self, NamesTask, Relay, Task};
-use crate::{NetworkError, NetworkId, Publish, Published, Resolver, namespace};
+use crate::{DEFAULT_NETWORK, NetworkError, NetworkId, Publish, Published, Resolver, namespace};
 
 mod default;
 mod place;
@@ -297,7 +297,13 @@ impl Connection {
 
     /// Where it is, in the order in which it was asked for.
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.places.iter().map(Place::endpoint).collect()
+        let outside = self.outside.as_ref().map(|_| {
+            let known = self.networks.find(DEFAULT_NETWORK);
+            // It is told, and looked for nowhere.
+            WayOut::endpoint(known.map_or_else(|_| NetworkId::from_seed([0; 32]), |one| one.id))
+        });
+        let places = self.places.iter().map(Place::endpoint);
+        outside.into_iter().chain(places).collect()
     }
 
     /// What is published, and where.

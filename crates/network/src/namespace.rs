@@ -55,10 +55,10 @@ pub(crate) fn inside<T: Send>(
     done.expect("it does not panic")
 }
 
-/// What the kernel tells of sockets that are left in a namespace: how many of which kind are in use, and how many connections
-/// have yet to be forgotten.
+/// What the kernel tells of the internet's sockets in a namespace: how many of which kind are in use, and how many connections
+/// have yet to be forgotten. All others end with the process that had them.
 pub(crate) fn sockets(namespace: BorrowedFd<'_>) -> io::Result<String> {
-    let of_namespace = ["used", "inuse", "tw"];
+    let of_namespace = ["inuse", "tw"];
     inside(namespace, || {
         let mut told = String::new();
         for table in ["sockstat", "sockstat6"] {

@@ -8,16 +8,21 @@
 //! It leads neither to the host's loopback interface nor to what is only there, and ends with the supervisor.
 
 use std::io::{self, Read as _};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::{NetworkError, programs};
+use crate::{DEFAULT_NETWORK, Endpoint, Mac, NetworkError, NetworkId, Reach, programs};
 
 const PROGRAM: &str = "slirp4netns";
 /// Where interfaces come from that a program is behind.
 const TUN: &str = "/dev/net/tun";
+/// What it gives a container, which no option changes: its address, the way out, and their range.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+const PREFIX: u8 = 24;
 /// The largest that it takes. Copying is what costs, so it had better be much at a time.
 const MTU: &str = "--mtu=65520";
 
@@ -96,6 +101,7 @@ fn start(program: &Path, namespace: BorrowedFd<'_>, inside: &str) -> io::Result<
             "--disable-dns",
         ])
         .args(["--enable-sandbox", "--enable-seccomp"])
+        .arg(format!("--macaddress={}", Mac::of(ADDRESS)))
         // Its standard input is what ends it, its standard output where it says that it is ready.
         .args(["--exit-fd=0", "--ready-fd=1", "--netns-type=path"])
         .args([&place, inside])
@@ -113,6 +119,22 @@ fn start(program: &Path, namespace: BorrowedFd<'_>, inside: &str) -> io::Result<
     match ready.read(&mut word)? {
         0 => Err(io::Error::other("it ended before it was ready")),
         _ => Ok(way),
+    }
+}
+
+impl WayOut {
+    /// Where the container is behind it, told as a place on the default network.
+    pub(crate) fn endpoint(network: NetworkId) -> Endpoint {
+        Endpoint {
+            network: DEFAULT_NETWORK.to_owned(),
+            id: network,
+            address: ADDRESS,
+            prefix: PREFIX,
+            gateway: GATEWAY,
+            reach: Reach::Outside,
+            mac: Mac::of(ADDRESS),
+            aliases: Vec::new(),
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod logins;
 mod management;
 mod manifests;
 mod networks;
+mod networks_default;
 mod networks_joining;
 mod networks_without_root;
 mod output_attributes;

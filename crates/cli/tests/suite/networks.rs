@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use rstest::rstest;
 
 use crate::containers::{field, lab};
+use crate::networks_default::{alone, assert_bare};
 use crate::support::{Caller, Lab, Running};
 
 /// How long a server in a container may take until it listens.
@@ -52,10 +53,10 @@ pub(crate) fn ask(address: SocketAddr) -> String {
     }
 }
 
-/// What of a lab's networks is on the host: interfaces and rules.
+/// What of a lab's own networks is on the host: interfaces and rules.
 pub(crate) fn on_the_host(lab: &Lab) -> Vec<String> {
     let ids = lab
-        .rbuild(&["network", "ls", "-q", "-f", "driver=bridge"])
+        .rbuild(&["network", "ls", "-q", "-f", "type=custom"])
         .success();
     let interfaces = text_of("ip", &["-br", "link"]);
     let rules = text_of("iptables-save", &[]);
@@ -66,7 +67,7 @@ pub(crate) fn on_the_host(lab: &Lab) -> Vec<String> {
         .collect()
 }
 
-fn text_of(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn text_of(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -75,6 +76,7 @@ fn text_of(program: &str, arguments: &[&str]) -> String {
 #[test]
 fn a_published_port_leads_to_the_container_and_is_free_when_that_is_gone() {
     let Some(lab) = lab(Caller::Root) else { return };
+    alone();
     serve(&lab, &["--name", "web", "-p", "127.0.0.1::80"], SERVER);
     let address = published(&lab, "web", "80");
     assert_eq!(ask(address), "hello\n");
@@ -104,7 +106,7 @@ fn a_published_port_leads_to_the_container_and_is_free_when_that_is_gone() {
 
     lab.rbuild(&["rm", "-f", "web"]).success();
     TcpListener::bind(address).expect("it is free");
-    assert_eq!(on_the_host(&lab), [""; 0]);
+    assert_bare();
 }
 
 #[test]
@@ -277,7 +279,7 @@ fn a_container_shares_the_network_of_another() {
 }
 
 /// The supervisor of a container.
-fn supervisor(id: &str) -> Pid {
+pub(crate) fn supervisor(id: &str) -> Pid {
     let has_it = |line: &str| line.contains("rbuild-supervisor") && line.contains(id);
     let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
     let found = processes.map(|process| process.path()).find(|path| {
@@ -294,11 +296,9 @@ fn supervisor(id: &str) -> Pid {
 #[test]
 fn what_a_killed_supervisor_leaves_is_swept_by_the_next_command() {
     let Some(lab) = lab(Caller::Root) else { return };
-    serve(
-        &lab,
-        &["--name", "one", "-p", "127.0.0.1::80"],
-        "sleep 1000",
-    );
+    lab.rbuild(&["network", "create", "app"]).success();
+    let options = ["--name", "one", "--network", "app", "-p", "127.0.0.1::80"];
+    serve(&lab, &options, "sleep 1000");
     let id = field(&lab, "one", "{{.Id}}");
     assert_ne!(on_the_host(&lab), [""; 0]);
     kill(supervisor(&id), Signal::SIGKILL).expect("ours");

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
+use crate::containers::field;
 use crate::networks::{SERVER, ask, published, serve};
 use crate::support::{Caller, Lab, am_root, note_skipped};
 
@@ -66,6 +67,17 @@ fn a_normal_users_container_with_a_port_reaches_others_and_not_the_hosts_loopbac
     });
     serve(&lab, &["--name", "web", "-p", "127.0.0.1::80"], SERVER);
     assert_eq!(ask(published(&lab, "web", "80")), "hello\n");
+    let shown = field(&lab, "web", "{{.NetworkSettings.IPAddress}}");
+    assert_eq!(shown, "10.0.2.100");
+    let inside = lab
+        .rbuild(&["exec", "web", "ip", "addr", "show", "eth0"])
+        .success()
+        .stdout;
+    let mac = field(&lab, "web", "{{.NetworkSettings.MacAddress}}");
+    assert!(
+        inside.contains(&mac) && inside.contains("10.0.2.100/24"),
+        "{inside}"
+    );
     let address = address.to_string();
     let out = lab.rbuild(&["exec", "web", "nc", "-w", "5", &address, &port]);
     assert_eq!(out.success().stdout, "from outside\n");

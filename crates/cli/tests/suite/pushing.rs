@@ -59,7 +59,8 @@ impl Scene {
         let gate = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = gate.local_addr().expect("an address").port().to_string();
         let build_arg = format!("GATE={port}");
-        let arguments = [&["--build-arg", &build_arg], arguments].concat();
+        let given = ["--allow", "network.host", "--build-arg", &build_arg];
+        let arguments = [&given, arguments].concat();
         let running = self.lab.start_build(project, &arguments);
         let (connection, _) = gate.accept().expect("the step connects");
         let end = Instant::now() + PATIENCE;
@@ -76,8 +77,7 @@ impl Scene {
     }
 }
 
-const WAITS: &str =
-    "FROM busybox\nCOPY file /file\nARG GATE\nRUN nc 127.0.0.1 $GATE; test ! -e /fails\n";
+const WAITS: &str = "FROM busybox\nCOPY file /file\nARG GATE\nRUN --network=host nc 127.0.0.1 $GATE; test ! -e /fails\n";
 
 #[test]
 fn a_layer_is_sent_while_the_next_step_runs() {
@@ -233,7 +233,14 @@ fn a_token_that_ends_in_the_middle_of_a_push_is_renewed() {
     let name = scene.name("app:1");
     let running = scene.lab.start_build(
         &project,
-        &["--push", "-t", &name, "--build-arg", &build_arg],
+        &[
+            "--push",
+            "-t",
+            &name,
+            "--allow=network.host",
+            "--build-arg",
+            &build_arg,
+        ],
     );
     let (connection, _) = gate.accept().expect("the step connects");
     scene.proxy.revoke_tokens();

@@ -294,8 +294,15 @@ fn a_service_answers_on_the_hosts_network(
         .and_then(|socket| socket.local_addr())
         .expect("a free port")
         .port();
-    let running =
-        Running::start(&mut lab.command(&["run", "--rm", "-e", &format!("PORT={port}"), "web"]));
+    let running = Running::start(&mut lab.command(&[
+        "run",
+        "--rm",
+        "--network",
+        "host",
+        "-e",
+        &format!("PORT={port}"),
+        "web",
+    ]));
     let end = Instant::now() + Duration::from_secs(20);
     let mut stream = loop {
         match TcpStream::connect(("127.0.0.1", port)) {

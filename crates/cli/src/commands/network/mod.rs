@@ -97,6 +97,9 @@ struct New {
     /// Where containers get their addresses from: a part of the subnet
     #[arg(long, value_name = "SUBNET")]
     ip_range: Option<String>,
+    /// Addresses of IPv6
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    ipv6: Option<bool>,
     /// Containers reach each other, and nothing else
     #[arg(long)]
     internal: bool,
@@ -174,6 +177,9 @@ fn create(app: &App, new: &New) -> anyhow::Result<()> {
             "network driver {:?} is not supported: there is bridge",
             new.driver
         );
+    }
+    if new.ipv6 == Some(true) {
+        bail!("--ipv6 is not supported: private networks have IPv4 addresses only");
     }
     let subnet = |text: &Option<String>| text.as_deref().map(str::parse::<Subnet>).transpose();
     let wanted = NewNetwork {
