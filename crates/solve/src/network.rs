@@ -138,9 +138,8 @@ impl StepNetworks {
 
     /// A member's id, of which already the first digits tell it from others.
     fn id(&self, number: u8) -> String {
-        let mut seed = self.seed;
-        seed[0] ^= number;
-        seed.iter().map(|byte| format!("{byte:02x}")).collect()
+        let id = blake3::keyed_hash(&self.seed, &[number]);
+        id.to_hex().to_string()
     }
 
     fn open(&self, wishes: &Wishes<'_>) -> Result<Option<Connection>, NetworkError> {

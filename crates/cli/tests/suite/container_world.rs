@@ -5,6 +5,7 @@ use std::process::Command;
 use rstest::rstest;
 
 use crate::containers::lab;
+use crate::networks_default::alone;
 use crate::support::Caller;
 
 #[rstest]
@@ -69,6 +70,7 @@ fn kernel_parameters_are_the_containers_own(
 fn a_network_that_cannot_be_kept_apart_from_others_is_refused_and_ports_are_published_all_the_same()
 {
     let Some(lab) = lab(Caller::Root) else { return };
+    alone();
     lab.rbuild(&["network", "create", "web"]).success();
     // As on a machine that has no program for the packet filter.
     let without = |arguments: &[&str]| {

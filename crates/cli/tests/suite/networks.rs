@@ -241,6 +241,12 @@ fn networks_are_listed_in_dockers_shape_and_what_is_not_there_is_refused() {
         .says("network with name app already exists");
     lab.rbuild(&["run", "--network", "nope", "app", "true"])
         .says("network nope not found");
+    lab.rbuild(&["network", "create", "--ipv6", "six"])
+        .failure()
+        .says("--ipv6 is not supported");
+    lab.rbuild(&["network", "create", "--subnet", "fd00::/64", "six"])
+        .failure()
+        .says("IPv4 addresses only");
     lab.rbuild(&["network", "rm", "bridge"])
         .failure()
         .says("bridge is a pre-defined network and cannot be removed");

@@ -92,12 +92,12 @@ fn mode(named: &[String], insists: bool) -> anyhow::Result<NetworkMode> {
 fn memberships(
     app: &App,
     args: &ContainerArgs,
-    named: &[String],
+    given: &[String],
 ) -> anyhow::Result<Vec<Membership>> {
-    let named: Vec<&str> = match named {
-        [] => vec![DEFAULT_NETWORK],
-        names => names.iter().map(String::as_str).collect(),
-    };
+    let mut named: Vec<&str> = given.iter().map(String::as_str).collect();
+    if named.is_empty() {
+        named.push(DEFAULT_NETWORK);
+    }
     let networks = Networks::new(app.store()?.root());
     let mut memberships: Vec<Membership> = Vec::new();
     for name in named {
