@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rstest::rstest;
 
 use crate::containers::{field, lab};
 use crate::networks_default::{alone, assert_bare};
@@ -346,25 +345,6 @@ fn twenty_containers_with_ports_leave_nothing_behind() {
     }
     assert_eq!(on_the_host(&lab), [""; 0]);
     lab.rbuild(&["network", "rm", "crowd"]).success();
-}
-
-#[rstest]
-fn a_normal_users_port_is_published_without_any_right(
-    #[values(Caller::Ranges, Caller::SingleId)] caller: Caller,
-) {
-    let Some(lab) = Lab::new(caller) else { return };
-    let project = lab.project("FROM busybox\n");
-    lab.build(&project, &["-t", "app"]);
-    serve(&lab, &["--name", "web", "-p", "127.0.0.1::80"], SERVER);
-    let address = published(&lab, "web", "80/tcp");
-    assert_eq!(ask(address), "hello\n");
-    // The host's loopback is not the container's.
-    let own = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let number = own.local_addr().expect("bound").port().to_string();
-    let reached = lab.rbuild(&["exec", "web", "nc", "-w", "1", "127.0.0.1", &number]);
-    assert_ne!(reached.status.code(), Some(0));
-    lab.rbuild(&["rm", "-f", "web"]).success();
-    TcpListener::bind(address).expect("it is free");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use rstest::rstest;
 
 use crate::containers::field;
 use crate::networks::{SERVER, ask, published, serve};
@@ -107,4 +108,23 @@ fn a_normal_user_is_told_why_nothing_leads_out() {
     lab.rbuild(&run)
         .success()
         .says("WARNING: Nothing leads out of this container: /dev/net/tun cannot be opened");
+}
+
+#[rstest]
+fn a_normal_users_port_is_published_without_any_right(
+    #[values(Caller::Ranges, Caller::SingleId)] caller: Caller,
+) {
+    let Some(lab) = Lab::new(caller) else { return };
+    let project = lab.project("FROM busybox\n");
+    lab.build(&project, &["-t", "app"]);
+    serve(&lab, &["--name", "web", "-p", "127.0.0.1::80"], SERVER);
+    let address = published(&lab, "web", "80/tcp");
+    assert_eq!(ask(address), "hello\n");
+    // The host's loopback is not the container's.
+    let own = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let number = own.local_addr().expect("bound").port().to_string();
+    let reached = lab.rbuild(&["exec", "web", "nc", "-w", "1", "127.0.0.1", &number]);
+    assert_ne!(reached.status.code(), Some(0));
+    lab.rbuild(&["rm", "-f", "web"]).success();
+    TcpListener::bind(address).expect("it is free");
 }
