@@ -123,22 +123,26 @@ fn the_steps_of_a_build_can_be_on_a_network_with_names() {
 }
 
 #[test]
-fn the_default_bridge_goes_with_its_last_user_and_stays_between_two() {
-    let Some(lab) = lab(Caller::Root) else { return };
-    alone();
-    let bridge = || left().into_iter().find(|line| line.starts_with("rb"));
-    let run = ["run", "--rm", "app", "ip", "-4", "addr", "show", "eth0"];
-    let told = lab.rbuild(&run).success().stdout;
-    assert!(told.contains("inet 172.17.0.2/16"), "{told}");
-    let first = bridge().expect("it is kept for a moment");
-    // A bridge that came again would have another number.
-    let number = |line: &str| {
-        let name = line.split_whitespace().next().unwrap_or_default();
-        std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()
+fn the_default_bridge_is_one_for_all_and_goes_with_its_last_user() {
+    let (Some(lab), Some(other)) = (lab(Caller::Root), lab(Caller::Root)) else {
+        return;
     };
-    let index = number(&first);
-    lab.rbuild(&run).success();
-    assert_eq!(number(&bridge().expect("still there")), index);
+    alone();
+    let bridges = || left().into_iter().filter(|line| line.starts_with("rb"));
+    let address = |lab: &Lab| {
+        let run = ["run", "--rm", "app", "ip", "-4", "addr", "show", "eth0"];
+        lab.rbuild(&run).success().stdout
+    };
+    lab.rbuild(&["run", "-d", "--name", "one", "app", "sleep", "1000"])
+        .success();
+    let first = field(&lab, "one", "{{.NetworkSettings.IPAddress}}");
+    assert_eq!(first, "172.17.0.2");
+    for store in [&lab, &other] {
+        let told = address(store);
+        assert!(told.contains("inet 172.17.0.3/16"), "{told}");
+        assert_eq!(bridges().count(), 1);
+    }
+    lab.rbuild(&["rm", "-f", "one"]).success();
     assert_bare();
 }
 
