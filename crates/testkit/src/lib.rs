@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod actions_cache;
+mod documents;
 mod fault;
 mod http;
 mod image_maker;
@@ -30,6 +31,7 @@ mod tls;
 mod token;
 
 pub use actions_cache::ActionsCache;
+pub use documents::checked_documents;
 pub use fault::{Fault, Rule};
 pub use http::Recorded;
 pub use image_maker::{ImageLayout, ImageMaker, LayerCompression};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use rbuild_testkit::Registry;
-use serde_json::Value;
+use rbuild_testkit::{Registry, checked_documents};
+use serde_json::{Value, json};
 
 use crate::support::{BaseImage, Caller, Lab, Layout, Project, Tree, run};
 
@@ -25,7 +25,7 @@ fn packages(caller: Caller) -> Option<(Lab, Project)> {
     Some((lab, project))
 }
 
-fn json(path: &Path) -> Value {
+fn read(path: &Path) -> Value {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&bytes).expect("JSON")
 }
@@ -53,11 +53,11 @@ fn attested(layout: &Layout) -> (Value, Vec<(String, Value)>) {
         "attestation-manifest"
     );
     assert_eq!(annotations["vnd.docker.reference.digest"], image["digest"]);
-    let manifest = json(&layout.blob(&attestation["digest"]));
+    let manifest = read(&layout.blob(&attestation["digest"]));
     let statements = manifest["layers"].as_array().expect("statements").iter();
     let statements = statements.map(|layer| {
         assert_eq!(layer["mediaType"], "application/vnd.in-toto+json");
-        let statement = json(&layout.blob(&layer["digest"]));
+        let statement = read(&layout.blob(&layer["digest"]));
         let kind = &layer["annotations"]["in-toto.io/predicate-type"];
         assert_eq!(statement["predicateType"], *kind);
         let digest = statement["subject"][0]["digest"]["sha256"].as_str();
@@ -106,6 +106,35 @@ fn attestations_stand_in_the_index_as_buildkit_stores_them() {
 }
 
 #[test]
+fn all_documents_are_what_their_specifications_say() {
+    let Some((lab, project)) = packages(Caller::Root) else {
+        return;
+    };
+    let documents = |output: &str, flags: &[&str]| {
+        let out = lab.path("out/documents");
+        let output = format!("type=oci,tar=false,dest={}{output}", out.display());
+        let both = ["--sbom=true", "-t", "app", "-o", &output];
+        lab.build(&project, &[&both, flags].concat());
+        let counted = checked_documents(&out);
+        std::fs::remove_dir_all(&out).expect("ours");
+        counted
+    };
+    let Some(counted) = documents("", &["--provenance=mode=max"]) else {
+        return;
+    };
+    let expected = json!({
+        "image-layout": 1, "image-index": 2, "image-manifest": 2, "config": 1,
+        "statement": 2, "spdx": 1, "provenance": 1,
+    });
+    assert_eq!(counted, expected);
+    let old = documents(
+        ",oci-artifact=false,compression=estargz,annotation.a=b",
+        &["--provenance=mode=min"],
+    );
+    assert_eq!(old.expect("a form of image")["config"], 2);
+}
+
+#[test]
 fn tools_before_oci_1_1_get_attestations_in_the_form_of_an_image() {
     let Some((lab, project)) = packages(Caller::Root) else {
         return;
@@ -120,7 +149,7 @@ fn tools_before_oci_1_1_get_attestations_in_the_form_of_an_image() {
     let (manifest, statements) = attested(&layout);
     assert_eq!(manifest["artifactType"], Value::Null);
     assert_eq!(manifest["subject"], Value::Null);
-    let config = json(&layout.blob(&manifest["config"]["digest"]));
+    let config = read(&layout.blob(&manifest["config"]["digest"]));
     assert_eq!(config["architecture"], "unknown");
     assert_eq!(
         config["rootfs"]["diff_ids"][0],
@@ -338,7 +367,7 @@ fn metadata_tells_what_was_built_from_what_as_far_as_it_is_asked_for() {
             command.env("BUILDX_METADATA_PROVENANCE", mode);
         }
         assert!(command.output().expect("a build").status.success());
-        json(&file)["buildx.build.provenance"].clone()
+        read(&file)["buildx.build.provenance"].clone()
     };
     let min = told(None);
     assert_eq!(min["buildType"], "https://mobyproject.org/buildkit@v1");
