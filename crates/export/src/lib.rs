@@ -29,6 +29,7 @@ mod layout;
 mod local_store;
 mod media_types;
 mod pack;
+mod pack_ahead;
 mod push;
 mod push_ahead;
 mod saved;

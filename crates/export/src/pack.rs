@@ -6,6 +6,7 @@ use std::thread;
 
 use rbuild_image::{Compression, Descriptor, DiffId, Digest, Packing, descriptor, media_type};
 use rbuild_layer::{ChunkedForm, ChunkedLayer, CompressionLevel, compress, pack_chunked};
+use rbuild_registry::Client;
 
 use crate::assemble::BuiltLayer;
 use crate::blobs::{Blobs, LayerForm, TravellingLayer, as_oci};
@@ -99,7 +100,7 @@ fn stream(
     sink: impl Write,
 ) -> Result<(), ExportError> {
     let mut compressor = compress(sink, compression, level).map_err(ExportError::Archive)?;
-    blobs.write_layer_tar(layer, UnlessCancelled(blobs, &mut compressor))?;
+    blobs.write_layer_tar(layer, UnlessCancelled(blobs.registry, &mut compressor))?;
     compressor.finish().map_err(ExportError::Archive)?;
     Ok(())
 }
@@ -116,7 +117,7 @@ fn chunked(
     thread::scope(|scope| {
         let tar = scope.spawn(move || {
             let mut pipe = BufWriter::with_capacity(PIPE_BUFFER_BYTES, pipe);
-            blobs.write_layer_tar(layer, UnlessCancelled(blobs, &mut pipe))?;
+            blobs.write_layer_tar(layer, UnlessCancelled(blobs.registry, &mut pipe))?;
             pipe.flush().map_err(ExportError::Archive)
         });
         let packed = pack_chunked(reader, sink, form, level);
@@ -137,7 +138,7 @@ fn with_annotation(descriptor: &Descriptor, key: &str, value: &str) -> Descripto
     annotated
 }
 
-fn kind_of(compression: Compression) -> &'static str {
+pub(crate) fn kind_of(compression: Compression) -> &'static str {
     match compression {
         Compression::None => media_type::OCI_LAYER,
         Compression::Gzip => media_type::OCI_LAYER_GZIP,
@@ -146,11 +147,11 @@ fn kind_of(compression: Compression) -> &'static str {
 }
 
 /// A sink that takes nothing more once the user has interrupted.
-struct UnlessCancelled<'a, W>(&'a Blobs<'a>, W);
+pub(crate) struct UnlessCancelled<'a, W>(pub(crate) &'a Client, pub(crate) W);
 
 impl<W: Write> Write for UnlessCancelled<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.registry.is_cancelled() {
+        if self.0.is_cancelled() {
             return Err(io::Error::other("interrupted"));
         }
         self.1.write(bytes)

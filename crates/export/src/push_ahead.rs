@@ -1,16 +1,18 @@
 //! Layers travel while the build goes on: each is compressed and uploaded as soon as its step has ended.
 //!
 //! ```text
-//! step done ─→ add ─→ queue ─→ workers: LayerSender for each repository
+//! step done ─→ pack_new: large and new; digested, packed and uploaded at once
+//!              add ─→ queue ─→ workers: LayerSender for each repository
 //! build done ─→ wait ─→ push: finds its layers there, and puts config and manifest
 //! build failed ─→ dropped: nothing names what was sent, and the registry sweeps it up
 //! ```
 //!
 //! What fails here is tried again by the push itself, which tells it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rbuild_image::{LayerId, Reference};
@@ -18,11 +20,12 @@ use rbuild_layer::FileTimes;
 use rbuild_plan::Plan;
 use rbuild_registry::Client;
 use rbuild_remote::Imports;
-use rbuild_store::Store;
+use rbuild_store::{Layer, Store};
 
 use crate::assemble::{Bases, base_layers, built_layer};
 use crate::blobs::{Blobs, LayerForm};
 use crate::error::ExportError;
+use crate::pack_ahead::pack_new;
 use crate::push::{PARALLEL_PUSHES, PushProgress};
 use crate::send::LayerSender;
 
@@ -56,14 +59,16 @@ pub struct PushAhead {
     added: Mutex<HashSet<LayerId>>,
 }
 
-struct Shared {
-    store: Store,
-    registry: Arc<Client>,
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) registry: Arc<Client>,
     imports: Arc<Imports>,
     bases: Bases,
-    targets: Vec<AheadTarget>,
+    pub(crate) targets: Vec<AheadTarget>,
     progress: Box<dyn PushProgress + Send>,
-    packing: Mutex<()>,
+    pub(crate) packing: Mutex<()>,
+    /// What is uploaded while it is packed, by target and layer.
+    pub(crate) uploads: Mutex<HashMap<Job, JoinHandle<()>>>,
     /// Jobs that were added and are not done.
     open: Mutex<usize>,
     idle: Condvar,
@@ -71,9 +76,10 @@ struct Shared {
 }
 
 /// A layer for a target.
-struct Job {
-    target: usize,
-    layer: LayerId,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Job {
+    pub(crate) target: usize,
+    pub(crate) layer: LayerId,
 }
 
 impl PushAhead {
@@ -91,6 +97,7 @@ impl PushAhead {
             targets,
             progress,
             packing: Mutex::default(),
+            uploads: Mutex::default(),
             open: Mutex::default(),
             idle: Condvar::new(),
             abandoned: Arc::default(),
@@ -122,6 +129,13 @@ impl PushAhead {
         }
     }
 
+    /// Packs a new and large layer whose tar nobody has digested yet, and notes its diffID, where a target wants it compressed;
+    /// it is sent there at the same time. Where it is not packed, for whatever reason, nothing is noted, and it is sent as others are.
+    pub fn pack_new(&self, layer: &Layer) {
+        // What went wrong will go wrong again where it is digested or sent, and is told then.
+        let _ = pack_new(&self.shared, layer);
+    }
+
     /// Waits until all that was added is sent, or has failed to be.
     pub fn wait(&self) {
         let open = lock(&self.shared.open);
@@ -140,6 +154,11 @@ impl Shared {
     fn work(&self, jobs: &Receiver<Job>) {
         for job in jobs {
             let _done = JobGuard(self);
+            let upload = lock(&self.uploads).remove(&job);
+            if let Some(upload) = upload {
+                // Where it failed, the blob is not there, and sent.
+                let _ = upload.join();
+            }
             let target = &self.targets[job.target];
             if !self.abandoned.load(Ordering::Relaxed) && !self.registry.is_cancelled() {
                 // The push will meet the same failure, and tell it.
@@ -176,6 +195,6 @@ impl Drop for JobGuard<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

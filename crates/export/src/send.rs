@@ -24,7 +24,7 @@ use crate::pack::{pack, packed_before};
 use crate::push::PushProgress;
 
 /// The smallest tar that is uploaded while it is packed, in bytes. Smaller ones are packed in a moment, and asked for then.
-const STREAMED_BYTES: u64 = 32 << 20;
+pub(crate) const STREAMED_BYTES: u64 = 32 << 20;
 
 /// Sends layers to the repository of a name.
 pub(crate) struct LayerSender<'a> {

@@ -63,7 +63,7 @@ pub use rbuild_sys::OverlayFlavor;
 pub use tar::pax::xattr_name as pax_xattr_name;
 pub use tar::records::timestamp as pax_time;
 pub use tar::visit::{TarFile, visit_tar};
-pub use tar::write::{end_tar, tar_digest, write_tar, write_tar_part};
+pub use tar::write::{end_tar, tar_digest, write_digested_tar, write_tar, write_tar_part};
 pub use tree_writer::{Attributes, FileContent, TreeWriter};
 pub use walk::index_upper;
 pub use xattr::{Xattrs, layer_xattrs};

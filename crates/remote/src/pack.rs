@@ -1,12 +1,9 @@
 //! A layer of the store as a blob that can be sent.
 
-use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 
-use rbuild_image::{
-    Compression, Descriptor, DiffId, Digest, Digester, LayerId, descriptor, media_type,
-};
-use rbuild_layer::{CompressionLevel, FileTimes, compress, write_tar};
+use rbuild_image::{Compression, Descriptor, DiffId, Digest, LayerId, descriptor, media_type};
+use rbuild_layer::{CompressionLevel, FileTimes, compress, write_digested_tar, write_tar};
 use rbuild_store::Store;
 
 use crate::{EntryLayer, LayerForm, RemoteError};
@@ -43,29 +40,19 @@ pub(crate) fn with_blob(
     let level = form
         .level
         .map_or(CompressionLevel::Default, CompressionLevel::Of);
-    let compressor = compress(&mut writer, compression, level).map_err(RemoteError::Compress)?;
-    let mut tee = Tee {
-        compressor,
-        digester: known.is_none().then(Digester::new),
+    let mut compressor =
+        compress(&mut writer, compression, level).map_err(RemoteError::Compress)?;
+    let (diff_id, size) = if let Some(known) = known {
+        write_tar(directory.as_fd(), &index, &mut compressor)?;
+        known
+    } else {
+        let (diff_id, size) = write_digested_tar(directory.as_fd(), &index, &mut compressor)?;
+        store.set_diff_id(id, FileTimes::Own, &diff_id, size)?;
+        (diff_id, size)
     };
-    write_tar(directory.as_fd(), &index, &mut tee)?;
-    let Tee {
-        compressor,
-        digester,
-    } = tee;
     compressor.finish().map_err(RemoteError::Compress)?;
     let bytes = writer.written();
     let digest = writer.commit(None, None)?;
-    let (diff_id, size) = match (known, digester) {
-        (Some(known), _) => known,
-        (None, digester) => {
-            let digester = digester.unwrap_or_default();
-            let size = digester.written();
-            let diff_id = DiffId(digester.finish());
-            store.set_diff_id(id, FileTimes::Own, &diff_id, size)?;
-            (diff_id, size)
-        }
-    };
     let blob = descriptor(kind_of(compression), digest, bytes);
     if form.level.is_none() {
         store.set_layer_blob(&diff_id, compression, &blob)?;
@@ -143,25 +130,5 @@ fn kind_of(compression: Compression) -> &'static str {
         Compression::None => media_type::OCI_LAYER,
         Compression::Gzip => media_type::OCI_LAYER_GZIP,
         Compression::Zstd => media_type::OCI_LAYER_ZSTD,
-    }
-}
-
-/// Writes to the compressor, and to the digester if there is one.
-struct Tee<W: Write> {
-    compressor: rbuild_layer::Compressor<W>,
-    digester: Option<Digester>,
-}
-
-impl<W: Write> Write for Tee<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.compressor.write(bytes)?;
-        if let Some(digester) = &mut self.digester {
-            digester.update(&bytes[..written]);
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.compressor.flush()
     }
 }

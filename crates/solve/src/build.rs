@@ -47,6 +47,8 @@ pub struct Build {
     pub publisher: Option<Arc<Publisher>>,
     /// Who is told of the outputs' layers while the build goes on.
     pub on_layer: Option<LayerHook>,
+    /// Who may digest an output's layer on the way of packing it.
+    pub packer: Option<LayerPacker>,
     /// When layers that a remote cache knows are brought here.
     pub remote_layers: RemoteLayers,
     /// How many steps run at once.
@@ -83,6 +85,10 @@ impl Build {
 /// Told of a layer that an output will hold, once; of one that was made here as soon as its diffIDs are known, of a base's when
 /// something was built on it. May be called from any thread, and should not take long.
 pub type LayerHook = Arc<dyn Fn(&LayerId) + Send + Sync>;
+
+/// Packs a layer whose tar nobody has digested yet, and notes its diffID in the store, so that its files are read once for both;
+/// or leaves it alone, and nothing is noted. Called for one layer after the other.
+pub type LayerPacker = Arc<dyn Fn(&Layer) + Send + Sync>;
 
 /// What the user says of results that are there already.
 #[derive(Debug, Clone, Default)]

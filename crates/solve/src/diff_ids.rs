@@ -111,6 +111,12 @@ impl<'a> DiffIds<'a> {
                 None if self.is_told(id, times) => continue,
                 None => self.fetcher.fetch_made(*id)?,
             };
+            if let (FileTimes::Own, Some(pack)) = (times, &self.build.packer) {
+                pack(&layer);
+                if store.diff_id(id, times)?.is_some() {
+                    continue;
+                }
+            }
             let directory = layer.open_diff()?;
             let index = layer.dated_index(times)?;
             let (diff_id, size) = tar_digest(directory.as_fd(), &index)?;

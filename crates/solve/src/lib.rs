@@ -47,7 +47,9 @@ mod why;
 mod work;
 
 pub use agent::{AgentError, SshKeys};
-pub use build::{BaseLayers, Build, CacheTtl, LayerHook, RemoteLayers, Reuse, Secret, Secrets};
+pub use build::{
+    BaseLayers, Build, CacheTtl, LayerHook, LayerPacker, RemoteLayers, Reuse, Secret, Secrets,
+};
 pub use cancel::{Cancel, CancelGuard};
 pub use canvas::CanvasError;
 pub use cdi::{CdiDevices, CdiError};

@@ -291,6 +291,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         mounts: Arc::default(),
         publisher: None,
         on_layer: None,
+        packer: None,
         remote_layers: RemoteLayers::Always,
         jobs: JOBS,
         now: app.environment.now(),

@@ -52,6 +52,7 @@ mod networks_joining;
 mod networks_without_root;
 mod output_attributes;
 mod outputs;
+mod packing;
 mod parallel;
 mod platform_choice;
 mod platforms;

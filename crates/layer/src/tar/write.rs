@@ -11,11 +11,11 @@
 //! Any change here changes the diffID of every layer that is made from then on.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rayon::prelude::*;
-use rbuild_image::DiffId;
+use rbuild_image::{DiffId, Digester};
 use rustix::fs::{FileType, fstat};
 use tar::{EntryType, Header};
 
@@ -104,6 +104,43 @@ pub fn tar_digest(directory: BorrowedFd<'_>, index: &ContentIndex) -> Result<(Di
     write_hashed(|sink| write_tar(directory, index, sink))
 }
 
+/// Writes the tar that [`write_tar`] would write, and tells its digest and its size in bytes: the files are read once for both.
+///
+/// # Errors
+/// As [`write_tar`].
+pub fn write_digested_tar(
+    directory: BorrowedFd<'_>,
+    index: &ContentIndex,
+    sink: impl Write,
+) -> Result<(DiffId, u64)> {
+    let mut digesting = Digesting {
+        sink,
+        digester: Digester::new(),
+    };
+    write_tar(directory, index, &mut digesting)?;
+    let digester = digesting.digester;
+    let size = digester.written();
+    Ok((DiffId(digester.finish()), size))
+}
+
+/// A sink of which all that it takes is digested.
+struct Digesting<W> {
+    sink: W,
+    digester: Digester,
+}
+
+impl<W: Write> Write for Digesting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.sink.write(bytes)?;
+        self.digester.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
 /// A file's bytes, if they were read ahead.
 enum Content {
     None,
@@ -154,9 +191,9 @@ fn open(directories: &Directories<BorrowedFd<'_>>, path: &[u8], size: u64) -> Re
     Ok(file)
 }
 
-fn unreadable(path: &[u8], error: std::io::Error) -> LayerError {
+fn unreadable(path: &[u8], error: io::Error) -> LayerError {
     match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => LayerError::Changed {
+        io::ErrorKind::UnexpectedEof => LayerError::Changed {
             path: path.to_vec(),
         },
         _ => LayerError::file("read", path, error),

@@ -228,6 +228,7 @@ impl Machine {
             mounts: Arc::default(),
             publisher: None,
             on_layer: None,
+            packer: None,
             remote_layers: RemoteLayers::Always,
             reporter: Reporter::silent(),
             cancel: Cancel::new(),

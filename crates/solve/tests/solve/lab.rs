@@ -136,6 +136,7 @@ impl Lab {
             mounts: Arc::default(),
             publisher: None,
             on_layer: None,
+            packer: None,
             remote_layers: RemoteLayers::Always,
             jobs: NonZeroUsize::new(4).ok_or("not zero")?,
             now: SystemTime::now(),

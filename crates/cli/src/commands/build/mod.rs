@@ -185,6 +185,7 @@ fn build(
     let build = Build {
         imports: Arc::clone(&caches.imports),
         on_layer: ahead.hook(),
+        packer: ahead.packer(),
         publisher: caches.publisher.clone(),
         mounts: Arc::clone(&caches.mounts),
         ..surroundings(app, request, &inputs, &planned, cancel, reporter)?
@@ -316,6 +317,7 @@ fn surroundings(
         mounts: Arc::default(),
         publisher: None,
         on_layer: None,
+        packer: None,
         remote_layers: request.remote_layers(),
         jobs: request.jobs,
         now: app.environment.now(),

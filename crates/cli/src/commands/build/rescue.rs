@@ -52,6 +52,7 @@ fn hand_out(
         reporter: Reporter::silent(),
         cancel: Cancel::new(),
         on_layer: None,
+        packer: None,
         ..build
     };
     let wanted = Wanted {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rbuild_export::{AheadBuild, AheadTarget, PushAhead, PushProgress};
 use rbuild_image::Digest;
-use rbuild_solve::LayerHook;
+use rbuild_solve::{LayerHook, LayerPacker};
 
 use super::Outputs;
 use super::writing::Pushing;
@@ -66,6 +66,13 @@ impl Ahead {
         let (ahead, _) = self.0.as_ref()?;
         let ahead = Arc::clone(ahead);
         Some(Arc::new(move |layer| ahead.add(layer)))
+    }
+
+    /// Who packs them on the way of digesting them.
+    pub(in crate::commands::build) fn packer(&self) -> Option<LayerPacker> {
+        let (ahead, _) = self.0.as_ref()?;
+        let ahead = Arc::clone(ahead);
+        Some(Arc::new(move |layer| ahead.pack_new(layer)))
     }
 
     /// Waits until the layers of the images are sent.
