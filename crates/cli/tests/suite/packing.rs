@@ -3,11 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rbuild_testkit::Registry;
+use rbuild_testkit::{Registry, require};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-use crate::support::{Caller, Lab};
+use crate::support::{Caller, Lab, run};
 
 /// Forty MB in a layer that is in no output unless it is asked for.
 const LARGE: &str = "FROM busybox AS large
@@ -96,4 +96,43 @@ fn a_layer_is_read_once_for_its_digest_and_for_all_that_get_it_packed() {
         ];
         registry.skopeo(&copy).expect("all of it is there");
     }
+}
+
+#[test]
+fn podman_fetches_zstd_chunked_layers_piece_by_piece() {
+    if !require("podman", "layers in pieces") {
+        return;
+    }
+    let Some(lab) = Lab::with_bases(Caller::Root, &[]) else {
+        return;
+    };
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let project = lab.project("FROM scratch\nCOPY . /\n");
+    let text = "as much of this as fills more than a piece\n".repeat(200_000);
+    project.file("text", text).symlink("link", "text");
+    let name = format!("{}/lazy:1", registry.host());
+    let output = format!("type=registry,name={name},compression=zstd:chunked");
+    lab.build(&project, &["-o", &output]);
+
+    let (conf, store) = (lab.path("storage.conf"), lab.path("podman"));
+    let lines = [
+        "[storage]".to_owned(),
+        "driver = \"overlay\"".to_owned(),
+        format!("graphroot = {:?}", store.join("graph")),
+        format!("runroot = {:?}", store.join("run")),
+        "[storage.options]".to_owned(),
+        "pull_options = { enable_partial_images = \"true\" }".to_owned(),
+    ];
+    std::fs::write(&conf, lines.join("\n")).expect("a file");
+    let conf = format!("CONTAINERS_STORAGE_CONF={}", conf.display());
+    // Its mounts go with its own namespace.
+    let script = "podman --log-level=debug pull --tls-verify=false $1 && \
+                  cmp $(podman image mount $1)/text $2";
+    let text = project.dir.join("text");
+    let outer = ["--mount", "env", &conf, "sh", "-c", script, "sh"];
+    let inner = [name.as_str(), &text.to_string_lossy()];
+    let pulled = run("unshare", &[&outer[..], &inner].concat()).success();
+    assert!(pulled.stderr.contains("Retrieved partial blob"), "{pulled}");
 }

@@ -18,6 +18,10 @@ const TABLE_CHECKSUM: &str = "io.github.containers.zstd-chunked.manifest-checksu
 const TABLE_POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
 const TAR_SPLIT_POSITION: &str = "io.github.containers.zstd-chunked.tarsplit-position";
 
+/// What containers/storage called the first two up to podman 4, and stargz-snapshotter does.
+const OLDER_CHECKSUM: &str = "io.containers.zstd-chunked.manifest-checksum";
+const OLDER_POSITION: &str = "io.containers.zstd-chunked.manifest-position";
+
 /// What begins a frame that decoders skip; its length follows in four bytes.
 const SKIPPABLE: [u8; 4] = [0x50, 0x2a, 0x4d, 0x18];
 const SKIPPABLE_HEADER_BYTES: u64 = 8;
@@ -69,14 +73,15 @@ pub(super) fn pack(
     }
     sink.flush().map_err(output)?;
     let [table_at, packed_size, table_size, kind, ..] = numbers;
+    let checksum = Digest::sha256_of(&packed).to_string();
+    let position = format!("{table_at}:{packed_size}:{table_size}:{kind}");
     Ok(ChunkedLayer {
         diff_id: DiffId(watched.stream.finish()),
         annotations: BTreeMap::from([
-            (TABLE_CHECKSUM, Digest::sha256_of(&packed).to_string()),
-            (
-                TABLE_POSITION,
-                format!("{table_at}:{packed_size}:{table_size}:{kind}"),
-            ),
+            (OLDER_CHECKSUM, checksum.clone()),
+            (OLDER_POSITION, position.clone()),
+            (TABLE_CHECKSUM, checksum),
+            (TABLE_POSITION, position),
             (
                 TAR_SPLIT_POSITION,
                 format!("{split_at}:{}:{split_size}", split.len()),
