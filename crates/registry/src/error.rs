@@ -232,6 +232,17 @@ impl RegistryError {
         }
     }
 
+    /// Whether a host did not answer in time.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable {
+                fault: Fault::Timeout,
+                ..
+            }
+        )
+    }
+
     /// Whether the registry says that there is no such thing.
     pub fn is_not_found(&self) -> bool {
         match self {

@@ -15,6 +15,7 @@ use super::offline::Offline;
 use super::redirect::{self, MAX_REDIRECTS};
 use super::retry::Backoff;
 use super::scope::Scope;
+use super::site::Standing;
 use super::token::Authorization;
 use crate::reply::Reply;
 use crate::{Attempt, Credentials, RegistryError};
@@ -150,7 +151,9 @@ impl Transport {
         backoff: &mut Backoff,
         error: RegistryError,
     ) -> Result<(), RegistryError> {
-        let Some(wait) = backoff.after(&error) else {
+        // Silence takes long enough once; there is somebody else to ask.
+        let is_silent_mirror = error.is_silence() && endpoint.site().standing == Standing::Mirror;
+        let Some(wait) = backoff.after(&error).filter(|_| !is_silent_mirror) else {
             return Err(error);
         };
         if error.retry_after().is_some() {
@@ -204,7 +207,9 @@ impl Transport {
         if answer.status().as_u16() != 401 {
             return judge(call, answer);
         }
-        let Some(challenge) = Challenge::of(answer.headers()) else {
+        let told = Challenge::of(answer.headers());
+        let Some(challenge) = told.map_or_else(|| self.first_challenge(call), |it| Ok(Some(it)))?
+        else {
             return judge(call, answer);
         };
         if let Challenge::Bearer {
@@ -228,6 +233,18 @@ impl Transport {
         }
         drop(answer);
         judge(call, self.follow(call, url, renewed.as_ref())?)
+    }
+
+    /// How the registry wants to be convinced where its refusal does not say so: some tell it only to who knocks first.
+    fn first_challenge(&self, call: &Call<'_>) -> Result<Option<Challenge>, RegistryError> {
+        let known = call.endpoint.challenge.lock();
+        if known.unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(None);
+        }
+        let url = call.endpoint.url(&self.agents, "")?;
+        let knock = Call::new(call.endpoint, call.attempt, Method::GET);
+        let answer = self.follow(&knock, &url, None)?;
+        Ok(Challenge::of(answer.headers()))
     }
 
     /// Follows redirects. The authorization stays with the host that it was meant for.

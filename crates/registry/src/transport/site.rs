@@ -37,6 +37,7 @@ pub(crate) struct Site {
     /// The registry that a mirror is asked for.
     pub(crate) namespace: Option<String>,
     serves: Serves,
+    pub(crate) standing: Standing,
     /// `true`: plain HTTP; `false`: HTTPS.
     pub(crate) http: Option<bool>,
     pub(crate) verification: Option<Verification>,
@@ -52,6 +53,15 @@ pub(crate) struct Site {
 pub(crate) enum Verification {
     Required,
     Off,
+}
+
+/// Who is asked if a host does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The next mirror, or the registry.
+    Mirror,
+    /// Nobody.
+    Registry,
 }
 
 /// How Docker Hub's official images are called at a host.
@@ -153,6 +163,9 @@ fn mirrors(
             all.push(Site::of_rule(config, mirror, rule)?);
         }
     }
+    for site in &mut all {
+        site.standing = Standing::Mirror;
+    }
     Ok(all)
 }
 
@@ -171,6 +184,7 @@ impl Site {
             names: Names::Complete,
             namespace: None,
             serves: Serves::Pulls,
+            standing: Standing::Registry,
             http: None,
             verification: None,
             certificates: Certificates::default(),

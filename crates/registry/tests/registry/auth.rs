@@ -135,6 +135,21 @@ fn a_token_server_that_takes_passwords_in_forms_only_gets_one() {
 }
 
 #[test]
+fn a_registry_that_says_only_at_its_door_what_it_wants_gets_it() {
+    let setup = RegistrySetup {
+        password: true,
+        ..RegistrySetup::default()
+    };
+    let Some(registry) = Registry::start_with(&setup) else {
+        return;
+    };
+    let proxy = FaultProxy::in_front_of(&registry.host()).expect("a proxy");
+    proxy.inject(Rule::once("POST", "/blobs/", Fault::status(401)));
+    let name = reference(&proxy.host(), "a:1");
+    push_bytes(&right(), &name, b"x").expect("with the password");
+}
+
+#[test]
 fn a_token_that_ends_in_the_middle_is_renewed() {
     let Some(scene) = Scene::start(500_000) else {
         return;

@@ -2,6 +2,7 @@
 
 use crate::common;
 use std::io::Read;
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use crate::common::{Scene, client, client_with, config, push_bytes, reference};
@@ -156,6 +157,24 @@ fn mirrors_are_asked_first_and_the_registry_after_them() {
             .blob(&scene.layout.layers[0])
             .expect("the same")
     );
+}
+
+#[test]
+fn a_mirror_that_says_nothing_is_waited_for_once() {
+    let Some(scene) = Scene::start(1000) else {
+        return;
+    };
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address");
+    let config = config(&format!(
+        "[registry.\"docker.io\"]\nmirrors = [\"http://{address}\", \"{}\"]",
+        scene.proxy.host()
+    ));
+    let client = client_with(config, Arc::new(Anonymous));
+    let resolved = client.resolve(&"test".parse().expect("a name"));
+    assert_eq!(resolved.expect("from the other").via, scene.proxy.host());
+    silent.set_nonblocking(true).expect("a socket");
+    assert_eq!(silent.incoming().map_while(Result::ok).count(), 1);
 }
 
 #[test]
