@@ -9,15 +9,15 @@
 //! The same program, started again with a hidden argument by whoever brings up the bridge, and ended by itself. One that was
 //! killed is replaced by whoever comes next; else the next command sweeps what it kept.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::catalog::{Network, Networks};
+use crate::lock::open;
 use crate::{NetworkError, NetworkId, bridge};
 
 /// What makes a start of this program a keeper; no user types it.
@@ -75,17 +75,6 @@ fn place_of_keeper(networks: &Networks, id: &NetworkId) -> io::Result<Option<Fil
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
-}
-
-fn open(path: &Path) -> Result<File, NetworkError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(NetworkError::file("open", path))
 }
 
 /// Becomes a keeper and never returns, if this process was started as one; else does nothing.

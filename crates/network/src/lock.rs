@@ -19,7 +19,8 @@ pub(crate) fn take(path: &Path) -> Result<Lock, NetworkError> {
     Ok(Lock { _file: file })
 }
 
-fn open(path: &Path) -> Result<File, NetworkError> {
+/// Opens the file at `path`, which is made if it is not there.
+pub(crate) fn open(path: &Path) -> Result<File, NetworkError> {
     OpenOptions::new()
         .read(true)
         .write(true)
