@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
     imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, network, pause,
-    port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, version,
-    volume, wait,
+    port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, update,
+    version, volume, wait,
 };
 use crate::groups::{BuilderVerb, BuildxVerb, ContainerVerb, ImageVerb, SystemVerb};
 use crate::maintenance;
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Restart(stop::Args),
     /// Send containers a signal
     Kill(kill::Args),
+    /// Give containers other limits, or another restart policy
+    Update(update::Args),
     /// Wait until containers have ended
     Wait(wait::Args),
     /// Connect to the streams of a container that runs
@@ -209,6 +211,7 @@ const VERBS: &[&str] = &[
     "network",
     "pause",
     "unpause",
+    "update",
     "rename",
     "port",
     "diff",

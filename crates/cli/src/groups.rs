@@ -17,7 +17,7 @@ use crate::commands::inspect::{self, Kind};
 use crate::commands::{
     attach, build, commit, cp, create, df, diff, exec, export, history, images, imagetools, import,
     kill, load, logs, pause, port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats,
-    stop, tag, top, wait,
+    stop, tag, top, update, wait,
 };
 
 /// `rbuild image …`
@@ -124,6 +124,8 @@ pub(crate) enum ContainerVerb {
     Top(top::Args),
     /// Let paused containers go on
     Unpause(pause::Args),
+    /// Give containers other limits, or another restart policy
+    Update(update::Args),
     /// Wait until containers have ended
     Wait(wait::Args),
 }
@@ -155,6 +157,7 @@ impl ContainerVerb {
             Self::Stop(args) => stop::run(app, &args),
             Self::Top(args) => top::run(app, &args),
             Self::Unpause(args) => pause::unpause(app, &args),
+            Self::Update(args) => update::run(app, &args),
             Self::Wait(args) => wait::run(app, &args),
         }
     }

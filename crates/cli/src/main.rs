@@ -28,8 +28,8 @@ use crate::args::{Cli, Command, with_default_verb};
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
     imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, network, pause,
-    port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, verify,
-    version, volume, wait,
+    port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, update,
+    verify, version, volume, wait,
 };
 
 fn main() -> ExitCode {
@@ -77,6 +77,7 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Stop(args) => stop::run(app, &args),
         Command::Restart(args) => stop::restart(app, &args),
         Command::Kill(args) => kill::run(app, &args),
+        Command::Update(args) => update::run(app, &args),
         Command::Wait(args) => wait::run(app, &args),
         Command::Attach(args) => attach::run(app, &args),
         Command::Logs(args) => logs::run(app, &args),

@@ -22,6 +22,7 @@ use crate::volume_store::{self, create_volume};
 use crate::volumes::Mounts;
 use crate::{
     ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, control, names, network,
+    volumes_from,
 };
 
 /// What a container is made from; its layers are extracted already.
@@ -144,7 +145,7 @@ pub fn start_attached(
     let start = Start {
         layers: layers.to_vec(),
         size: session.size(),
-        tie: attachment.tie.into(),
+        tie: Tie::Attached,
         direct,
     };
     let link = begin(store, container, start, host, &streams)?;
@@ -248,6 +249,12 @@ pub fn remove(store: &Store, name: &str) -> Result<(), ContainerError> {
     let Some(_lock) = store.try_lock(&lock_name(&container.id))? else {
         return Err(is_running(&container, "remove"));
     };
+    if let Some(user) = volumes_from::user_of(store, &container)? {
+        return Err(ContainerError::VolumesInUse {
+            id: ContainerId::from_store(&container.id).short().to_owned(),
+            user,
+        });
+    }
     // Those that a supervisor which was killed has left.
     Cgroup::of(&container.id).remove();
     network::sweep(store);

@@ -59,6 +59,42 @@ impl Limits {
         Ok(())
     }
 
+    /// These, with the `others` that are given in the place of some. A number of processors and a quota say the same: the
+    /// new one counts.
+    pub(crate) fn with(&self, others: &Self) -> Self {
+        let mut all = self.clone();
+        if others.cpus.is_some() {
+            (all.cpu_period, all.cpu_quota) = (None, None);
+        }
+        if others.cpu_period.is_some() || others.cpu_quota.is_some() {
+            all.cpus = None;
+        }
+        let Self {
+            memory,
+            memory_swap,
+            memory_reservation,
+            cpus,
+            cpu_period,
+            cpu_quota,
+            cpu_shares,
+            cpuset_cpus,
+            cpuset_mems,
+            pids,
+        } = others.clone();
+        Self {
+            memory: memory.or(all.memory),
+            memory_swap: memory_swap.or(all.memory_swap),
+            memory_reservation: memory_reservation.or(all.memory_reservation),
+            cpus: cpus.or(all.cpus),
+            cpu_period: cpu_period.or(all.cpu_period),
+            cpu_quota: cpu_quota.or(all.cpu_quota),
+            cpu_shares: cpu_shares.or(all.cpu_shares),
+            cpuset_cpus: cpuset_cpus.or(all.cpuset_cpus),
+            cpuset_mems: cpuset_mems.or(all.cpuset_mems),
+            pids: pids.or(all.pids),
+        }
+    }
+
     /// The first that is given, by its option.
     pub(crate) fn first(&self) -> Option<&'static str> {
         let given = [
@@ -78,13 +114,15 @@ impl Limits {
             .find_map(|(option, given)| given.then_some(*option))
     }
 
-    /// Processor time in each period, in microseconds, and the period.
-    pub(crate) fn cpu_time(&self, usual_period: u64) -> Option<(u64, u64)> {
+    /// Processor time in each period, in microseconds, if there is a limit to it, and the period.
+    pub(crate) fn cpu_time(&self, usual_period: u64) -> Option<(Option<u64>, u64)> {
         if let Some(thousandths) = self.cpus.as_deref().and_then(parse_cpus) {
-            return Some((thousandths * usual_period / 1000, usual_period));
+            return Some((Some(thousandths * usual_period / 1000), usual_period));
         }
-        let quota = self.cpu_quota?;
-        Some((quota, self.cpu_period.unwrap_or(usual_period)))
+        if self.cpu_quota.is_none() && self.cpu_period.is_none() {
+            return None;
+        }
+        Some((self.cpu_quota, self.cpu_period.unwrap_or(usual_period)))
     }
 
     /// Reads `--memory-swap`.

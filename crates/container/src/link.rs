@@ -24,6 +24,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 use crate::network_change::NetworkChange;
+use crate::update::Update;
 
 /// One read of output or input; with its first byte it fits a packet.
 pub(crate) const CHUNK_BYTES: usize = 32 << 10;
@@ -72,6 +73,8 @@ pub(crate) enum Message {
     Resume,
     /// To a supervisor: the container's networks change.
     Network(NetworkChange),
+    /// To a supervisor: other limits, another restart policy.
+    Update(Update),
     /// To a supervisor: start a helper in the container's namespaces; its channel comes along.
     Enter,
     /// To a supervisor: hand out the container's root directory.
@@ -119,8 +122,6 @@ pub(crate) enum Tie {
     Detached,
     /// The command sees its streams; the container outlives it.
     Attached,
-    /// The command sees its streams, and takes the container along when it is killed.
-    Foreground,
 }
 
 /// One end of a connection.

@@ -21,6 +21,9 @@ pub struct Volume {
     pub target: PathBuf,
     /// Whether it can be written.
     pub access: RootAccess,
+    /// The container whose anonymous volume `source` is (`--volumes-from`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub donor: Option<String>,
 }
 
 /// A file system in memory.
@@ -101,6 +104,7 @@ impl Volume {
             name: named.map(str::to_owned),
             target: PathBuf::from(target),
             access,
+            donor: None,
         })
     }
 }
@@ -220,6 +224,7 @@ impl MountOption {
                 name: None,
                 target: target.into(),
                 access,
+                donor: None,
             })),
             ("bind", _) => Err(fail("a bind mount needs source=/path".to_owned())),
             ("volume", name) => {
@@ -231,6 +236,7 @@ impl MountOption {
                     name: name.map(str::to_owned),
                     target: target.into(),
                     access,
+                    donor: None,
                 }))
             }
             ("tmpfs", Some(_)) => Err(fail("a tmpfs has no source".to_owned())),

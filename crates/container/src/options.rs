@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::{EnvSource, resolve};
 use crate::limits::Limits;
-use crate::log::LogLimits;
+use crate::log::{LogLimits, Logging};
 use crate::mount_options::{Device, Tmpfs, Volume};
 use crate::namespaces::{IpcMode, PidMode, Sharing};
 use crate::restart::RestartPolicy;
@@ -84,6 +84,8 @@ pub struct Options {
     pub restart: RestartPolicy,
     /// `--log-opt`.
     pub log: LogLimits,
+    /// `--log-driver`.
+    pub logging: Logging,
     /// `--memory`, `--cpus` and their like.
     pub limits: Limits,
     /// `--cap-add`, by name.

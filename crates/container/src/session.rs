@@ -26,7 +26,7 @@ use signal_hook::iterator::Signals;
 
 use crate::control;
 use crate::keys::{DetachKeys, Typed};
-use crate::link::{CHUNK_BYTES, Intent, Link, Message, Packet, Room, Stream, Tie};
+use crate::link::{CHUNK_BYTES, Intent, Link, Message, Packet, Room, Stream};
 use crate::options::Cleanup;
 use crate::signals::KILL;
 use crate::terminal::{RawTerminal, terminal_size};
@@ -72,7 +72,7 @@ pub struct Attachment<'a> {
     pub signals: Proxy,
     /// Keys that leave it.
     pub keys: &'a DetachKeys,
-    /// What becomes of it when the command is killed.
+    /// What becomes of it when nobody reads what it writes any more.
     pub tie: Bond,
 }
 
@@ -94,22 +94,14 @@ pub enum Proxy {
     Kept,
 }
 
-/// What becomes of a container when the command that shows its streams is killed.
+/// What becomes of a container when nobody reads what it writes any more (`run … | head`). It outlives the command in any
+/// case, should that be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bond {
     /// It goes on.
     Loose,
-    /// It is killed: it was a part of the command.
+    /// It is killed, as a program of a pipeline would be.
     Firm,
-}
-
-impl From<Bond> for Tie {
-    fn from(bond: Bond) -> Self {
-        match bond {
-            Bond::Loose => Self::Attached,
-            Bond::Firm => Self::Foreground,
-        }
-    }
 }
 
 /// How a session ended.
@@ -250,6 +242,10 @@ impl<'a> Session<'a> {
             };
             match written {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    if self.attachment.tie == Bond::Firm {
+                        let (number, intent) = (KILL, Intent::End);
+                        self.ask(&Message::Signal { number, intent });
+                    }
                     return Ok(Outcome::Exited(BROKEN_PIPE));
                 }
                 other => other.map_err(ContainerError::Attach)?,

@@ -70,6 +70,14 @@ impl Mounts {
         let Some(source) = &volume.source else {
             return self.anonymous(&volume.target, access, home);
         };
+        if volume.donor.is_some() {
+            self.mounts.push(Mount {
+                target: volume.target.clone(),
+                source: Source::Volume(source.clone()),
+                access,
+            });
+            return;
+        }
         if !source.exists() {
             // Docker makes a directory of a missing source.
             self.directories.push(source.clone());
@@ -95,7 +103,10 @@ impl Mounts {
     }
 
     fn anonymous(&mut self, target: &Path, access: Access, home: &Path) {
-        let source = home.join(self.directories.len().to_string());
+        // Counted for themselves: what else was missing at the first start is there at the next.
+        let is_anonymous = |mount: &&Mount| matches!(&mount.source, Source::Volume(path) if path.starts_with(home));
+        let number = self.mounts.iter().filter(is_anonymous).count();
+        let source = home.join(number.to_string());
         self.directories.push(source.clone());
         self.mounts.push(Mount {
             target: target.to_owned(),

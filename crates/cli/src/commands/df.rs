@@ -1,5 +1,7 @@
 //! `rbuild system df`: what takes how much disk, in docker's four lines. `rbuild du` tells apart what is one line here.
 
+mod verbose;
+
 use std::process::ExitCode;
 
 use rbuild_container::{volume_users, volumes};
@@ -15,6 +17,9 @@ use crate::render::{self, Table, bytes_human};
 // What was typed after `rbuild system df`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Each image, container, volume and piece of the build cache
+    #[arg(short, long, conflicts_with = "format")]
+    verbose: bool,
     /// json, or a template such as '{{.Type}} {{.Size}}'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -22,6 +27,10 @@ pub(crate) struct Args {
 
 /// Prints the four lines.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    if args.verbose {
+        render::out(&verbose::tables(app)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let format = args.format.as_deref().map(Format::parse).transpose()?;
     let rows = rows(app.store()?)?;
     let text = match format {

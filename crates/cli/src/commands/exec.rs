@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use clap::builder::BoolishValueParser;
 use rbuild_container::{Condition, ContainerError, ExecOptions, Options, Security, parse_env_file};
 
 use super::run::{failure, own_streams};
@@ -18,12 +19,33 @@ use crate::failure::WithStatus;
 pub(crate) struct Args {
     /// Let the process read standard input
     #[arg(short, long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     interactive: bool,
     /// Give the process a terminal
     #[arg(short, long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     tty: bool,
     /// Do not wait for it
     #[arg(short, long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     detach: bool,
     /// User: NAME|UID[:GROUP|GID]
     #[arg(short, long)]
@@ -39,6 +61,13 @@ pub(crate) struct Args {
     env_files: Vec<PathBuf>,
     /// All capabilities, no system call filter
     #[arg(long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     privileged: bool,
     /// The container, by name or ID, and what runs in it
     // One list: the options after the container are not ours, whatever they look like.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use rbuild_image::Reference;
+use rbuild_image::{Digest, Platform, Reference, descriptor};
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_solve::Cancel;
 use rbuild_source::{ArchivedImage, ImageArchive, SourceError, unpacked};
@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Read from this file instead of standard input
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Of an image for several platforms, take this one
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
     /// Only what was loaded, no progress
     #[arg(short, long)]
     quiet: bool,
@@ -49,7 +52,15 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         &scratch.diff_path(),
     )
     .map_err(|error| stopped(&cancel).unwrap_or_else(|| fail(&error)))?;
-    let images = archive.images().map_err(|error| fail(&error))?;
+    let mut images = archive.images().map_err(|error| fail(&error))?;
+    if let Some(text) = &args.platform {
+        let wanted = text
+            .parse::<Platform>()
+            .with_context(|| format!("invalid platform {text:?}"))?;
+        for image in &mut images {
+            choose(image, &wanted)?;
+        }
+    }
     let named = images
         .iter()
         .map(names)
@@ -104,6 +115,48 @@ fn names(image: &ArchivedImage) -> anyhow::Result<Vec<Reference>> {
         }
     }
     Ok(names)
+}
+
+/// Leaves the one platform of an image that is wanted; its manifest is the image then.
+fn choose(image: &mut ArchivedImage, wanted: &Platform) -> anyhow::Result<()> {
+    let name = image
+        .names
+        .first()
+        .map_or("the archive's image", String::as_str);
+    if !image
+        .platforms
+        .iter()
+        .any(|one| one.config.platform() == *wanted)
+    {
+        let there: Vec<String> = image
+            .platforms
+            .iter()
+            .map(|one| one.config.platform().to_string())
+            .collect();
+        bail!(
+            "{name} is not there for {wanted}, but for {}",
+            there.join(", ")
+        );
+    }
+    image
+        .platforms
+        .retain(|one| one.config.platform() == *wanted);
+    let manifest = image.platforms.first().map(|one| one.manifest);
+    let chosen = image
+        .documents
+        .iter()
+        .find(|bytes| Some(Digest::sha256_of(bytes)) == manifest);
+    if let (Some(digest), Some(bytes)) = (manifest, chosen) {
+        image.head = descriptor(&media_type(bytes)?, digest, bytes.len() as u64);
+    }
+    Ok(())
+}
+
+/// What a manifest says that it is; OCI's need not say it.
+fn media_type(manifest: &[u8]) -> anyhow::Result<String> {
+    const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
+    let manifest: serde_json::Value = serde_json::from_slice(manifest)?;
+    Ok(manifest["mediaType"].as_str().unwrap_or(OCI).to_owned())
 }
 
 /// Brings all layers of `image` into the store, where `kept` holds them.

@@ -1,21 +1,23 @@
 //! `rbuild ps`: containers, and what they are doing now.
 
+mod filter;
+
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
 use rbuild_container::{
     Condition, ContainerId, Health, HealthStatus, NetworkMode, StoredConfig, command_line,
     config_as_it_is, health, network_record,
 };
-use rbuild_store::{Container, Store};
+use rbuild_store::{Container, Store, tree_bytes};
 use serde_json::{Value, json};
 
+use self::filter::{Filter, Key, same_port};
 use super::documents;
 use super::format::Format;
 use super::history::{cell, column, shortened};
 use crate::app::App;
-use crate::render::{self, Table, ago};
+use crate::render::{self, Table, ago, bytes_decimal};
 
 /// Letters of COMMAND that are shown.
 const COMMAND_LETTERS: usize = 20;
@@ -39,8 +41,11 @@ pub(crate) struct Args {
     /// Only the N newest, whatever their state
     #[arg(short = 'n', long, value_name = "N")]
     last: Option<usize>,
-    /// Only containers that fit: name=TEXT, id=PREFIX, status=STATUS, health=HEALTH, ancestor=IMAGE, label=KEY[=VALUE],
-    /// network=NAME
+    /// How much disk each takes: its own files, and all that it sees
+    #[arg(short, long)]
+    size: bool,
+    /// Only containers that fit: name=TEXT, id=PREFIX, status=STATUS, exited=CODE, health=HEALTH, ancestor=IMAGE,
+    /// label=KEY[=VALUE], network=NAME, volume=NAME|PATH, publish=PORT, expose=PORT, before=CONTAINER, since=CONTAINER
     #[arg(short, long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
     /// json, or a template such as '{{.ID}} {{.Names}}'
@@ -51,17 +56,29 @@ pub(crate) struct Args {
 /// Lists containers.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let format = args.format.as_deref().map(Format::parse).transpose()?;
-    let filters = args
-        .filters
-        .iter()
-        .map(|text| Filter::parse(text))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let by_state = filters.iter().any(|filter| filter.key == Key::Status);
     let newest = if args.latest { Some(1) } else { args.last };
-    let everything = args.all || by_state || newest.is_some();
+    let letters = if args.no_trunc {
+        Letters::All
+    } else {
+        Letters::Short
+    };
     let now = app.environment.now();
     let store = app.store()?;
     let containers = store.containers()?;
+    let filters = args
+        .filters
+        .iter()
+        .map(|text| Filter::parse(text, store))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let by_state = filters
+        .iter()
+        .any(|filter| matches!(filter.key, Key::Status | Key::Exited));
+    let everything = args.all || by_state || newest.is_some();
+    let sized = args.size
+        || args
+            .format
+            .as_deref()
+            .is_some_and(|text| text.contains(".Size"));
     let listed = containers.iter().map(|one| Listed::new(store, one));
     let listed = listed.collect::<anyhow::Result<Vec<_>>>()?;
     let rows: Vec<Value> = listed
@@ -69,15 +86,54 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         .filter(|one| everything || one.condition.is_active())
         .filter(|one| filters.iter().all(|filter| filter.fits(one)))
         .take(newest.unwrap_or(usize::MAX))
-        .map(|one| one.row(store, args, now))
-        .collect();
+        .map(|one| {
+            let mut row = one.row(store, letters, now);
+            if sized {
+                row["Size"] = json!(size(store, one.container)?);
+            }
+            Ok(row)
+        })
+        .collect::<anyhow::Result<_>>()?;
     let text = match format {
         _ if args.quiet => column(&rows, "ID"),
         Some(format) => format.render(&rows)?,
-        None => table(&rows),
+        None => table(&rows, args),
     };
     render::out(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// `8.19kB (virtual 4.5MB)`: what the container changed, and that with the image below it.
+pub(super) fn size(store: &Store, container: &Container) -> anyhow::Result<String> {
+    let (own, all) = sizes(store, container)?;
+    Ok(format!(
+        "{} (virtual {})",
+        bytes_decimal(own),
+        bytes_decimal(all)
+    ))
+}
+
+/// Bytes of what a container changed, and of all that it sees.
+pub(super) fn sizes(store: &Store, container: &Container) -> anyhow::Result<(u64, u64)> {
+    let own = tree_bytes(&store.container_path(&container.id).join("diff"))?;
+    let mut all = own;
+    for id in &container.layers {
+        all += store.layer(id)?.map_or(0, |layer| layer.bytes());
+    }
+    Ok((own, all))
+}
+
+/// How much of IDs and commands is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    Short,
+    All,
+}
+
+/// What the list says of one container.
+pub(super) fn row_of(app: &App, store: &Store, container: &Container) -> anyhow::Result<Value> {
+    let listed = Listed::new(store, container)?;
+    Ok(listed.row(store, Letters::Short, app.environment.now()))
 }
 
 /// A container of the list.
@@ -104,10 +160,11 @@ impl<'a> Listed<'a> {
         })
     }
 
-    fn row(&self, store: &Store, args: &Args, now: SystemTime) -> Value {
+    fn row(&self, store: &Store, letters: Letters, now: SystemTime) -> Value {
         let id = ContainerId::from_store(&self.container.id);
         let command = self.command();
-        let shown = if args.no_trunc {
+        let whole = letters == Letters::All;
+        let shown = if whole {
             command
         } else {
             shortened(&command, COMMAND_LETTERS)
@@ -120,9 +177,10 @@ impl<'a> Listed<'a> {
         json!({
             "Command": format!("{shown:?}"),
             "CreatedAt": documents::table_time(self.container.created),
-            "ID": if args.no_trunc { id.as_str() } else { id.short() },
+            "ID": if whole { id.as_str() } else { id.short() },
             "Image": self.container.image_name,
             "Labels": labels.unwrap_or_default(),
+            "LocalVolumes": self.local_volumes().to_string(),
             "Names": self.container.name,
             "Networks": self.networks(),
             "Ports": self.ports(store),
@@ -130,6 +188,15 @@ impl<'a> Listed<'a> {
             "State": self.condition.word(),
             "Status": self.status(now),
         })
+    }
+
+    /// How many volumes it has, named or not.
+    fn local_volumes(&self) -> usize {
+        let volumes = self
+            .config
+            .iter()
+            .flat_map(|config| &config.options.volumes);
+        volumes.filter(|volume| volume.source.is_none()).count()
     }
 
     fn command(&self) -> String {
@@ -147,6 +214,23 @@ impl<'a> Listed<'a> {
             }
             _ => String::new(),
         }
+    }
+
+    /// Whether a port, as 80 or 53/udp, is published.
+    fn publishes(&self, port: &str) -> bool {
+        let published = self.config.iter().flat_map(|config| &config.options.ports);
+        published
+            .map(|one| one.port)
+            .any(|one| same_port(&one.to_string(), port))
+    }
+
+    /// Whether a port is exposed, by the image or its options, or published.
+    fn exposes(&self, port: &str) -> bool {
+        let exposed = self.config.iter().flat_map(rbuild_container::exposed_ports);
+        exposed
+            .into_iter()
+            .any(|one| same_port(&one.to_string(), port))
+            || self.publishes(port)
     }
 
     /// The names of its networks.
@@ -195,93 +279,23 @@ fn quoted(line: &[String]) -> String {
     line.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// A `--filter`.
-struct Filter {
-    key: Key,
-    value: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Name,
-    Id,
-    Status,
-    Health,
-    Ancestor,
-    Label,
-    Network,
-}
-
-impl Filter {
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        let (key, value) = text
-            .split_once('=')
-            .with_context(|| format!("invalid filter {text:?}: it is KEY=VALUE"))?;
-        let key = match key {
-            "name" => Key::Name,
-            "id" => Key::Id,
-            "status" => Key::Status,
-            "health" => Key::Health,
-            "ancestor" => Key::Ancestor,
-            "label" => Key::Label,
-            "network" => Key::Network,
-            _ => bail!(
-                "invalid filter {text:?}: there are name, id, status, health, ancestor, label and network"
-            ),
-        };
-        Ok(Self {
-            key,
-            value: value.to_owned(),
-        })
+fn table(rows: &[Value], args: &Args) -> String {
+    let mut columns = vec![
+        ("CONTAINER ID", "ID"),
+        ("IMAGE", "Image"),
+        ("COMMAND", "Command"),
+        ("CREATED", "RunningFor"),
+        ("STATUS", "Status"),
+        ("PORTS", "Ports"),
+        ("NAMES", "Names"),
+    ];
+    if args.size {
+        columns.push(("SIZE", "Size"));
     }
-
-    fn fits(&self, one: &Listed<'_>) -> bool {
-        match self.key {
-            Key::Name => one.container.name.contains(&self.value),
-            Key::Id => one.container.id.starts_with(&self.value),
-            Key::Status => one.condition.word() == self.value,
-            Key::Health => {
-                let status = one.health.as_ref().map(|health| health.status.word());
-                status.unwrap_or("none") == self.value
-            }
-            Key::Network => one.networks().split(',').any(|name| name == self.value),
-            Key::Ancestor => same_image(&one.container.image_name, &self.value),
-            Key::Label => one.config.as_ref().is_some_and(|config| {
-                config.options.labels.iter().any(|label| {
-                    let name = label.split('=').next().unwrap_or_default();
-                    *label == self.value || name == self.value
-                })
-            }),
-        }
-    }
-}
-
-fn same_image(one: &str, other: &str) -> bool {
-    let parse = |text: &str| text.parse::<rbuild_image::Reference>().ok();
-    one == other || (parse(one).is_some() && parse(one) == parse(other))
-}
-
-fn table(rows: &[Value]) -> String {
-    let mut table = Table::new(&[
-        "CONTAINER ID",
-        "IMAGE",
-        "COMMAND",
-        "CREATED",
-        "STATUS",
-        "PORTS",
-        "NAMES",
-    ]);
+    let heads: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    let mut table = Table::new(&heads);
     for row in rows {
-        let fields = [
-            "ID",
-            "Image",
-            "Command",
-            "RunningFor",
-            "Status",
-            "Ports",
-            "Names",
-        ];
-        table.row(fields.map(|field| cell(row, field)));
+        table.row(columns.iter().map(|(_, field)| cell(row, field)));
     }
     table.render()
 }
@@ -294,12 +308,5 @@ mod tests {
     fn words_with_blanks_are_shown_in_quotes() {
         let line = ["sh", "-c", "exit 3"].map(str::to_owned);
         assert_eq!(quoted(&line), "sh -c 'exit 3'");
-    }
-
-    #[test]
-    fn images_are_the_same_whatever_form_their_names_have() {
-        assert!(same_image("debian", "docker.io/library/debian:latest"));
-        assert!(!same_image("debian", "debian:bookworm"));
-        assert!(same_image("3f4ca61aafcd", "3f4ca61aafcd"));
     }
 }

@@ -302,4 +302,28 @@ fn of_several_platforms_the_one_that_is_asked_for_is_saved() {
     lab.rbuild(&["save", "--platform", "linux/s390x", "-o", archive, "both"])
         .failure()
         .says("image both:latest is not here for linux/s390x");
+
+    // Or all are saved, and one is loaded.
+    out(&lab, &format!("save -o {archive} both"));
+    let third = lab.own_folder("third");
+    let load = |platform: &str| {
+        let root = third.to_str().expect("UTF-8");
+        lab.rbuild(&[
+            "--root",
+            root,
+            "load",
+            "--platform",
+            platform,
+            "-i",
+            archive,
+        ])
+    };
+    let refused = load("linux/s390x").failure();
+    refused.says("is not there for linux/s390x, but for linux/amd64, linux/arm64");
+    load("linux/arm64").success();
+    let told = format!(
+        "--root {} inspect both --format {{{{.Architecture}}}}",
+        third.display()
+    );
+    assert_eq!(out(&lab, &told), "arm64\n");
 }

@@ -257,29 +257,52 @@ fn signals_reach_the_container_and_nothing_is_left(
     assert_eq!(processes_with(&mark), [""; 0]);
 }
 
-#[test]
-fn a_killed_run_takes_its_container_along() {
-    let Some(lab) = lab_with_image(Caller::Root) else {
+#[rstest]
+fn a_killed_run_leaves_its_container_to_be_dealt_with(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab_with_image(caller) else {
         return;
     };
     let mark = mark();
     let script = format!("echo ready >&2; sleep {mark}");
-    let mut running = Running::start(&mut lab.command(&[
-        "run",
-        "--name",
-        "gone",
-        "--entrypoint",
-        "sh",
-        "app",
-        "-c",
-        &script,
-    ]));
-    running.until_stderr_has("ready");
-    running.signal(Signal::SIGKILL);
-    running.wait();
+    // The second one is handed its standard error, and the third one waits for input that never comes.
+    for (name, option) in [("kept", "--tty=false"), ("brief", "--rm"), ("reader", "-i")] {
+        let script = if name == "reader" {
+            "echo ready >&2; cat"
+        } else {
+            &script
+        };
+        let run = [
+            "run",
+            option,
+            "--name",
+            name,
+            "--entrypoint",
+            "sh",
+            "app",
+            "-c",
+            script,
+        ];
+        let mut running = Running::start(&mut lab.command(&run));
+        running.until_stderr_has("ready");
+        running.signal(Signal::SIGKILL);
+        running.wait();
+    }
+    assert_eq!(lab.rbuild(&["wait", "reader"]).success().stdout, "0\n");
+    let listed = || {
+        lab.rbuild(&["ps", "--format", "{{.Names}} {{.State}}"])
+            .success()
+            .stdout
+    };
+    assert_eq!(listed(), "brief running\nkept running\n");
+    lab.rbuild(&["stop", "-t", "0", "brief"]).success();
+    lab.rbuild(&["rm", "reader"]).success();
+    lab.rbuild(&["rm", "kept"]).failure();
+    lab.rbuild(&["rm", "-f", "kept"]).success();
+    assert_eq!(lab.rbuild(&["ps", "-aq"]).success().stdout, "");
     assert_eq!(processes_with(&mark), [""; 0]);
     lab.assert_nothing_left();
-    lab.rbuild(&["rm", "gone"]).success();
 }
 
 #[rstest]
@@ -294,15 +317,19 @@ fn a_service_answers_on_the_hosts_network(
         .and_then(|socket| socket.local_addr())
         .expect("a free port")
         .port();
-    let running = Running::start(&mut lab.command(&[
+    let port_variable = format!("PORT={port}");
+    let run = [
         "run",
         "--rm",
+        "--name",
+        "served",
         "--network",
         "host",
         "-e",
-        &format!("PORT={port}"),
+        &port_variable,
         "web",
-    ]));
+    ];
+    let running = Running::start(&mut lab.command(&run));
     let end = Instant::now() + Duration::from_secs(20);
     let mut stream = loop {
         match TcpStream::connect(("127.0.0.1", port)) {
@@ -317,7 +344,7 @@ fn a_service_answers_on_the_hosts_network(
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.ends_with("served from an image"), "{answer}");
-    running.signal(Signal::SIGKILL);
+    lab.rbuild(&["kill", "served"]).success();
     running.wait();
 }
 

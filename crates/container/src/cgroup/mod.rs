@@ -89,25 +89,36 @@ impl Cgroup {
                 }),
             };
         }
-        for one in self.settings(limits)? {
-            let Setting {
-                option,
-                controller,
-                file,
-                value,
-            } = one;
-            let Some(path) = self.file(controller, file) else {
-                return Err(ContainerError::Limit {
-                    option,
-                    reason: format!("this machine has no controller {controller}"),
-                });
-            };
-            fs::write(&path, value).map_err(|error| ContainerError::Limit {
-                option,
-                reason: format!("{} refuses it: {error}", path.display()),
-            })?;
+        self.limit(limits)
+    }
+
+    /// Sets these limits.
+    pub(crate) fn limit(&self, limits: &Limits) -> Result<(), ContainerError> {
+        let settings = self.settings(limits)?;
+        // Memory alone never has more than with swap: whether it grows or shrinks decides which of them goes first.
+        let second: Vec<&Setting> = settings
+            .iter()
+            .filter(|one| self.set(one).is_err())
+            .collect();
+        second.into_iter().try_for_each(|one| self.set(one))
+    }
+
+    fn set(&self, setting: &Setting) -> Result<(), ContainerError> {
+        let fail = |reason| ContainerError::Limit {
+            option: setting.option,
+            reason,
+        };
+        if self.kind == Kind::Absent {
+            return Err(fail("this container has no control groups".to_owned()));
         }
-        Ok(())
+        let path = self.file(setting.controller, setting.file).ok_or_else(|| {
+            fail(format!(
+                "this machine has no controller {}",
+                setting.controller
+            ))
+        })?;
+        fs::write(&path, &setting.value)
+            .map_err(|error| fail(format!("{} refuses it: {error}", path.display())))
     }
 
     /// Directories that a process has to join.

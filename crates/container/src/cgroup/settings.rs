@@ -59,6 +59,7 @@ impl Cgroup {
         }
         if let Some((quota, period)) = limits.cpu_time(CPU_PERIOD) {
             if unified {
+                let quota = quota.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
                 all.push(setting(
                     "--cpus",
                     "cpu",
@@ -67,7 +68,9 @@ impl Cgroup {
                 ));
             } else {
                 all.push(setting("--cpus", "cpu", "cpu.cfs_period_us", &period));
-                all.push(setting("--cpus", "cpu", "cpu.cfs_quota_us", &quota));
+                if let Some(quota) = quota {
+                    all.push(setting("--cpus", "cpu", "cpu.cfs_quota_us", &quota));
+                }
             }
         }
         if let Some(shares) = limits.cpu_shares {
@@ -85,8 +88,15 @@ impl Cgroup {
         if let Some(list) = &limits.cpuset_mems {
             all.push(setting("--cpuset-mems", "cpuset", "cpuset.mems", &list));
         }
-        if let Some(count) = limits.pids.filter(|count| *count > 0) {
-            all.push(setting("--pids-limit", "pids", "pids.max", &count));
+        match limits.pids {
+            Some(count) if count > 0 => {
+                all.push(setting("--pids-limit", "pids", "pids.max", &count));
+            }
+            // A limit that is lifted; where there are no groups there is none to lift.
+            Some(_) if self.kind != Kind::Absent => {
+                all.push(setting("--pids-limit", "pids", "pids.max", &"max"));
+            }
+            _ => {}
         }
         Ok(all)
     }

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use read::{LogLine, LogQuery, follow_log};
 pub(crate) use write::LogWriter;
 
+use crate::ContainerError;
 use crate::link::Stream;
 
 /// Its name in a container's directory.
@@ -30,6 +31,33 @@ pub struct LogLimits {
     pub max_bytes: u64,
     /// Files, the current one included.
     pub max_files: u32,
+}
+
+/// What becomes of what a container writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Logging {
+    /// It is kept for `logs`.
+    #[default]
+    Kept,
+    /// Only who is attached sees it.
+    Dropped,
+}
+
+impl Logging {
+    /// Reads `--log-driver`.
+    pub fn parse(text: &str) -> Result<Self, ContainerError> {
+        match text {
+            // Both of these are files that only the engine reads.
+            "json-file" | "local" => Ok(Self::Kept),
+            "none" => Ok(Self::Dropped),
+            _ => Err(ContainerError::option(
+                "--log-driver",
+                text,
+                "there are json-file and none: others send the log elsewhere, which `rbuild logs -f` can be piped to",
+            )),
+        }
+    }
 }
 
 impl Default for LogLimits {

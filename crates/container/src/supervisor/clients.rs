@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Child;
 
 use rbuild_sandbox::start_keeper_inside;
+use rbuild_store::Store;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -15,6 +16,7 @@ use super::life::{Frozen, Life};
 use crate::ContainerError;
 use crate::link::{Intent, Link, Message, Packet, Room, Stream};
 use crate::signals::KILL;
+use crate::update::{self, Update};
 
 /// A command.
 pub(super) struct Client {
@@ -34,13 +36,13 @@ pub(super) enum Role {
     Watcher,
     /// It sees the container's output and gives it input.
     Session,
-    /// As a session, and the container does not outlive it.
-    Owner,
+    /// As a session, of the command that started the container: what that was to read ends with it.
+    Starter,
 }
 
 impl Role {
     pub(super) fn has_streams(self) -> bool {
-        matches!(self, Self::Session | Self::Owner)
+        matches!(self, Self::Session | Self::Starter)
     }
 }
 
@@ -116,9 +118,15 @@ impl Supervisor {
         let Some(index) = self.clients.iter().position(|one| one.number == number) else {
             return;
         };
-        if self.clients.remove(index).role == Role::Owner {
-            self.ending = true;
-            self.kill();
+        let starter = self.clients.remove(index).role == Role::Starter;
+        // A terminal stays, for the next to attach.
+        if let Some(input) = self
+            .life
+            .input()
+            .filter(|_| starter && !self.config.options.tty)
+        {
+            input.finish();
+            self.pour();
         }
     }
 
@@ -190,6 +198,7 @@ impl Supervisor {
             Message::Pause => self.set_frozen(Frozen::Yes),
             Message::Resume => self.set_frozen(Frozen::No),
             Message::Network(change) => self.change_network(change),
+            Message::Update(change) => self.update(change),
             _ => Err(ContainerError::Supervise(io::Error::other(
                 "it knows no such request: another version of rbuild started it",
             ))),
@@ -231,6 +240,17 @@ impl Supervisor {
         Ok(rustix::fs::open(path, flags, Mode::empty())?)
     }
 
+    /// What cannot be applied changes nothing that is kept; the kernel then has some of it.
+    fn update(&mut self, change: &Update) -> Result<(), ContainerError> {
+        let options = change.apply(&self.config.options)?;
+        if matches!(self.life, Life::Running(_)) {
+            self.cgroup.limit(&options.limits)?;
+        }
+        update::keep(&Store::open(&self.root)?, &self.id, change)?;
+        self.config.options = options;
+        Ok(())
+    }
+
     fn signal(&mut self, number: i32, intent: Intent) -> Result<(), ContainerError> {
         if intent == Intent::End || number == KILL {
             self.ending = true;
@@ -241,14 +261,6 @@ impl Supervisor {
             Life::Running(running) => Ok(running.sandbox.killer().signal(number)?),
             // Between two runs there is nobody to tell, and with the wish to end there will be no other.
             Life::Resting { .. } | Life::Over => Ok(()),
-        }
-    }
-
-    fn kill(&mut self) {
-        if let Life::Running(running) = &self.life {
-            // What stands still does not end either.
-            let _ = self.cgroup.thaw();
-            running.sandbox.kill();
         }
     }
 }

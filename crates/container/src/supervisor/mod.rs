@@ -161,10 +161,9 @@ fn supervise(root: &Path, id: &ContainerId, link: Link, clock: Clock) {
         }
     };
     let told = link.tell(&Message::Started);
-    match (supervisor.start.tie, told) {
-        (Tie::Foreground, _) => supervisor.admit(link, Role::Owner),
-        (Tie::Attached, _) => supervisor.admit(link, Role::Session),
-        (Tie::Detached, _) => {}
+    // The command may be gone already, and the container goes on.
+    if supervisor.start.tie == Tie::Attached && told.is_ok() {
+        supervisor.admit(link, Role::Starter);
     }
     // From here on it does little but sleep.
     release_program_text();

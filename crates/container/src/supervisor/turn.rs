@@ -10,6 +10,7 @@ use super::clients::Role;
 use super::life::Life;
 use super::streams::Taken;
 use crate::link::Stream;
+use crate::log::Logging;
 use crate::namespaces::PidMode;
 
 /// Reads of one output before others have their turn.
@@ -210,7 +211,9 @@ impl Supervisor {
 
     fn wrote(&mut self, stream: Stream, bytes: &[u8]) {
         let now = self.now();
-        if let Err(error) = self.log.write(stream, bytes, now) {
+        if self.config.options.logging == Logging::Kept
+            && let Err(error) = self.log.write(stream, bytes, now)
+        {
             self.note("write the log", &error);
         }
         self.show(stream, bytes);

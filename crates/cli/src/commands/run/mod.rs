@@ -1,20 +1,24 @@
 //! `rbuild run`: a command in a new container.
 
 mod image;
+mod limits;
 mod networks;
 mod options;
 mod request;
 mod unsupported;
 
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use clap::builder::BoolishValueParser;
 use rbuild_container::{
     Attachment, Bond, ContainerError, ContainerId, DetachKeys, HostFiles, Options, Outcome, Proxy,
     Seed, Streams, Typing, run_detached,
 };
 
 use self::image::Ready;
+pub(in crate::commands) use self::limits::LimitArgs;
 pub(crate) use self::options::ContainerArgs;
 use crate::app::App;
 use crate::failure::{Interrupted, WithStatus, chain};
@@ -30,7 +34,23 @@ const STATUS_FAILED: u8 = 125;
 pub(crate) struct Args {
     /// Do not wait for the container: print its ID and leave it to itself
     #[arg(short, long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     detach: bool,
+    /// Connect only to these: stdin, stdout, stderr
+    #[arg(
+        short,
+        long = "attach",
+        value_name = "STREAM",
+        value_enum,
+        ignore_case = true
+    )]
+    attach: Vec<Attached>,
     /// Keys that leave the container without ending it
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
     detach_keys: String,
@@ -41,6 +61,23 @@ pub(crate) struct Args {
     sig_proxy: bool,
     #[command(flatten)]
     container: ContainerArgs,
+}
+
+/// A stream of the container's that is connected to the user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Attached {
+    /// What it reads.
+    Stdin,
+    /// What it writes.
+    Stdout,
+    /// Its messages.
+    Stderr,
+}
+
+impl Args {
+    fn attaches(&self, stream: Attached) -> bool {
+        self.attach.is_empty() || self.attach.contains(&stream)
+    }
 }
 
 /// Runs a container and ends as it ended.
@@ -63,6 +100,9 @@ pub(crate) fn with_status(outcome: anyhow::Result<ExitCode>) -> anyhow::Result<E
 fn contained(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     args.container.check()?;
     let keys = DetachKeys::parse(&args.detach_keys).map_err(|error| failure(&error))?;
+    if args.detach && !args.attach.is_empty() {
+        bail!("conflicting options: --attach and --detach");
+    }
     let asked = Asked::new(app, &args.container)?;
     let image = asked.image.as_image(args.container.image());
     let store = app.store()?;
@@ -72,9 +112,29 @@ fn contained(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         render::out(&format!("{}\n", container.id))?;
         return Ok(ExitCode::SUCCESS);
     }
+    let nowhere = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .context("failed to open /dev/null")?;
+    let mut streams = own_streams();
+    if !args.attaches(Attached::Stdout) {
+        streams.stdout = nowhere.as_fd();
+    }
+    if !args.attaches(Attached::Stderr) {
+        streams.stderr = nowhere.as_fd();
+    }
+    if !args.attaches(Attached::Stdout) && !args.attaches(Attached::Stderr) {
+        // So that somebody can ask for its log.
+        render::out(&format!("{}\n", ContainerId::from_seed(asked.seed)))?;
+    }
     let attachment = Attachment {
-        streams: own_streams(),
-        input: Typing::Passed,
+        streams,
+        input: if args.attaches(Attached::Stdin) {
+            Typing::Passed
+        } else {
+            Typing::Kept
+        },
         signals: if args.sig_proxy {
             Proxy::Passed
         } else {

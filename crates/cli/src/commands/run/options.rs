@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
+use clap::builder::BoolishValueParser;
 
+use super::limits::LimitArgs;
 use super::request::PullPolicy;
 use super::unsupported::Unsupported;
 
@@ -13,12 +15,33 @@ use super::unsupported::Unsupported;
 pub(crate) struct ContainerArgs {
     /// Let the container read standard input
     #[arg(short, long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) interactive: bool,
     /// Give the container a terminal
     #[arg(short, long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) tty: bool,
     /// Remove the container when it has ended
     #[arg(long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) rm: bool,
     /// The container's name
     #[arg(long)]
@@ -32,6 +55,9 @@ pub(crate) struct ContainerArgs {
     /// Mount: /HOST:/CONTAINER[:ro]
     #[arg(short, long = "volume", value_name = "VOLUME")]
     pub(in crate::commands) volumes: Vec<String>,
+    /// Mount what another container mounts: CONTAINER[:ro]
+    #[arg(long, value_name = "CONTAINER")]
+    pub(in crate::commands) volumes_from: Vec<String>,
     /// File system in memory: /CONTAINER[:size=64m,mode=1777]
     #[arg(long, value_name = "TMPFS")]
     pub(in crate::commands) tmpfs: Vec<String>,
@@ -61,12 +87,26 @@ pub(crate) struct ContainerArgs {
     pub(in crate::commands) publish: Vec<String>,
     /// Publish all ports that the image exposes, on free ports of the host
     #[arg(short = 'P', long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) publish_all: bool,
     /// Port that the container exposes
     #[arg(long, value_name = "PORT")]
     pub(in crate::commands) expose: Vec<String>,
     /// Nothing of the image can be changed
     #[arg(long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) read_only: bool,
     /// Line for /etc/hosts: NAME:ADDRESS
     #[arg(long = "add-host", value_name = "HOST")]
@@ -88,9 +128,23 @@ pub(crate) struct ContainerArgs {
     pub(in crate::commands) pull: PullPolicy,
     /// No lines about pulling
     #[arg(short, long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) quiet: bool,
     /// All capabilities, nothing masked, no system call filter
     #[arg(long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) privileged: bool,
     /// Size of /dev/shm
     #[arg(long, value_name = "BYTES")]
@@ -101,6 +155,9 @@ pub(crate) struct ContainerArgs {
     /// Label of the container: NAME[=VALUE]
     #[arg(short, long = "label", value_name = "LABEL")]
     pub(in crate::commands) labels: Vec<String>,
+    /// File of labels, one in each line
+    #[arg(long = "label-file", value_name = "FILE")]
+    pub(in crate::commands) label_files: Vec<PathBuf>,
     /// Signal that asks the container to end
     #[arg(long, value_name = "SIGNAL")]
     pub(in crate::commands) stop_signal: Option<String>,
@@ -116,36 +173,8 @@ pub(crate) struct ContainerArgs {
     /// Device of the host: /dev/HOST[:/dev/CONTAINER]
     #[arg(long = "device", value_name = "DEVICE")]
     pub(in crate::commands) devices: Vec<String>,
-    /// Memory that it may use, as 512m
-    #[arg(short, long, value_name = "BYTES")]
-    pub(in crate::commands) memory: Option<String>,
-    /// Memory and swap together; -1 for any amount of swap
-    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
-    pub(in crate::commands) memory_swap: Option<String>,
-    /// Memory that is left to it when others want more
-    #[arg(long, value_name = "BYTES")]
-    pub(in crate::commands) memory_reservation: Option<String>,
-    /// Processors that it may use, as 1.5
-    #[arg(long, value_name = "NUMBER")]
-    pub(in crate::commands) cpus: Option<String>,
-    /// Microseconds of a period of processor time
-    #[arg(long, value_name = "MICROSECONDS")]
-    pub(in crate::commands) cpu_period: Option<u64>,
-    /// Microseconds that it may run in each period
-    #[arg(long, value_name = "MICROSECONDS")]
-    pub(in crate::commands) cpu_quota: Option<u64>,
-    /// Its weight when others want processors too
-    #[arg(short, long, value_name = "WEIGHT")]
-    pub(in crate::commands) cpu_shares: Option<u64>,
-    /// Processors that it runs on, as 0-2,5
-    #[arg(long, value_name = "LIST")]
-    pub(in crate::commands) cpuset_cpus: Option<String>,
-    /// Memory nodes that it uses
-    #[arg(long, value_name = "LIST")]
-    pub(in crate::commands) cpuset_mems: Option<String>,
-    /// Processes and threads that it may have
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    pub(in crate::commands) pids_limit: Option<i64>,
+    #[command(flatten)]
+    pub(in crate::commands) limits: LimitArgs,
     /// How willingly the kernel ends it when memory runs out, from -1000 to 1000
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(i16).range(-1000..=1000))]
@@ -164,6 +193,13 @@ pub(crate) struct ContainerArgs {
     pub(in crate::commands) security_options: Vec<String>,
     /// An init that passes signals on and reaps what the command leaves
     #[arg(long)]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) init: bool,
     /// Kernel parameter of the container's own: NAME=VALUE
     #[arg(long = "sysctl", value_name = "PARAMETER")]
@@ -228,10 +264,24 @@ pub(crate) struct ContainerArgs {
     pub(in crate::commands) health_retries: Option<u32>,
     /// Leave the image's HEALTHCHECK alone
     #[arg(long, conflicts_with_all = ["health_cmd", "health_interval", "health_timeout", "health_start_period", "health_start_interval", "health_retries"])]
+    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
+    #[arg(
+        default_value = "false",
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) no_healthcheck: bool,
+    /// What becomes of what it writes: json-file keeps it for `logs`, none does not
+    #[arg(long, value_name = "DRIVER", default_value = "json-file")]
+    pub(in crate::commands) log_driver: String,
     /// How much of the log is kept: max-size=16m, max-file=3
     #[arg(long = "log-opt", value_name = "OPTION")]
     pub(in crate::commands) log_options: Vec<String>,
+    /// Docker's default, and the only way here: signatures are not asked for
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(in crate::commands) disable_content_trust: Option<bool>,
     /// File that the container's ID is written to
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) cidfile: Option<PathBuf>,
@@ -262,6 +312,11 @@ impl ContainerArgs {
     pub(in crate::commands) fn check(&self) -> anyhow::Result<()> {
         if self.image().starts_with('-') {
             bail!("unknown flag: {} (see rbuild run --help)", self.image());
+        }
+        if self.disable_content_trust == Some(false) {
+            bail!(
+                "--disable-content-trust=false is refused: signatures are not verified; pin images by their digests"
+            );
         }
         self.unsupported.check()
     }

@@ -2,9 +2,9 @@
 
 use anyhow::{Context as _, bail};
 use rbuild_container::{
-    AddHost, Cleanup, ContainerError, Device, FirstProcess, IpcMode, Limits, LogLimits,
+    AddHost, Cleanup, ContainerError, Device, FirstProcess, IpcMode, LogLimits, Logging,
     MountOption, Options, PidMode, RestartPolicy, RootAccess, Security, Sharing, Sysctl, Tmpfs,
-    Ulimit, UserMode, Volume, parse_env_file,
+    Ulimit, UserMode, Volume, parse_env_file, volumes_from,
 };
 
 use rbuild_dockerfile::parse_duration;
@@ -56,12 +56,13 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         add_hosts: all(&args.add_hosts, AddHost::parse)?,
         ulimits: all(&args.ulimits, Ulimit::parse)?,
         shm_bytes: args.shm_size.as_deref().map(bytes).transpose()?,
-        labels: args.labels.iter().map(|label| label_pair(label)).collect(),
+        labels: labels(args)?,
         stop_signal: args.stop_signal.clone(),
         stop_timeout: args.stop_timeout,
         restart: RestartPolicy::parse(&args.restart)?,
         log: log_limits(&args.log_options)?,
-        limits: limits(args)?,
+        logging: Logging::parse(&args.log_driver)?,
+        limits: args.limits.read()?,
         cap_add: args.cap_add.clone(),
         cap_drop: args.cap_drop.clone(),
         groups: args.groups.clone(),
@@ -105,6 +106,10 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
     if args.rm {
         options.cleanup = Cleanup::Remove;
     }
+    for text in &args.volumes_from {
+        let more = volumes_from(app.store()?, text, &options)?;
+        options.volumes.extend(more);
+    }
     networks::add(app, args, &mut options)?;
     let environment = app.environment;
     let source = |name: &str| environment.text(name);
@@ -117,6 +122,20 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         options.add_env(variable, &source)?;
     }
     Ok(options)
+}
+
+/// Those of files first, so that others win.
+fn labels(args: &ContainerArgs) -> anyhow::Result<Vec<String>> {
+    let mut all = Vec::new();
+    for path in &args.label_files {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("failed to read --label-file {}", path.display()))?;
+        let lines = text.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        all.extend(lines.map(label_pair));
+    }
+    all.extend(args.labels.iter().map(|label| label_pair(label)));
+    Ok(all)
 }
 
 /// What goes before the image's HEALTHCHECK.
@@ -137,23 +156,6 @@ fn health(args: &ContainerArgs) -> anyhow::Result<Healthcheck> {
         start_period: time("--health-start-period", &args.health_start_period)?,
         start_interval: time("--health-start-interval", &args.health_start_interval)?,
         retries: args.health_retries.unwrap_or_default().into(),
-    })
-}
-
-fn limits(args: &ContainerArgs) -> anyhow::Result<Limits> {
-    let size = |text: &Option<String>| text.as_deref().map(bytes).transpose();
-    let swap = args.memory_swap.as_deref().map(Limits::parse_swap);
-    Ok(Limits {
-        memory: size(&args.memory)?,
-        memory_swap: swap.transpose()?,
-        memory_reservation: size(&args.memory_reservation)?,
-        cpus: args.cpus.clone(),
-        cpu_period: args.cpu_period,
-        cpu_quota: args.cpu_quota,
-        cpu_shares: args.cpu_shares,
-        cpuset_cpus: args.cpuset_cpus.clone(),
-        cpuset_mems: args.cpuset_mems.clone(),
-        pids: args.pids_limit,
     })
 }
 
@@ -254,17 +256,9 @@ mod tests {
 
     #[test]
     fn unsupported_options_are_refused_by_name() {
-        let args = args(&[
-            "--link",
-            "db",
-            "-a",
-            "stdin",
-            "--mac-address",
-            "x",
-            "busybox",
-        ]);
+        let args = args(&["--link", "db", "--mac-address", "x", "busybox"]);
         let words = args.unsupported.check().expect_err("refused").to_string();
-        for name in ["--link", "--attach", "--mac-address"] {
+        for name in ["--link", "--mac-address"] {
             assert!(words.contains(name), "{words}");
         }
         assert!(self::args(&["busybox"]).check().is_ok());
