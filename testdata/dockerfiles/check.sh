@@ -14,14 +14,13 @@ shift 2
 [ $# -gt 0 ] || set -- c-program python-service rust-service eight-stages
 
 work=$(mktemp -d)
-started=()
 export RBUILD_ROOT=${RBUILD_ROOT:-$work/root}
 
 # A normal user's store holds files of subordinate IDs, which rbuild can remove and rm cannot; what sweeps the store after
 # a build may still be at it.
 clean_up() {
-    local status=$? pid try
-    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || :; done
+    local status=$? try
+    "$rbuild" rm -f service >/dev/null 2>&1 || :
     for try in 1 2 3 4 5; do
         [ "$RBUILD_ROOT" != "$work/root" ] || "$rbuild" prune -a -f >/dev/null 2>&1 || :
         if rm -rf "$work" 2>/dev/null; then exit "$status"; fi
@@ -81,11 +80,9 @@ ask() { # PORT PATH: what a service answers, once it is up
     fail "nothing answers on port $1"
 }
 
-serve() { # NAME: starts a service, sets $port and $service
+serve() { # NAME: starts a service as the container "service", sets $port
     port=$(free_port)
-    "$rbuild" run --rm -e "PORT=$port" "$1" &
-    service=$!
-    started+=("$service")
+    "$rbuild" run -d --rm --name service -p "127.0.0.1:$port:$port" -e "PORT=$port" "$1" >/dev/null
 }
 
 c-program() {
@@ -99,16 +96,14 @@ python-service() {
     serve check/python-service
     ask "$port" / | grep -q '"user":"app"' || fail "the service does not run as app"
     # Python's first process listens to this one.
-    kill -INT "$service"
-    wait "$service" || :
+    "$rbuild" stop --signal INT service >/dev/null
 }
 
 rust-service() {
     twice check/rust-service "$here/rust-service"
     serve check/rust-service
     equal "$(ask "$port" /x)" "hello from /x"
-    kill -KILL "$service"
-    wait "$service" 2>/dev/null || :
+    "$rbuild" rm -f service >/dev/null
 }
 
 eight-stages() {

@@ -20,4 +20,4 @@ def health():
 
 
 if __name__ == "__main__":
-    serve(app, host="127.0.0.1", port=int(os.environ["PORT"]))
+    serve(app, host="0.0.0.0", port=int(os.environ["PORT"]))

@@ -198,10 +198,11 @@ fn where_no_bridge_can_be_had_the_hosts_network_is_used() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text + &String::from_utf8_lossy(&output.stderr)
     };
-    let mut build = lab.build_command(&[]);
+    let mut build = lab.build_command(&["--debug"]);
     build.arg(&project.dir);
     let told = denied(build);
     assert!(told.contains("from the host"), "{told}");
+    assert!(told.contains("RUN has the host's network: "), "{told}");
     let told = denied(lab.command(&["run", "--rm", "app", "sh", "-c", &script]));
     assert_eq!(told, "from the host\n");
     let told = denied(lab.command(&["run", "--rm", "--network", "bridge", "app", "true"]));

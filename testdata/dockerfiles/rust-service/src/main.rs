@@ -4,7 +4,7 @@ use tiny_http::{Response, Server};
 
 fn main() {
     let port = std::env::var("PORT").unwrap_or_else(|_| "8000".to_owned());
-    let server = Server::http(format!("127.0.0.1:{port}")).expect("the port is free");
+    let server = Server::http(format!("0.0.0.0:{port}")).expect("the port is free");
     for request in server.incoming_requests() {
         let text = format!("hello from {}\n", request.url());
         // A client that went away needs no answer.

@@ -227,7 +227,7 @@ pub(crate) struct Args {
     /// Write errors and warnings to standard output as well, for editors: one JSON object on each line
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub(crate) diagnostics: String,
-    /// Show warnings with their places
+    /// Show warnings with their places, and why RUN has the host's network where it has
     #[arg(short = 'D', long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
     #[arg(
         default_value = "false",

@@ -8,7 +8,7 @@ use rbuild_export::ExportError;
 use rbuild_plan::{Plan, PlanError, Planned};
 use rbuild_progress::{EventKind, Reporter, Summary, WarningAbout, redacted};
 use rbuild_registry::RegistryError;
-use rbuild_solve::{Solution, SolveError, StepError};
+use rbuild_solve::{Solution, SolveError, StepError, StepNetworks};
 use rbuild_source::SourceError;
 use serde_json::{Value, json};
 
@@ -239,6 +239,18 @@ pub(super) fn announce_lints(
             lines: warning.lines(places.source()),
         }));
         reporter.send(EventKind::Warning { message, about });
+    }
+}
+
+/// `--debug`: why steps that were to have a network of their own are on the host's.
+pub(super) fn announce_networks(reporter: &Reporter, request: &Request, networks: &StepNetworks) {
+    let reason = networks.failure();
+    if let (Warnings::Long, Some(reason)) = (request.warnings, reason) {
+        let message = format!("RUN has the host's network: {reason}");
+        reporter.send(EventKind::Warning {
+            message,
+            about: None,
+        });
     }
 }
 

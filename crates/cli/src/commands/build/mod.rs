@@ -197,7 +197,9 @@ fn build(
     let reads = reads(app, request, &planned.plan, &build, seen)?;
     cache_mounts::prepare(&build, &planned.plan, request.kept_mounts, &steps)?;
     let (solution, mut outcome) = loop {
-        let solution = match solve(&planned.plan, &build) {
+        let solved = solve(&planned.plan, &build);
+        explain::announce_networks(reporter, request, &build.network);
+        let solution = match solved {
             Ok(solution) => solution,
             Err(error) => {
                 rescue::write(app, request, &planned, build, &error, &steps)?;
