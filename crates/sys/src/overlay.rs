@@ -8,23 +8,21 @@
 //!   the descriptor                    the merged tree
 //! ```
 
-use std::ffi::CString;
-use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
 };
 
 use crate::{Attributes, Recursion, SysError, clone_tree, file_system, set_attributes};
+
+mod by_options;
+
+use self::by_options::mount_by_options;
 
 /// The kernel's limit on lower directories (`OVL_MAX_STACK`).
 pub const MAX_OVERLAY_LOWERS: usize = 500;
@@ -35,8 +33,6 @@ pub const OVERLAY_OPAQUE_USER: &str = "user.overlay.opaque";
 
 /// `fsconfig` takes values of up to 255 bytes.
 const FSCONFIG_VALUE_BYTES: usize = 255;
-/// `mount` takes one page of options.
-const MOUNT_DATA_BYTES: usize = 4095;
 
 /// Which extended attributes overlayfs keeps its marks in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -160,28 +156,51 @@ fn mount(
     flavor: OverlayFlavor,
 ) -> Result<OwnedFd, SysError> {
     match configure(lowers, upper, flavor) {
-        // Linux before 6.7 does not know `lowerdir+`.
-        Err(Refusal {
-            lower_append: true,
-            source,
-            ..
-        }) if source.raw_os_error() == Some(libc::EINVAL) => {
-            mount_by_options(lowers, upper, flavor)
+        Err(refusal) if refusal.is_of_options() => {
+            let refused = refusal.source.raw_os_error();
+            mount_by_options(lowers, upper, flavor).map_err(|error| match &error {
+                // Both were refused for the same reason: the first one says more of where.
+                SysError::Overlay { source, .. } if source.raw_os_error() == refused => {
+                    refusal.error(lowers)
+                }
+                _ => error,
+            })
         }
-        Err(refusal) => Err(SysError::Overlay {
-            layers: lowers.len(),
-            step: refusal.step,
-            source: refusal.source,
-        }),
+        Err(refusal) => Err(refusal.error(lowers)),
         Ok(merged) => Ok(merged),
     }
 }
 
 struct Refusal {
     step: String,
-    /// The first `lowerdir+` was what the kernel refused.
-    lower_append: bool,
+    when: When,
     source: io::Error,
+}
+
+/// What the kernel was told when it refused.
+#[derive(PartialEq, Eq)]
+enum When {
+    /// The first `lowerdir+`.
+    FirstLower,
+    /// That it had been told all.
+    Create,
+    Other,
+}
+
+impl Refusal {
+    /// Whether a kernel that does not know `lowerdir+` would have refused this: from Linux 6.5 on when it hears of it, before
+    /// that, where options were only collected, when it is to make sense of them.
+    fn is_of_options(&self) -> bool {
+        self.when != When::Other && self.source.raw_os_error() == Some(libc::EINVAL)
+    }
+
+    fn error(self, lowers: &[&Path]) -> SysError {
+        SysError::Overlay {
+            layers: lowers.len(),
+            step: self.step,
+            source: self.source,
+        }
+    }
 }
 
 fn configure(
@@ -193,14 +212,16 @@ fn configure(
         let step = step.to_owned();
         move |error: rustix::io::Errno| Refusal {
             step,
-            lower_append: false,
+            when: When::Other,
             source: error.into(),
         }
     };
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(refused("fsopen"))?;
     for (index, lower) in lowers.iter().enumerate() {
         set_path(context.as_fd(), "lowerdir+", lower).map_err(|mut refusal| {
-            refusal.lower_append = index == 0;
+            if index == 0 {
+                refusal.when = When::FirstLower;
+            }
             refusal
         })?;
     }
@@ -219,7 +240,10 @@ fn configure(
     }
     fsconfig_create(&context).map_err(|error| {
         let told = kernel_messages(context.as_fd());
-        refused(&format!("create{told}"))(error)
+        Refusal {
+            when: When::Create,
+            ..refused(&format!("create{told}"))(error)
+        }
     })?;
     let attributes = if upper.is_none() {
         MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV
@@ -250,7 +274,7 @@ fn forget_volatile(work: &Path) {
 fn set_path(context: BorrowedFd<'_>, key: &str, path: &Path) -> Result<(), Refusal> {
     let refused = |source: rustix::io::Errno| Refusal {
         step: format!("{key} {}", path.display()),
-        lower_append: false,
+        when: When::Other,
         source: source.into(),
     };
     if path.as_os_str().len() <= FSCONFIG_VALUE_BYTES {
@@ -277,89 +301,6 @@ fn kernel_messages(context: BorrowedFd<'_>) -> String {
         told.push_str(String::from_utf8_lossy(&line[..length]).trim_end());
     }
     told
-}
-
-/// The way of kernels before 6.7: one joined option string, mounted on a directory of its own
-/// for a moment and taken from there as a detached tree.
-fn mount_by_options(
-    lowers: &[&Path],
-    upper: Option<UpperWork<'_>>,
-    flavor: OverlayFlavor,
-) -> Result<OwnedFd, SysError> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    static SERIAL: AtomicU64 = AtomicU64::new(0);
-
-    let fail = |step: &str, source: io::Error| SysError::Overlay {
-        layers: lowers.len(),
-        step: step.to_owned(),
-        source,
-    };
-    let (options, _held) =
-        joined_options(lowers, upper, flavor).map_err(|error| fail("options", error))?;
-    let mut flags = MountFlags::empty();
-    if upper.is_none() {
-        flags |= MountFlags::RDONLY;
-    }
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let point = std::env::temp_dir().join(format!(
-        ".rbuild-mount-{}-{}",
-        std::process::id(),
-        SERIAL.fetch_add(1, Ordering::Relaxed)
-    ));
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&point)
-        .map_err(|error| fail("mount point", error))?;
-    let mounted = rustix::mount::mount("overlay", &point, "overlay", flags, options.as_c_str())
-        .map_err(|error| fail("mount", error.into()));
-    let tree = mounted.and_then(|()| {
-        let tree = clone_tree(CWD, &point, Recursion::This);
-        let _ = unmount(&point, UnmountFlags::DETACH);
-        tree
-    });
-    let _ = std::fs::remove_dir(&point);
-    tree
-}
-
-/// The option string, and the descriptors that its paths go through where they would not fit.
-fn joined_options(
-    lowers: &[&Path],
-    upper: Option<UpperWork<'_>>,
-    flavor: OverlayFlavor,
-) -> io::Result<(CString, Vec<OwnedFd>)> {
-    let mut held = Vec::with_capacity(lowers.len() + 2);
-    let mut short = |path: &Path| -> io::Result<Vec<u8>> {
-        let directory = open_path(path)?;
-        let name = through_proc(directory.as_fd());
-        held.push(directory);
-        Ok(name.into_os_string().as_bytes().to_vec())
-    };
-    let mut options = b"lowerdir=".to_vec();
-    for (index, lower) in lowers.iter().enumerate() {
-        if index > 0 {
-            options.push(b':');
-        }
-        options.extend(short(lower)?);
-    }
-    if let Some(UpperWork { upper, work }) = upper {
-        forget_volatile(work);
-        options.extend(b",upperdir=");
-        options.extend(short(upper)?);
-        options.extend(b",workdir=");
-        options.extend(short(work)?);
-        options.extend(b",volatile");
-    }
-    for (key, value) in plain_diff_options() {
-        options.extend(format!(",{key}={value}").bytes());
-    }
-    if flavor == OverlayFlavor::User {
-        options.extend(b",userxattr");
-    }
-    if options.len() > MOUNT_DATA_BYTES {
-        return Err(io::Error::from_raw_os_error(libc::E2BIG));
-    }
-    let options = CString::new(options).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    Ok((options, held))
 }
 
 #[cfg(test)]

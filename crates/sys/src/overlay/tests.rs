@@ -93,6 +93,10 @@ fn one_layer_and_none_mount_as_well() -> Outcome {
     Ok(())
 }
 
+fn borrowed(layers: &[PathBuf]) -> Vec<&Path> {
+    layers.iter().map(PathBuf::as_path).collect()
+}
+
 #[test]
 fn five_hundred_layers_with_long_names_fit() -> Outcome {
     if !can_mount() {
@@ -107,6 +111,8 @@ fn five_hundred_layers_with_long_names_fit() -> Outcome {
     }
     let root = mount_overlay(&layers, None, OverlayFlavor::detect())?;
     assert_eq!(fs::read_dir(through_proc(root.as_fd()))?.count(), 500);
+    let old = mount_by_options(&borrowed(&layers), None, OverlayFlavor::detect())?;
+    assert_eq!(fs::read_dir(through_proc(old.as_fd()))?.count(), 500);
     layers.push(temp.path().to_owned());
     let refused = mount_overlay(&layers, None, OverlayFlavor::detect());
     assert!(matches!(refused, Err(SysError::TooManyLayers(501))));
