@@ -80,9 +80,9 @@ fn tell(
 }
 
 /// What a container uses now; `None` where it has no control groups, or does not run.
-pub fn usage(container: &Container) -> Option<Usage> {
+pub fn usage(store: &Store, container: &Container) -> Option<Usage> {
     Condition::of(container).pid()?;
-    Cgroup::of(&container.id).usage()
+    Cgroup::recorded(&store.container_path(&container.id)).usage()
 }
 
 fn not_running(id: &ContainerId, action: &'static str) -> ContainerError {

@@ -6,6 +6,7 @@
 //! containers/<id>/volumes/N   its anonymous volumes
 //! containers/<id>/host.json   the host's files that it was started with
 //! containers/<id>/network.json  where it is on its networks, while it runs
+//! containers/<id>/cgroup.json its control groups
 //! containers/<id>/log         what it wrote
 //! containers/<id>/control     its supervisor's socket
 //! containers/<id>/health.json what its last checks came to

@@ -256,7 +256,7 @@ pub fn remove(store: &Store, name: &str) -> Result<(), ContainerError> {
         });
     }
     // Those that a supervisor which was killed has left.
-    Cgroup::of(&container.id).remove();
+    Cgroup::recorded(&store.container_path(&container.id)).remove();
     network::sweep(store);
     store.remove_container(&container.id)?;
     Ok(())

@@ -102,7 +102,7 @@ pub struct Options {
     pub new_privileges: Privileges,
     /// `--security-opt seccomp=unconfined`.
     pub system_calls: SystemCalls,
-    /// `--security-opt apparmor=NAME`.
+    /// `--security-opt apparmor=NAME`, which may be `unconfined`.
     pub apparmor: Option<String>,
     /// `--health-*` and `--no-healthcheck` (`NONE`): what goes before the image's HEALTHCHECK.
     pub health: Healthcheck,
@@ -269,7 +269,7 @@ impl Options {
             "seccomp:unconfined" => self.system_calls = SystemCalls::Unconfined,
             "seccomp:builtin" => self.system_calls = SystemCalls::Filtered,
             "label:disable" => {}
-            "apparmor:unconfined" => self.apparmor = None,
+            "apparmor:unconfined" => self.apparmor = Some(UNCONFINED.to_owned()),
             other if other.starts_with("apparmor:") => self.apparmor = Some(profile(text)?),
             _ => {
                 return Err(ContainerError::option(
@@ -338,6 +338,9 @@ impl Options {
         }
     }
 }
+
+/// The AppArmor profile that is none.
+pub(crate) const UNCONFINED: &str = "unconfined";
 
 /// The name in `apparmor=NAME`, where there is AppArmor.
 fn profile(text: &str) -> Result<String, ContainerError> {

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use rbuild_image::RuntimeConfig;
 use rbuild_sandbox::{
-    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Network, NewPrivileges,
-    Process, Rlimit, Root, Seccomp, Spec, rlimit_number,
+    Access, AppArmor, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Network,
+    NewPrivileges, Process, Rlimit, Root, Seccomp, Spec, rlimit_number,
 };
 
 use crate::environment::merge;
 use crate::hosts::{NameFiles, hosts, resolv_conf};
 use crate::namespaces::Sharing;
 use crate::options::{
-    FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security, SystemCalls,
+    FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security, SystemCalls, UNCONFINED,
 };
 use crate::sysctl::Sysctl;
 use crate::{ContainerError, ContainerId};
@@ -93,9 +93,14 @@ pub(crate) fn process(
     process.capabilities = options.capabilities();
     process.groups.clone_from(&options.groups);
     process.oom_score = options.oom_score;
-    process.apparmor.clone_from(&options.apparmor);
-    let unconfined = options.system_calls == SystemCalls::Unconfined;
-    if unconfined || options.security == Security::Privileged {
+    let is_privileged = options.security == Security::Privileged;
+    process.apparmor = match &options.apparmor {
+        Some(name) if name == UNCONFINED => AppArmor::Unconfined,
+        Some(name) => AppArmor::Profile(name.clone()),
+        None if is_privileged => AppArmor::Unconfined,
+        None => AppArmor::Default,
+    };
+    if options.system_calls == SystemCalls::Unconfined || is_privileged {
         process.seccomp = Seccomp::Unconfined;
     }
     if options.first == FirstProcess::Init {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
-use rbuild_store::Container;
+use rbuild_store::{Container, Store};
 
 use crate::cgroup::Cgroup;
 use crate::condition::Condition;
@@ -36,7 +36,10 @@ pub struct ProcessFacts {
 }
 
 /// The processes of a container that runs.
-pub fn processes(container: &Container) -> Result<Vec<ProcessFacts>, ContainerError> {
+pub fn processes(
+    store: &Store,
+    container: &Container,
+) -> Result<Vec<ProcessFacts>, ContainerError> {
     let first = Condition::of(container).pid();
     let first = first.ok_or_else(|| ContainerError::NotRunning {
         action: "list the processes of",
@@ -47,7 +50,8 @@ pub fn processes(container: &Container) -> Result<Vec<ProcessFacts>, ContainerEr
     let all = all();
     // Among others', its own are known by their control group.
     if config.options.pid != PidMode::Private {
-        let own = Cgroup::of(&container.id).processes().unwrap_or_default();
+        let groups = Cgroup::recorded(&store.container_path(&container.id));
+        let own = groups.processes().unwrap_or_default();
         let found = own.iter().filter_map(|pid| all.get(pid));
         return Ok(found.map(|(facts, _)| facts.clone()).collect());
     }

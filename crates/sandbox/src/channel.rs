@@ -29,6 +29,8 @@ pub(crate) struct Order {
     pub(crate) output: bool,
     pub(crate) terminal: Option<TerminalSize>,
     pub(crate) tie: Tie,
+    /// The AppArmor profile that the command comes under.
+    pub(crate) profile: Option<String>,
 }
 
 /// Whether a process outlives who asked for it.

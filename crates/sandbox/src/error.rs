@@ -28,6 +28,12 @@ pub enum SandboxError {
     /// The specification cannot be written down: a tree number without a tree.
     #[error("describe the sandbox: {0}")]
     Describe(String),
+    /// Our AppArmor profile could not be loaded.
+    #[error(
+        "load the AppArmor profile {} (--security-opt apparmor=unconfined does without)",
+        crate::DEFAULT_PROFILE
+    )]
+    AppArmor(#[source] io::Error),
     /// The init process could not be started.
     #[error("start a sandbox process")]
     Start(#[source] io::Error),

@@ -30,6 +30,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod apparmor;
 mod capabilities;
 mod channel;
 mod cleanup;
@@ -47,6 +48,7 @@ mod text;
 mod user;
 mod view;
 
+pub use apparmor::DEFAULT_PROFILE;
 pub use capabilities::Capabilities;
 pub use channel::{TerminalSize, Tie};
 pub use copy::{Owner, copy_contents, copy_tree};
@@ -58,8 +60,8 @@ pub use packets::{Packets, Room};
 pub use rbuild_sys::release_program_text;
 pub use spawn::{Exit, Killer, Running, Stdio, enter, spawn, start_keeper_inside};
 pub use spec::{
-    Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Namespace, Namespaces,
-    Network, NewPrivileges, Process, Programs, Rlimit, Root, Seccomp, SharedMemory, Source, Spec,
-    Upper, Users, rlimit_number,
+    Access, AppArmor, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Namespace,
+    Namespaces, Network, NewPrivileges, Process, Programs, Rlimit, Root, Seccomp, SharedMemory,
+    Source, Spec, Upper, Users, rlimit_number,
 };
 pub use view::mount_view;

@@ -21,6 +21,7 @@ use rbuild_sys::sealed_memory_file;
 use rustix::process::{Signal, pidfd_send_signal};
 use serde::Serialize;
 
+use crate::apparmor;
 use crate::channel::{Channel, MadeAt, Order, Report, TerminalSize, Tie};
 use crate::init::{ENTER_ARGUMENT, INIT_ARGUMENT};
 use crate::packets::MAX_DESCRIPTORS;
@@ -244,6 +245,7 @@ fn send_order(
         output: false,
         terminal: None,
         tie,
+        profile: apparmor::profile(&process.apparmor)?.map(str::to_owned),
     };
     let mut descriptors = vec![spec_file.as_fd()];
     descriptors.extend(filter.as_ref().map(|file| file.as_fd()));

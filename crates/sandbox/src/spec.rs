@@ -85,6 +85,7 @@ impl Spec {
     pub fn lift_security(&mut self) {
         self.process.capabilities = Capabilities::ALL;
         self.process.seccomp = Seccomp::Unconfined;
+        self.process.apparmor = AppArmor::Unconfined;
         self.kernel_paths = KernelPaths::Open;
     }
 }
@@ -137,8 +138,8 @@ pub struct Process {
     pub seccomp: Seccomp,
     /// Whether set-user-id programs work inside.
     pub new_privileges: NewPrivileges,
-    /// AppArmor profile that it comes under; without one, that of the caller.
-    pub apparmor: Option<String>,
+    /// AppArmor profile that it comes under.
+    pub apparmor: AppArmor,
     /// Resource limits that differ from the caller's.
     pub rlimits: Vec<Rlimit>,
     /// How willingly the kernel ends it when memory runs out, from -1000 to 1000. Without one it is the caller's, but no
@@ -160,12 +161,24 @@ impl Process {
             capabilities: Capabilities::DEFAULT,
             seccomp: Seccomp::Default,
             new_privileges: NewPrivileges::Allowed,
-            apparmor: None,
+            apparmor: AppArmor::Default,
             rlimits: Vec::new(),
             oom_score: None,
             first: First::Command,
         }
     }
+}
+
+/// The AppArmor profile of a process (apparmor.d(5)).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppArmor {
+    /// Our own, where the host has AppArmor and its root asks; else that of the caller.
+    #[default]
+    Default,
+    /// That of the caller.
+    Unconfined,
+    /// One that the host has loaded.
+    Profile(String),
 }
 
 /// What the first process of a sandbox is, or what is started in one.

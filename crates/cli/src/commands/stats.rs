@@ -43,12 +43,13 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let store = app.store()?;
     loop {
         let chosen = chosen(store, args)?;
-        let before: Vec<_> = chosen.iter().map(rbuild_container::usage).collect();
+        let usage = |container| rbuild_container::usage(store, container);
+        let before: Vec<_> = chosen.iter().map(usage).collect();
         std::thread::sleep(PERIOD);
         let rows: Vec<Value> = chosen
             .iter()
             .zip(before)
-            .map(|(container, before)| row(container, args, before))
+            .map(|(container, before)| row(container, args, before, usage(container)))
             .collect();
         let text = match &format {
             Some(format) => format.render(&rows)?,
@@ -75,9 +76,8 @@ fn chosen(store: &Store, args: &Args) -> anyhow::Result<Vec<Container>> {
     Ok(all)
 }
 
-fn row(container: &Container, args: &Args, before: Option<Usage>) -> Value {
+fn row(container: &Container, args: &Args, before: Option<Usage>, now: Option<Usage>) -> Value {
     let id = ContainerId::from_store(&container.id);
-    let now = rbuild_container::usage(container);
     let unknown = || "--".to_owned();
     let cpu = before.zip(now).map(|(before, now)| {
         let used = now.cpu.saturating_sub(before.cpu);

@@ -18,8 +18,9 @@ pub(crate) struct Args {
 
 /// Lists them as `ps -ef` does, numbered as on the host.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
-    let container = one(app.store()?, &args.container)?;
-    let processes = rbuild_container::processes(&container).map_err(worded)?;
+    let store = app.store()?;
+    let container = one(store, &args.container)?;
+    let processes = rbuild_container::processes(store, &container).map_err(worded)?;
     let names = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let boot = app.environment.booted();
     let mut table = Table::new(&["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]);

@@ -135,11 +135,41 @@ fn memory_host_name_and_groups_can_be_the_hosts(
         let run = [&["run", "--rm"], options, &["app", "true"]].concat();
         lab.rbuild(&run).says(why);
     }
-    if !std::path::Path::new("/proc/self/attr/apparmor").exists() {
-        let run = ["run", "--rm", "--security-opt", "apparmor=x", "app", "true"];
-        lab.rbuild(&run)
-            .says("this machine's kernel has no AppArmor");
-    }
     told(&lab, &["--userns", "host"], &["true"]);
+    lab.assert_nothing_left();
+}
+
+/// Where the machine's kernel has `AppArmor`, and its tools are installed.
+fn has_apparmor() -> bool {
+    let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
+    enabled.is_ok_and(|value| value.starts_with(b"Y"))
+        && std::path::Path::new("/usr/sbin/apparmor_parser").exists()
+}
+
+#[test]
+fn where_the_host_has_apparmor_root_is_confined_by_it_unless_it_says_otherwise() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let with = |option: &str| lab.rbuild(&["run", "--rm", "--security-opt", option, "app", "true"]);
+    if !has_apparmor() {
+        with("apparmor=x").says("this machine's kernel has no AppArmor");
+        return;
+    }
+    let profile = ["cat", "/proc/self/attr/current"];
+    assert_eq!(told(&lab, &[], &profile), "rbuild-default (enforce)");
+    for lifted in [
+        ["--security-opt", "apparmor=unconfined"].as_slice(),
+        &["--privileged"],
+    ] {
+        assert_eq!(told(&lab, lifted, &profile), "unconfined");
+    }
+    let mount = [
+        "--cap-add",
+        "SYS_ADMIN",
+        "--security-opt",
+        "seccomp=unconfined",
+    ];
+    let tried = "mount -t tmpfs x /tmp || echo refused";
+    assert_eq!(told(&lab, &mount, &["sh", "-c", tried]), "refused");
+    with("apparmor=not-loaded").says("aa-status tells which are loaded");
     lab.assert_nothing_left();
 }

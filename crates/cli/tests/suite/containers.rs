@@ -15,7 +15,7 @@ pub(crate) fn lab(caller: Caller) -> Option<Lab> {
 }
 
 /// Runs `script` as a detached container.
-fn detached(lab: &Lab, options: &[&str], script: &str) -> Outcome {
+pub(crate) fn detached(lab: &Lab, options: &[&str], script: &str) -> Outcome {
     let command = ["app", "sh", "-c", script];
     lab.rbuild(&[&["run", "-d"], options, &command].concat())
         .success()
@@ -326,37 +326,6 @@ fn a_further_process_has_the_containers_world_and_fence(
     lab.rbuild(&["exec", "home", "true"])
         .failure()
         .says("No such container: home");
-}
-
-#[test]
-fn limits_are_applied_or_refused_and_a_paused_container_stands_still() {
-    let Some(lab) = lab(Caller::Root) else { return };
-    let options = ["--name", "small", "--memory", "32m", "--pids-limit", "20"];
-    detached(&lab, &options, "sleep 1000");
-    lab.rbuild(&["pause", "small"]).success();
-    assert_eq!(field(&lab, "small", "{{.State.Status}}"), "paused");
-    let listed = lab.rbuild(&["ps"]).success().stdout;
-    assert!(listed.contains("(Paused)"), "{listed}");
-    lab.rbuild(&["unpause", "small"]).success();
-    assert_eq!(field(&lab, "small", "{{.State.Status}}"), "running");
-    let told = lab
-        .rbuild(&["stats", "--no-stream", "--format", "{{.MemUsage}}"])
-        .success();
-    assert!(told.stdout.contains("/ 32.00MiB"), "{told}");
-    lab.rbuild(&["rm", "-f", "small"]).success();
-
-    let hungry = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done";
-    let run = [
-        "run", "--name", "hungry", "--memory", "16m", "app", "sh", "-c", hungry,
-    ];
-    assert_eq!(lab.rbuild(&run).status.code(), Some(137));
-    assert_eq!(field(&lab, "hungry", "{{.State.OOMKilled}}"), "true");
-    let Some(lab) = self::lab(Caller::Ranges) else {
-        return;
-    };
-    let refused = lab.rbuild(&["run", "--rm", "--memory", "32m", "app", "true"]);
-    assert_eq!(refused.status.code(), Some(125), "{refused}");
-    refused.says("--memory");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod configs;
 mod container_crowd;
 mod container_files;
 mod container_health;
+mod container_limits;
 mod container_options;
 mod container_sharing;
 mod container_users;

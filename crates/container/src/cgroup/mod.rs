@@ -5,10 +5,13 @@
 //! v1   /sys/fs/cgroup/memory/rbuild/<id>            one for each controller that is mounted
 //! ```
 //!
-//! Who may not write there, as a normal user, has the same below the group that it is in, if that was delegated. Where
-//! none can be made containers go without; a limit that cannot be applied is an error.
+//! Who may not write there, as a normal user, asks the user's systemd for a group of its own (see `scope`), or has the same
+//! below a group that was delegated otherwise. Where none can be made containers go without; a limit that cannot be applied
+//! is an error.
 
 mod find;
+mod record;
+mod scope;
 mod settings;
 
 use std::fs;
@@ -17,11 +20,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 
-use self::find::find;
+use self::find::{Group, find};
 use self::settings::Setting;
 use crate::ContainerError;
 use crate::limits::Limits;
+
+pub(crate) use self::scope::Scope;
 
 /// How often, and how far apart, a group is asked to go whose last process has just ended.
 const REMOVALS: u32 = 50;
@@ -33,7 +39,8 @@ pub(crate) struct Cgroup {
     kind: Kind,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum Kind {
     /// None could be made.
     Absent,
@@ -56,14 +63,12 @@ pub struct Usage {
 }
 
 impl Cgroup {
-    /// The groups that the container `id` has, whether they exist or not.
+    /// The groups that the container `id` is to have, from where this process is.
     pub(crate) fn of(id: &str) -> Self {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let ours = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Self {
-            kind: find(&mounts, &ours, id, &|mount| {
-                rustix::fs::access(mount, rustix::fs::Access::WRITE_OK).is_ok()
-            }),
+            kind: find(&mounts, &ours, id, &Group::look),
         }
     }
 
@@ -84,7 +89,7 @@ impl Cgroup {
                 Some(option) => Err(ContainerError::Limit {
                     option,
                     reason: format!(
-                        "this user cannot make control groups here ({source}); as root, or in a group that was delegated, it can"
+                        "this user cannot make control groups here ({source}); as root, with a systemd of its own (loginctl enable-linger), or in a group that was delegated, it can"
                     ),
                 }),
             };
@@ -117,8 +122,28 @@ impl Cgroup {
                 setting.controller
             ))
         })?;
+        if !path.exists() {
+            return Err(fail(self.lacks(setting.controller)));
+        }
         fs::write(&path, &setting.value)
             .map_err(|error| fail(format!("{} refuses it: {error}", path.display())))
+    }
+
+    /// Why there are no files of a controller.
+    fn lacks(&self, controller: &str) -> String {
+        let Kind::Unified(directory) = &self.kind else {
+            return format!("this kernel's controller {controller} cannot do it");
+        };
+        let offered = fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
+        if offered.split_whitespace().any(|one| one == controller) {
+            return format!("this kernel's controller {controller} cannot do it");
+        }
+        format!(
+            "the controller {controller} is not offered to {} ({})",
+            directory.display(),
+            "for users of systemd, root offers it: systemctl edit user@.service, with the lines [Service] and \
+             Delegate=cpu cpuset io memory pids"
+        )
     }
 
     /// Directories that a process has to join.

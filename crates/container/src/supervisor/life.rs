@@ -107,6 +107,7 @@ impl Supervisor {
             Wiring::plain(wants_input, direct, given).map_err(failed)?
         };
         self.cgroup.create(&self.config.options.limits)?;
+        self.cgroup.record(&self.directory)?;
         let mut spec = lifecycle::prepare(
             store,
             &self.id,

@@ -30,7 +30,7 @@ use rustix::fs::{Mode, OFlags};
 use self::clients::{Client, Helper, Role};
 use self::health::Watch;
 use self::life::Life;
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, Scope};
 use crate::link::{Door, Link, Message, Packet, Room, Start, Tie, remove_door};
 use crate::log::LogWriter;
 use crate::network::Attached;
@@ -200,6 +200,7 @@ fn begin(
         UserMode::Host => None,
         UserMode::Auto => Some(Range::claim()?),
     };
+    let scope = Scope::ask(id.as_str());
     let network = Attached::new(&store, &container, &config, &host)?;
     config.options.network = network.mode(&config.options.network);
     let log = LogWriter::open(&directory, config.options.log).map_err(ContainerError::Log)?;
@@ -212,7 +213,7 @@ fn begin(
         start,
         config,
         host,
-        cgroup: Cgroup::of(id.as_str()),
+        cgroup: scope.groups(),
         network,
         ids,
         lock: Some(lock),

@@ -154,7 +154,7 @@ fn start(
     processes: &OwnedFd,
 ) -> Result<std::convert::Infallible, InitFailure> {
     kill_on_parent_death()?;
-    if let Some(name) = &task.spec.apparmor {
+    if let Some(name) = &task.profile {
         profile::confine(processes, name)?;
     }
     outside::join_cgroups(cgroups)?;

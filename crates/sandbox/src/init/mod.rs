@@ -71,6 +71,7 @@ struct Task<S> {
     stdin: Option<OwnedFd>,
     output: Option<(OwnedFd, OwnedFd)>,
     terminal: Option<crate::TerminalSize>,
+    profile: Option<String>,
     trees: Vec<OwnedFd>,
 }
 
@@ -102,6 +103,7 @@ impl<S: DeserializeOwned> Task<S> {
             stdin,
             output,
             terminal: order.terminal,
+            profile: order.profile.clone(),
             trees: descriptors.collect(),
         })
     }
@@ -137,7 +139,7 @@ fn start(
     // Modes are given in full below; the command gets its own mask.
     rustix::process::umask(rustix::fs::Mode::empty());
     outside::join_cgroups(cgroups)?;
-    if let Some(name) = &task.spec.process.apparmor {
+    if let Some(name) = &task.profile {
         profile::confine(&profile::processes()?, name)?;
     }
     namespaces::enter(&task.spec, &task.trees)?;
