@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rbuild_store::{Container, Store};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::cgroup::{Cgroup, Usage};
+use crate::cgroup::{Cgroup, Traffic, Usage};
 use crate::condition::Condition;
 use crate::link::{Intent, Link, Message, Packet, Room};
 use crate::signals::{KILL, TERM};
@@ -83,6 +83,14 @@ fn tell(
 pub fn usage(store: &Store, container: &Container) -> Option<Usage> {
     Condition::of(container).pid()?;
     Cgroup::recorded(&store.container_path(&container.id)).usage()
+}
+
+/// What has come and gone over a container's networks; `None` if it does not run, or is on the host's.
+pub fn network_traffic(container: &Container) -> Option<Traffic> {
+    let pid = Condition::of(container).pid()?;
+    let network = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    let is_own = network(&pid.to_string()) != network("self");
+    is_own.then(|| Traffic::of_network(pid))
 }
 
 fn not_running(id: &ContainerId, action: &'static str) -> ContainerError {

@@ -77,12 +77,12 @@ mod volume_store;
 mod volumes;
 mod volumes_from;
 
-pub use cgroup::Usage;
+pub use cgroup::{Traffic, Usage};
 pub use changes::{Changed, How, changes, export};
 pub use commit::{Commit, NewImage, commit};
 pub use condition::{Condition, live_process};
 pub use config::StoredConfig;
-pub use control::{destroy, kill, pause, resume, stop, usage, wait};
+pub use control::{destroy, kill, network_traffic, pause, resume, stop, usage, wait};
 pub use cp::{Direction, Links, copy, copy_out_as_tar, copy_tree_in};
 pub use environment::{EnvSource, parse_env_file};
 pub use error::ContainerError;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rbuild_container::{Condition, ContainerId, Usage};
+use rbuild_container::{Condition, ContainerId, Traffic, Usage, network_traffic};
 use rbuild_store::{Container, Store};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::format::Format;
 use super::history::cell;
 use super::several::one;
 use crate::app::App;
-use crate::render::{self, Table};
+use crate::render::{self, Table, bytes_decimal};
 
 /// How long processor time is measured.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -97,11 +97,16 @@ fn row(container: &Container, args: &Args, before: Option<Usage>, now: Option<Us
         "CPUPerc": cpu.unwrap_or_else(unknown),
         "MemUsage": memory.unwrap_or_else(|| "-- / --".to_owned()),
         "MemPerc": share.unwrap_or_else(unknown),
-        // Of the host's network and disks nobody knows whose use it was.
-        "NetIO": "-- / --",
-        "BlockIO": "-- / --",
+        "NetIO": traffic(network_traffic(container).unwrap_or_default()),
+        "BlockIO": now.map_or_else(|| "-- / --".to_owned(), |now| traffic(now.disks)),
         "PIDs": now.map_or_else(unknown, |now| now.processes.to_string()),
     })
+}
+
+/// What came and what went, as docker writes it: nothing for what nobody counted.
+fn traffic(bytes: Traffic) -> String {
+    let [received, sent] = [bytes.received, bytes.sent].map(bytes_decimal);
+    format!("{received} / {sent}")
 }
 
 /// All of the machine's, as /proc/meminfo tells it.

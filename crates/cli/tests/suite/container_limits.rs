@@ -50,3 +50,32 @@ fn limits_are_applied_or_refused_and_a_paused_container_stands_still(#[case] cal
     lab.rbuild(&["rm", "hungry"]).success();
     lab.assert_nothing_left();
 }
+
+#[test]
+fn stats_count_what_went_over_a_containers_own_network_and_to_its_disks() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let traffic = |name: &str| {
+        let format = "{{.NetIO}}, {{.BlockIO}}";
+        let told = lab.rbuild(&["stats", "--no-stream", "--format", format, name]);
+        told.success().stdout
+    };
+    detached(&lab, &["--name", "own"], "sleep 1000");
+    let ping = "ping -c 3 $(ip route | awk '/default/ { print $3 }')";
+    lab.rbuild(&["exec", "-u", "0", "own", "sh", "-c", ping])
+        .success();
+    let write = "dd if=/dev/zero of=/file bs=1M count=3 && sync";
+    lab.rbuild(&["exec", "-u", "0", "own", "sh", "-c", write])
+        .success();
+    let told = traffic("own");
+    assert!(!told.starts_with("0B"), "{told}");
+    assert!(!told.contains("--"), "{told}");
+    detached(
+        &lab,
+        &["--name", "hosts", "--network", "host"],
+        "sleep 1000",
+    );
+    let told = traffic("hosts");
+    assert!(told.starts_with("0B / 0B, "), "{told}");
+    lab.rbuild(&["rm", "-f", "own", "hosts"]).success();
+    lab.assert_nothing_left();
+}

@@ -10,7 +10,9 @@ use super::Kind;
 /// The directory between our group and those of containers.
 const OURS: &str = "rbuild";
 /// Controllers that are used where they are mounted.
-const CONTROLLERS: [&str; 6] = ["memory", "cpu", "cpuacct", "cpuset", "pids", "freezer"];
+const CONTROLLERS: [&str; 7] = [
+    "memory", "cpu", "cpuacct", "cpuset", "pids", "freezer", "blkio",
+];
 
 /// What we may do with a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

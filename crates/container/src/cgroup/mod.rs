@@ -13,6 +13,7 @@ mod find;
 mod record;
 mod scope;
 mod settings;
+mod usage;
 
 use std::fs;
 use std::io;
@@ -28,6 +29,7 @@ use crate::ContainerError;
 use crate::limits::Limits;
 
 pub(crate) use self::scope::Scope;
+pub use self::usage::{Traffic, Usage};
 
 /// How often, and how far apart, a group is asked to go whose last process has just ended.
 const REMOVALS: u32 = 50;
@@ -47,19 +49,6 @@ enum Kind {
     Unified(PathBuf),
     /// By controller.
     Separate(Vec<(String, PathBuf)>),
-}
-
-/// What a container uses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Processor time of all its processes.
-    pub cpu: Duration,
-    /// Bytes of memory, without the cache that can be dropped.
-    pub memory: u64,
-    /// Bytes that it may use.
-    pub memory_limit: Option<u64>,
-    /// Processes and threads.
-    pub processes: u64,
 }
 
 impl Cgroup {
@@ -226,41 +215,6 @@ impl Cgroup {
         self.keyed("memory", file, "oom_kill").unwrap_or_default()
     }
 
-    /// What the container uses; `None` without groups.
-    pub(crate) fn usage(&self) -> Option<Usage> {
-        let unified = match self.kind {
-            Kind::Absent => return None,
-            Kind::Unified(_) => true,
-            Kind::Separate(_) => false,
-        };
-        let (cpu, memory, cache, limit) = if unified {
-            (
-                self.keyed("cpu", "cpu.stat", "usage_usec")
-                    .map(Duration::from_micros),
-                self.number("memory", "memory.current"),
-                self.keyed("memory", "memory.stat", "inactive_file"),
-                self.number("memory", "memory.max"),
-            )
-        } else {
-            (
-                self.number("cpuacct", "cpuacct.usage")
-                    .map(Duration::from_nanos),
-                self.number("memory", "memory.usage_in_bytes"),
-                self.keyed("memory", "memory.stat", "total_inactive_file"),
-                self.number("memory", "memory.limit_in_bytes")
-                    .filter(|bytes| *bytes < 1 << 60),
-            )
-        };
-        Some(Usage {
-            cpu: cpu.unwrap_or_default(),
-            memory: memory
-                .unwrap_or_default()
-                .saturating_sub(cache.unwrap_or_default()),
-            memory_limit: limit,
-            processes: self.number("pids", "pids.current").unwrap_or_default(),
-        })
-    }
-
     /// The file of a controller; `None` where there is no such controller.
     fn file(&self, controller: &str, file: &str) -> Option<PathBuf> {
         match &self.kind {
@@ -310,7 +264,7 @@ fn create_unified(directory: &Path) -> io::Result<()> {
     // As many as there are: a limit whose controller is missing fails when it is set.
     let above = parent.parent().ok_or(io::ErrorKind::NotFound)?;
     for level in [above, parent] {
-        for controller in ["memory", "cpu", "cpuset", "pids"] {
+        for controller in ["memory", "cpu", "cpuset", "pids", "io"] {
             let _ = fs::write(
                 level.join("cgroup.subtree_control"),
                 format!("+{controller}"),
