@@ -12,14 +12,13 @@ use rbuild_layer::{
     ContentIndex, Entry, EntryKind, Mtime, Opacity, OverlayFlavor, end_tar, index_upper,
     write_tar_part,
 };
-use rbuild_sandbox::{Owner, copy_contents, copy_tree};
+use rbuild_sandbox::{Owner, UserRange, copy_contents, copy_tree};
 use rbuild_store::{Container, Store};
 use rbuild_sys::{as_owner, openat2};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, statat};
 use rustix::io::Errno;
 
 use crate::ContainerError;
-use crate::users::COUNT;
 use crate::view::View;
 
 /// Which way files go.
@@ -79,12 +78,12 @@ fn seen_from(first: u32, direction: Direction, owner: Owner) -> Owner {
         (Direction::Out, _) => Owner::Moved {
             from: first,
             to: 0,
-            count: COUNT,
+            count: UserRange::COUNT,
         },
         (Direction::In, _) => Owner::Moved {
             from: 0,
             to: first,
-            count: COUNT,
+            count: UserRange::COUNT,
         },
     }
 }

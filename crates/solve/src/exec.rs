@@ -8,10 +8,10 @@ use std::panic::resume_unwind;
 use rbuild_cache::{MountContent, Preimage, exec_preimage};
 use rbuild_image::{LayerId, Platform};
 use rbuild_layer::index_upper;
-use rbuild_plan::{CacheUse, Exec, Input, SecurityMode};
+use rbuild_plan::{CacheUse, Exec, Input, SecurityMode, StepUsers};
 use rbuild_progress::{EventKind, Stream};
 use rbuild_remote::{Address, Ask};
-use rbuild_sandbox::{Exit, Rlimit, Root, SandboxError, Spec, Stdio, Upper, rlimit_number};
+use rbuild_sandbox::{Exit, Rlimit, Root, SandboxError, Spec, Stdio, UserRange, rlimit_number};
 use rbuild_store::{FastKey, LayerDraft};
 use rbuild_sys::OverlayFlavor;
 
@@ -21,7 +21,7 @@ use crate::mounts::{self, Mounted};
 use crate::network::{HOST_GATEWAY, Lease};
 use crate::report::{event_vertex, now_started};
 use crate::step::{Found, Keys, Step};
-use crate::tree::{Stack, Tree, lower_directories};
+use crate::tree::{Stack, Tree, merged};
 
 /// The sandbox's own directory in the store.
 const SCAFFOLD: &str = "scaffold";
@@ -162,6 +162,13 @@ impl ExecStep<'_> {
         spec.hosts = Some(self.hosts(&lease));
         spec.resolv_conf = Some(lease.resolv_conf());
         spec.network = lease.network(self.exec.network, mounted.trees.len());
+        let range = match self.step.build.users {
+            StepUsers::Caller => None,
+            StepUsers::Own => Some(UserRange::claim()?),
+        };
+        if let Some(range) = &range {
+            spec.users = range.users();
+        }
         let (stdout, stdout_inside) = pipe()?;
         let (stderr, stderr_inside) = pipe()?;
         let stdio = Stdio::Descriptors {
@@ -243,18 +250,7 @@ impl ExecStep<'_> {
 
     fn spec(&self, base: &Stack, draft: &LayerDraft, mounted: &Mounted) -> Result<Spec, StepError> {
         let build = self.step.build;
-        let lowers = lower_directories(self.step.fetcher, base)?
-            .into_iter()
-            .rev()
-            .collect();
-        let upper = Upper {
-            diff: draft.diff_path(),
-            work: draft.work_path(),
-        };
-        let root = Root::Overlay {
-            lowers,
-            upper: Some(upper),
-        };
+        let root = Root::Overlay(merged(self.step.fetcher, base, Some(draft))?);
         let args = self
             .exec
             .args

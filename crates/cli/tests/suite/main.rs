@@ -8,6 +8,7 @@ mod support;
 mod annotations;
 mod archives;
 mod attestations;
+mod build_users;
 mod cache_mount_sharing;
 mod cache_mounts;
 mod caching;
