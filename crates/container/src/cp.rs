@@ -110,7 +110,7 @@ fn copy_seen(
     let original = from.find(source, links).map_err(failed(source))?;
     let is_directory = original.kind == FileType::Directory;
     let place = to
-        .place(target, is_directory, original.contents, &original.name)
+        .place(target, is_directory, original.contents, &original.called)
         .map_err(failed(target))?;
     match place {
         Place::Into(directory) if original.contents => {
@@ -122,7 +122,7 @@ fn copy_seen(
             original.parent.as_fd(),
             &original.name,
             directory.as_fd(),
-            &original.name,
+            &original.called,
             owner,
         ),
         Place::As(directory, name) => copy_tree(
@@ -261,6 +261,8 @@ struct Tree<'a> {
 struct Original {
     parent: OwnedFd,
     name: OsString,
+    /// What the copy is called where nobody says otherwise: a link that is followed has no say in that.
+    called: OsString,
     kind: FileType,
     /// Only what is in it.
     contents: bool,
@@ -293,6 +295,7 @@ impl Tree<'_> {
     fn find(self, path: &Path, links: Links) -> io::Result<Original> {
         let mut path = path.to_owned();
         let contents = ends_in_dot(&path);
+        let called = path.file_name().map(OsStr::to_owned);
         if links == Links::Followed {
             path = self.follow(path)?;
         }
@@ -306,7 +309,8 @@ impl Tree<'_> {
         Ok(Original {
             parent,
             kind: FileType::from_raw_mode(stat.st_mode),
-            contents: contents || name == ".",
+            contents: contents || called.is_none(),
+            called: called.unwrap_or_else(|| name.clone()),
             name,
         })
     }
