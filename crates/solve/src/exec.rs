@@ -16,7 +16,8 @@ use rbuild_store::{FastKey, LayerDraft};
 use rbuild_sys::OverlayFlavor;
 
 use crate::adopt::Sought;
-use crate::error::{DiskState, StepError};
+use crate::error::{DiskState, MemoryState, StepError};
+use crate::memory::Kills;
 use crate::mounts::{self, Mounted};
 use crate::network::{HOST_GATEWAY, Lease};
 use crate::report::{event_vertex, now_started};
@@ -25,6 +26,8 @@ use crate::tree::{Stack, Tree, merged};
 
 /// The sandbox's own directory in the store.
 const SCAFFOLD: &str = "scaffold";
+/// How shells tell of an end by SIGKILL.
+pub(crate) const KILLED: i32 = 128 + 9;
 /// Bytes read at once from a command's output.
 const OUTPUT_CHUNK_BYTES: usize = 32 << 10;
 
@@ -140,10 +143,11 @@ impl ExecStep<'_> {
         let root = self.step.root_attributes(base)?;
         let draft = self.step.build.store.draft(&root)?;
         let mounted = mounts::prepare(&self.step, self.exec, self.inputs)?;
+        let memory = Kills::until_now();
         let exit = self
             .execute(base, &draft, &mounted)
             .map_err(|error| self.explained(error))?;
-        self.check(exit)?;
+        self.check(exit, memory)?;
         // Contents do not tell whether the command changed it, so who takes the layer must not see it.
         draft.set_root(&root)?;
         let upper = draft.open_diff()?;
@@ -228,7 +232,7 @@ impl ExecStep<'_> {
         }
     }
 
-    fn check(&self, exit: Exit) -> Result<(), StepError> {
+    fn check(&self, exit: Exit, before: Kills) -> Result<(), StepError> {
         if self.step.build.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
@@ -244,6 +248,11 @@ impl ExecStep<'_> {
             disk: match self.step.build.store.disk() {
                 Ok(disk) if disk.is_full() => DiskState::Full,
                 _ => DiskState::Room,
+            },
+            memory: if exit.code() == KILLED && before.are_more_now() {
+                MemoryState::RanOut
+            } else {
+                MemoryState::Enough
             },
         })
     }

@@ -48,6 +48,7 @@ mod locks;
 mod logins;
 mod management;
 mod manifests;
+mod memory;
 mod networks;
 mod networks_default;
 mod networks_joining;

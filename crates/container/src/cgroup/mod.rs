@@ -324,3 +324,6 @@ fn inherit_cpuset(directory: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
