@@ -23,6 +23,7 @@ use crate::args::Global;
 use crate::cache_config::CacheConfig;
 use crate::containers_files;
 use crate::network_config::NetworkConfig;
+use crate::users_config::UsersConfig;
 
 /// Who we say we are on the web. Servers that make exceptions for `BuildKit` are to make them for us.
 const USER_AGENT: &str = concat!(
@@ -41,6 +42,8 @@ pub(crate) struct App {
     cache: CacheConfig,
     /// What is connected with what.
     pub(crate) networks: NetworkConfig,
+    /// Whose users containers and steps have.
+    pub(crate) users: UsersConfig,
     store: OnceLock<Store>,
     registry: OnceLock<Arc<Client>>,
     impatient_registry: OnceLock<Arc<Client>>,
@@ -56,7 +59,7 @@ impl App {
             Some(root) => std::path::absolute(root)?,
             None => environment.default_root()?,
         };
-        let (config, cache, networks) = load_config(environment, global.config.as_deref())?;
+        let (config, cache, networks, users) = load_config(environment, global.config.as_deref())?;
         raise_descriptor_limit();
         enter_namespaces()?;
         Ok(Self {
@@ -70,6 +73,7 @@ impl App {
             config,
             cache,
             networks,
+            users,
             store: OnceLock::new(),
             registry: OnceLock::new(),
             impatient_registry: OnceLock::new(),
@@ -225,7 +229,7 @@ fn raise_descriptor_limit() {
 fn load_config(
     environment: Environment,
     given: Option<&Path>,
-) -> anyhow::Result<(RegistryConfig, CacheConfig, NetworkConfig)> {
+) -> anyhow::Result<(RegistryConfig, CacheConfig, NetworkConfig, UsersConfig)> {
     let read = |path: &Path| {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("failed to read the configuration {}", path.display()))?;
@@ -235,6 +239,7 @@ fn load_config(
             registries,
             CacheConfig::from_toml(&text).with_context(used)?,
             NetworkConfig::from_toml(&text).with_context(used)?,
+            UsersConfig::from_toml(&text).with_context(used)?,
         ))
     };
     if let Some(path) = given {

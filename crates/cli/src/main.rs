@@ -18,6 +18,7 @@ mod maintenance;
 mod network_config;
 mod no_room;
 mod render;
+mod users_config;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rbuild_layer::{EntryKind, OverlayFlavor, index_upper, write_tar};
 use rbuild_store::{Container, Store};
-use rustix::fs::{AtFlags, Mode, OFlags, statat};
+use rbuild_sys::openat2;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::ContainerError;
 use crate::directories::Directories;
@@ -36,10 +37,16 @@ pub fn changes(store: &Store, container: &Container) -> Result<Vec<Changed>, Con
     let upper = open_upper(store, container)?;
     let index = index_upper(upper.as_fd(), OverlayFlavor::detect())?;
     let image = View::image(store, container)?;
+    // What is behind a link of the image's is not what the container changed, and may be the host's.
+    let (flags, mode) = (
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let in_image = |path: &[u8]| {
         image
             .as_ref()
-            .is_some_and(|image| statat(&image.root, path, AtFlags::SYMLINK_NOFOLLOW).is_ok())
+            .is_some_and(|image| openat2(&image.root, path, flags, mode, resolve).is_ok())
     };
     let mut all: Vec<Changed> = index
         .entries()

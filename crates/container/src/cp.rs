@@ -12,14 +12,13 @@ use rbuild_layer::{
     ContentIndex, Entry, EntryKind, Mtime, Opacity, OverlayFlavor, end_tar, index_upper,
     write_tar_part,
 };
-use rbuild_sandbox::{Owner, copy_contents, copy_tree};
+use rbuild_sandbox::{Owner, UserRange, copy_contents, copy_tree};
 use rbuild_store::{Container, Store};
 use rbuild_sys::{as_owner, openat2};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, statat};
 use rustix::io::Errno;
 
 use crate::ContainerError;
-use crate::users::COUNT;
 use crate::view::View;
 
 /// Which way files go.
@@ -79,12 +78,12 @@ fn seen_from(first: u32, direction: Direction, owner: Owner) -> Owner {
         (Direction::Out, _) => Owner::Moved {
             from: first,
             to: 0,
-            count: COUNT,
+            count: UserRange::COUNT,
         },
         (Direction::In, _) => Owner::Moved {
             from: 0,
             to: first,
-            count: COUNT,
+            count: UserRange::COUNT,
         },
     }
 }
@@ -111,7 +110,7 @@ fn copy_seen(
     let original = from.find(source, links).map_err(failed(source))?;
     let is_directory = original.kind == FileType::Directory;
     let place = to
-        .place(target, is_directory, original.contents, &original.name)
+        .place(target, is_directory, original.contents, &original.called)
         .map_err(failed(target))?;
     match place {
         Place::Into(directory) if original.contents => {
@@ -123,7 +122,7 @@ fn copy_seen(
             original.parent.as_fd(),
             &original.name,
             directory.as_fd(),
-            &original.name,
+            &original.called,
             owner,
         ),
         Place::As(directory, name) => copy_tree(
@@ -262,6 +261,8 @@ struct Tree<'a> {
 struct Original {
     parent: OwnedFd,
     name: OsString,
+    /// What the copy is called where nobody says otherwise: a link that is followed has no say in that.
+    called: OsString,
     kind: FileType,
     /// Only what is in it.
     contents: bool,
@@ -294,6 +295,7 @@ impl Tree<'_> {
     fn find(self, path: &Path, links: Links) -> io::Result<Original> {
         let mut path = path.to_owned();
         let contents = ends_in_dot(&path);
+        let called = path.file_name().map(OsStr::to_owned);
         if links == Links::Followed {
             path = self.follow(path)?;
         }
@@ -307,7 +309,8 @@ impl Tree<'_> {
         Ok(Original {
             parent,
             kind: FileType::from_raw_mode(stat.st_mode),
-            contents: contents || name == ".",
+            contents: contents || called.is_none(),
+            called: called.unwrap_or_else(|| name.clone()),
             name,
         })
     }

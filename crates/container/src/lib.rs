@@ -42,6 +42,7 @@ mod condition;
 mod config;
 mod control;
 mod cp;
+mod direct;
 mod directories;
 mod environment;
 mod error;

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use rbuild_image::{Digest, LayerId, RuntimeConfig};
-use rbuild_sandbox::{Root, Spec};
+use rbuild_sandbox::{Merged, Root, Spec};
 use rbuild_store::{Container, NewContainer, Store, StoreError};
 
 use crate::cgroup::Cgroup;
@@ -227,10 +227,10 @@ pub(crate) fn prepare(
     }
     let surroundings = Surroundings {
         id,
-        root: Root::Overlay {
+        root: Root::Overlay(Merged {
             lowers: layers.iter().rev().cloned().collect(),
             upper: Some(own.upper()),
-        },
+        }),
         scaffold: scaffold(store.root()),
         mounts: mounts.mounts,
         names: files,

@@ -6,8 +6,8 @@
 //! signals ─▶ requests of their own, so that no input is in their way
 //! ```
 //!
-//! What is no terminal is handed to a container of `run --rm` itself, so that nothing stands between a pipeline's
-//! programs; a terminal never is, so that the container cannot reach it.
+//! Pipes are handed to a container of `run --rm` themselves, so that nothing stands between a pipeline's programs; what
+//! else there is never is, so that the container cannot reach it.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -25,6 +25,7 @@ use signal_hook::consts::signal as signals;
 use signal_hook::iterator::Signals;
 
 use crate::control;
+use crate::direct::may_be_given;
 use crate::keys::{DetachKeys, Typed};
 use crate::link::{CHUNK_BYTES, Intent, Link, Message, Packet, Room, Stream};
 use crate::options::Cleanup;
@@ -140,9 +141,9 @@ impl<'a> Session<'a> {
         let own =
             attachment.tie == Bond::Firm && options.cleanup == Cleanup::Remove && !options.tty;
         let direct = [
-            own && input && !isatty(streams.stdin),
-            own && !isatty(streams.stdout),
-            own && !isatty(streams.stderr),
+            own && input && may_be_given(streams.stdin),
+            own && may_be_given(streams.stdout),
+            own && may_be_given(streams.stderr),
         ];
         let window = [signals::SIGWINCH];
         let wanted: &[i32] = match attachment.signals {

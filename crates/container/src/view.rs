@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rbuild_sandbox::mount_view;
+use rbuild_sandbox::{first_user_of, mount_view};
 use rbuild_store::{Container, LockGuard, Store};
 
 use crate::condition::Condition;
@@ -14,7 +14,7 @@ use crate::directories::Directories;
 use crate::lifecycle::layer_directories;
 use crate::link::Message;
 use crate::supervisor::lock_name;
-use crate::users::{self, UserMode};
+use crate::users::UserMode;
 use crate::{ContainerError, ContainerId, StoredConfig, control};
 
 /// The files of a container, until it is dropped.
@@ -36,7 +36,7 @@ impl View {
             return Ok(Self {
                 first_id: match config.options.userns {
                     UserMode::Host => 0,
-                    UserMode::Auto => users::first_of(pid).ok_or_else(|| gone(&id))?,
+                    UserMode::Auto => first_user_of(pid).ok_or_else(|| gone(&id))?,
                 },
                 root: control::request_descriptor(&directory, &id, "reach into", &Message::Root)?,
                 _lock: None,

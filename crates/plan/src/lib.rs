@@ -82,7 +82,7 @@ pub use lint::{LINT_RULES, LintRule, is_secret_name, lint_rule, syntax_warnings}
 pub use operation::*;
 pub use options::{
     CONTEXT_FILE, DEFAULT_HOSTNAME, Entitlement, IgnoreEffect, IgnorePattern, Ignored, ImageForm,
-    MainContext, NamedContext, NoCache, PlanOptions, Scope,
+    MainContext, NamedContext, NoCache, PlanOptions, Scope, StepUsers,
 };
 pub use outline::{Outline, OutlineArg, OutlineNeed};
 pub use planner::{Planned, UnusedBuildArg, base_images, epoch_source, plan};

@@ -28,6 +28,8 @@ pub struct PlanOptions {
     pub build_platform: Platform,
     /// `--network`
     pub network: NetworkMode,
+    /// `--userns`
+    pub users: StepUsers,
     /// `--add-host`: (name, address).
     pub extra_hosts: Vec<(String, String)>,
     /// `--no-cache`, `--no-cache-filter`
@@ -73,6 +75,7 @@ impl Default for PlanOptions {
                 os_version: String::new(),
             },
             network: NetworkMode::Default,
+            users: StepUsers::Caller,
             extra_hosts: Vec::new(),
             no_cache: NoCache::None,
             contexts: BTreeMap::new(),
@@ -109,6 +112,16 @@ pub enum Scope {
     Target,
     /// Every stage, for `--check` without `--target`; the outputs are still the target's.
     AllStages,
+}
+
+/// Whose users and groups RUN's commands have. What they leave has the same owners in any case, so no key tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StepUsers {
+    /// Those of whoever builds: of root the host's.
+    #[default]
+    Caller,
+    /// Their own: each command has ids that nobody else has while it runs.
+    Own,
 }
 
 /// `--no-cache` and `--no-cache-filter`.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use criterion::{Criterion, criterion_group};
-use rbuild_sandbox::{Network, Root, Spec, Stdio, Upper, init_if_asked, spawn};
+use rbuild_sandbox::{Merged, Network, Root, Spec, Stdio, Upper, init_if_asked, spawn};
 
 fn bench(criterion: &mut Criterion) {
     let temp = tempfile::tempdir().expect("a temporary directory");
@@ -73,10 +73,10 @@ fn run(temp: &Path, lower: &Path, network: Network) {
     let (diff, work) = (step.path().join("diff"), step.path().join("work"));
     std::fs::create_dir(&diff).expect("a new directory");
     std::fs::create_dir(&work).expect("a new directory");
-    let root = Root::Overlay {
+    let root = Root::Overlay(Merged {
         lowers: vec![lower.to_owned()],
         upper: Some(Upper { diff, work }),
-    };
+    });
     let mut spec = Spec::new(root, temp.join("scaffold"), vec!["/bin/true".into()]);
     spec.network = network;
     let running = spawn(&spec, Stdio::Null, &[]).expect("the command starts");

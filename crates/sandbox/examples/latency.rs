@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use rbuild_sandbox::{Root, Spec, Stdio, Upper, init_if_asked, spawn};
+use rbuild_sandbox::{Merged, Root, Spec, Stdio, Upper, init_if_asked, spawn};
 
 const RUNS: usize = 200;
 
@@ -21,10 +21,10 @@ fn main() {
         let [diff, work] = ["diff", "work"].map(|name| temp.path().join(format!("{name}{run}")));
         std::fs::create_dir(&diff).expect("a new directory");
         std::fs::create_dir(&work).expect("a new directory");
-        let root = Root::Overlay {
+        let root = Root::Overlay(Merged {
             lowers: vec![lower.clone()],
             upper: Some(Upper { diff, work }),
-        };
+        });
         let spec = Spec::new(root, temp.path().join("scaffold"), vec!["/bin/true".into()]);
         let begun = Instant::now();
         let running = spawn(&spec, Stdio::Null, &[]).expect("the command starts");

@@ -6,7 +6,7 @@
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use rbuild_sandbox::{Root, Spec, Stdio, Upper, init_if_asked, spawn};
+use rbuild_sandbox::{Merged, Root, Spec, Stdio, Upper, init_if_asked, spawn};
 
 fn main() -> ExitCode {
     init_if_asked();
@@ -19,10 +19,10 @@ fn main() -> ExitCode {
     let [diff, work] = ["diff", "work"].map(|name| temp.path().join(name));
     std::fs::create_dir(&diff).expect("a new directory");
     std::fs::create_dir(&work).expect("a new directory");
-    let root = Root::Overlay {
+    let root = Root::Overlay(Merged {
         lowers: vec![lower.into()],
         upper: Some(Upper { diff, work }),
-    };
+    });
     let mut spec = Spec::new(root, temp.path().join("scaffold"), arguments.collect());
     spec.hosts = std::fs::read_to_string("/etc/hosts").ok();
     spec.resolv_conf = std::fs::read_to_string("/etc/resolv.conf").ok();

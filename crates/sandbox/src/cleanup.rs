@@ -23,7 +23,7 @@ use crate::{Root, SandboxError};
 /// The directory that holds what a step changes, if it can change anything.
 pub(crate) fn changes_of(root: &Root) -> Option<PathBuf> {
     match root {
-        Root::Overlay { upper, .. } => upper.as_ref().map(|upper| upper.diff.clone()),
+        Root::Overlay(merged) => merged.upper.as_ref().map(|upper| upper.diff.clone()),
         Root::Directory(directory) => Some(directory.clone()),
     }
 }

@@ -49,6 +49,12 @@ pub enum SandboxError {
     /// A signal or a new terminal size could not be delivered.
     #[error("reach into a sandbox")]
     Reach(#[source] io::Error),
+    /// The locks of ranges of ids cannot be used.
+    #[error("take a range of ids for users of its own")]
+    Range(#[source] io::Error),
+    /// Every range of ids is some sandbox's.
+    #[error("take a range of ids for users of its own: all are in use")]
+    NoRange,
     /// Layers could not be put together.
     #[error("put the layers together")]
     View(#[source] io::Error),

@@ -14,14 +14,14 @@
 //! hand in descriptors.
 //!
 //! ```no_run
-//! use rbuild_sandbox::{Root, Spec, Stdio, Upper, init_if_asked, spawn};
+//! use rbuild_sandbox::{Merged, Root, Spec, Stdio, Upper, init_if_asked, spawn};
 //!
 //! # fn main() -> Result<(), rbuild_sandbox::SandboxError> {
 //! init_if_asked();
-//! let root = Root::Overlay {
+//! let root = Root::Overlay(Merged {
 //!     lowers: vec!["/layers/app".into(), "/layers/base".into()],
 //!     upper: Some(Upper { diff: "/tmp/step/diff".into(), work: "/tmp/step/work".into() }),
-//! };
+//! });
 //! let spec = Spec::new(root, "/var/lib/rbuild/scaffold", vec!["/bin/true".into()]);
 //! let exit = spawn(&spec, Stdio::Null, &[])?.wait()?;
 //! assert!(exit.success());
@@ -39,6 +39,7 @@ mod error;
 mod executable;
 mod init;
 mod packets;
+mod range;
 mod scaffold;
 mod seccomp;
 mod spawn;
@@ -56,12 +57,13 @@ pub use error::{InitFailure, SandboxError};
 pub use executable::safe_program;
 pub use init::init_if_asked;
 pub use packets::{Packets, Room};
+pub use range::{UserRange, first_user_of};
 /// See there: for the supervisors of sandboxes, which sleep while these run.
 pub use rbuild_sys::release_program_text;
 pub use spawn::{Exit, Killer, Running, Stdio, enter, spawn, start_keeper_inside};
 pub use spec::{
-    Access, AppArmor, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Namespace,
-    Namespaces, Network, NewPrivileges, Process, Programs, Rlimit, Root, Seccomp, SharedMemory,
-    Source, Spec, Upper, Users, rlimit_number,
+    Access, AppArmor, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Merged, Mount,
+    Namespace, Namespaces, Network, NewPrivileges, Process, Programs, Rlimit, Root, Seccomp,
+    SharedMemory, Source, Spec, Upper, Users, rlimit_number,
 };
 pub use view::mount_view;

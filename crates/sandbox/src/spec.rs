@@ -94,15 +94,19 @@ impl Spec {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Root {
     /// Layers, merged by overlayfs.
-    Overlay {
-        /// Extracted layers, topmost first.
-        #[serde(with = "text::list")]
-        lowers: Vec<PathBuf>,
-        /// Where changes go; without it the root is read-only.
-        upper: Option<Upper>,
-    },
+    Overlay(Merged),
     /// A plain directory, changed in place.
     Directory(#[serde(with = "text")] PathBuf),
+}
+
+/// Layers that are merged by overlayfs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Merged {
+    /// Extracted layers, topmost first.
+    #[serde(with = "text::list")]
+    pub lowers: Vec<PathBuf>,
+    /// Where changes go; without it they are read-only.
+    pub upper: Option<Upper>,
 }
 
 /// The writable side of an overlay.
@@ -209,8 +213,16 @@ pub enum Source {
     Path(#[serde(with = "text")] PathBuf),
     /// A directory of the host. While it is empty, it is filled with what the root has at the target.
     Volume(#[serde(with = "text")] PathBuf),
-    /// The detached mount that `spawn` was given at this index.
+    /// The detached mount that `spawn` was given at this index. Its files have the same owners as those of layers.
     Tree(usize),
+    /// What is at a path in layers that are merged by overlayfs. Symbolic links on the way do not lead out of them.
+    Layers {
+        /// The layers.
+        merged: Merged,
+        /// Which part.
+        #[serde(with = "text")]
+        path: PathBuf,
+    },
     /// An empty file system in memory.
     Tmpfs {
         /// Size limit; `None` is half the memory.
@@ -299,8 +311,8 @@ pub enum Namespace {
 pub enum Users {
     /// The caller's.
     Caller,
-    /// Its own: those from 0 on are others from `first` on outside, `count` of them. Layers, changes and volumes have the
-    /// same owners as ever, inside and on disk; trees and what else of the host is mounted belong to nobody inside.
+    /// Its own: those from 0 on are others from `first` on outside, `count` of them. Layers, changes, volumes and trees have
+    /// the same owners as ever, inside and on disk; what else of the host is mounted belongs to nobody inside.
     /// Needs root, and file systems that the kernel can show so.
     Own {
         /// The first id outside.

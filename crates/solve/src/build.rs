@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use rbuild_image::{Compression, LayerId};
 use rbuild_layer::FileTimes;
-use rbuild_plan::ContextSource;
+use rbuild_plan::{ContextSource, StepUsers};
 use rbuild_progress::Reporter;
 use rbuild_registry::Client;
 use rbuild_remote::{Imports, MountExchange, Publisher};
@@ -39,6 +39,8 @@ pub struct Build {
     pub devices: Arc<CdiDevices>,
     /// The networks of the steps.
     pub network: StepNetworks,
+    /// Whose users the steps have.
+    pub users: StepUsers,
     /// When the layers of base images are brought here.
     pub base_layers: BaseLayers,
     /// The remote caches that are looked into.

@@ -49,12 +49,30 @@ fn no_room(disk: DiskState) -> String {
     }
 }
 
+/// Whether a command had memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryState {
+    /// Nothing is known of a want.
+    Enough,
+    /// It was killed, and memory had run out while it ran.
+    RanOut,
+}
+
+fn no_memory(memory: MemoryState) -> &'static str {
+    match memory {
+        MemoryState::Enough => "",
+        MemoryState::RanOut => {
+            ", and the kernel had ended a process because memory ran out (fewer steps at once need less: -j)"
+        }
+    }
+}
+
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
     /// The command ran and did not succeed.
-    #[error("process \"{command}\" did not complete successfully: {ending}{}", no_room(*disk))]
+    #[error("process \"{command}\" did not complete successfully: {ending}{}{}", no_room(*disk), no_memory(*memory))]
     Exit {
         /// The command line.
         command: String,
@@ -64,6 +82,8 @@ pub enum StepError {
         code: i32,
         /// Whether there was room left when it ended.
         disk: DiskState,
+        /// Whether there was memory while it ran.
+        memory: MemoryState,
     },
     /// The network that its user chose cannot be had.
     #[error("connect with network {name}")]

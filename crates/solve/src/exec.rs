@@ -8,23 +8,26 @@ use std::panic::resume_unwind;
 use rbuild_cache::{MountContent, Preimage, exec_preimage};
 use rbuild_image::{LayerId, Platform};
 use rbuild_layer::index_upper;
-use rbuild_plan::{CacheUse, Exec, Input, SecurityMode};
+use rbuild_plan::{CacheUse, Exec, Input, SecurityMode, StepUsers};
 use rbuild_progress::{EventKind, Stream};
 use rbuild_remote::{Address, Ask};
-use rbuild_sandbox::{Exit, Rlimit, Root, SandboxError, Spec, Stdio, Upper, rlimit_number};
+use rbuild_sandbox::{Exit, Rlimit, Root, SandboxError, Spec, Stdio, UserRange, rlimit_number};
 use rbuild_store::{FastKey, LayerDraft};
 use rbuild_sys::OverlayFlavor;
 
 use crate::adopt::Sought;
-use crate::error::{DiskState, StepError};
+use crate::error::{DiskState, MemoryState, StepError};
+use crate::memory::Kills;
 use crate::mounts::{self, Mounted};
 use crate::network::{HOST_GATEWAY, Lease};
 use crate::report::{event_vertex, now_started};
 use crate::step::{Found, Keys, Step};
-use crate::tree::{Stack, Tree, lower_directories};
+use crate::tree::{Stack, Tree, merged};
 
 /// The sandbox's own directory in the store.
 const SCAFFOLD: &str = "scaffold";
+/// How shells tell of an end by SIGKILL.
+pub(crate) const KILLED: i32 = 128 + 9;
 /// Bytes read at once from a command's output.
 const OUTPUT_CHUNK_BYTES: usize = 32 << 10;
 
@@ -140,10 +143,11 @@ impl ExecStep<'_> {
         let root = self.step.root_attributes(base)?;
         let draft = self.step.build.store.draft(&root)?;
         let mounted = mounts::prepare(&self.step, self.exec, self.inputs)?;
+        let memory = Kills::until_now();
         let exit = self
             .execute(base, &draft, &mounted)
             .map_err(|error| self.explained(error))?;
-        self.check(exit)?;
+        self.check(exit, memory)?;
         // Contents do not tell whether the command changed it, so who takes the layer must not see it.
         draft.set_root(&root)?;
         let upper = draft.open_diff()?;
@@ -162,6 +166,13 @@ impl ExecStep<'_> {
         spec.hosts = Some(self.hosts(&lease));
         spec.resolv_conf = Some(lease.resolv_conf());
         spec.network = lease.network(self.exec.network, mounted.trees.len());
+        let range = match self.step.build.users {
+            StepUsers::Caller => None,
+            StepUsers::Own => Some(UserRange::claim()?),
+        };
+        if let Some(range) = &range {
+            spec.users = range.users();
+        }
         let (stdout, stdout_inside) = pipe()?;
         let (stderr, stderr_inside) = pipe()?;
         let stdio = Stdio::Descriptors {
@@ -221,7 +232,7 @@ impl ExecStep<'_> {
         }
     }
 
-    fn check(&self, exit: Exit) -> Result<(), StepError> {
+    fn check(&self, exit: Exit, before: Kills) -> Result<(), StepError> {
         if self.step.build.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
@@ -238,23 +249,17 @@ impl ExecStep<'_> {
                 Ok(disk) if disk.is_full() => DiskState::Full,
                 _ => DiskState::Room,
             },
+            memory: if exit.code() == KILLED && before.are_more_now() {
+                MemoryState::RanOut
+            } else {
+                MemoryState::Enough
+            },
         })
     }
 
     fn spec(&self, base: &Stack, draft: &LayerDraft, mounted: &Mounted) -> Result<Spec, StepError> {
         let build = self.step.build;
-        let lowers = lower_directories(self.step.fetcher, base)?
-            .into_iter()
-            .rev()
-            .collect();
-        let upper = Upper {
-            diff: draft.diff_path(),
-            work: draft.work_path(),
-        };
-        let root = Root::Overlay {
-            lowers,
-            upper: Some(upper),
-        };
+        let root = Root::Overlay(merged(self.step.fetcher, base, Some(draft))?);
         let args = self
             .exec
             .args

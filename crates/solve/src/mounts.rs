@@ -5,6 +5,7 @@ mod caches;
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use rbuild_cache::MountContent;
@@ -15,8 +16,8 @@ use rbuild_plan::{
 };
 use rbuild_sandbox::{Mount, Programs, Source};
 use rbuild_store::{LayerDraft, RootAttributes};
-use rbuild_sys::{OverlayFlavor, Recursion, UpperWork, clone_tree, mount_overlay};
-use rustix::fs::{OFlags, ResolveFlags};
+use rbuild_sys::{Recursion, clone_tree};
+use rustix::fs::{CWD, OFlags, ResolveFlags};
 
 use self::caches::Caches;
 use crate::agent::{AgentSocket, SocketAttributes};
@@ -25,7 +26,7 @@ use crate::file::FileStep;
 use crate::path;
 use crate::select::{self, MatchKind, Placed, Role};
 use crate::step::Step;
-use crate::tree::{Stack, Tree, lower_directories, mount};
+use crate::tree::{Tree, merged};
 
 /// Where a context's part is put in the layer that carries it into a step.
 const CARRIED: &str = "/mnt";
@@ -153,8 +154,8 @@ pub(crate) fn prepare(step: &Step<'_>, exec: &Exec, inputs: &[Tree]) -> Result<M
                 access,
             } => {
                 let from = &inputs[from.0 as usize];
-                let tree = bind(step, mount, from, source, *access, &mut mounted)?;
-                mounted.push_tree(mount, tree, *access);
+                let layers = bind(step, from, source, *access, &mut mounted)?;
+                mounted.push(mount, layers, *access);
             }
             MountKind::Cache { source, access, .. } => {
                 let cache = caches.of(step, &mount.kind, inputs);
@@ -231,11 +232,8 @@ impl Mounted {
             mode: *mode,
         };
         let agent = AgentSocket::open(keys, &scratch.work_path(), attributes)?;
-        self.push(
-            mount,
-            Source::Path(agent.path().to_owned()),
-            Access::ReadWrite,
-        );
+        let socket = clone_tree(CWD, agent.path(), Recursion::This)?;
+        self.push_tree(mount, socket, Access::ReadWrite);
         self.agents.push(agent);
         self.scratch.push(scratch);
         if !exec.env.defines("SSH_AUTH_SOCK") {
@@ -306,7 +304,6 @@ const fn inside_access(access: Access) -> rbuild_sandbox::Access {
 }
 
 fn variable(name: &str, value: &[u8]) -> OsString {
-    use std::os::unix::ffi::OsStringExt as _;
     OsString::from_vec([name.as_bytes(), b"=", value].concat())
 }
 
@@ -314,13 +311,12 @@ fn variable(name: &str, value: &[u8]) -> OsString {
 /// of, whatever happens to the context meanwhile.
 fn bind(
     step: &Step<'_>,
-    mount_point: &ExecMount,
     tree: &Tree,
     source: &str,
     access: Access,
     mounted: &mut Mounted,
-) -> Result<OwnedFd, StepError> {
-    let (stack, inside_path) = match tree {
+) -> Result<Source, StepError> {
+    let (stack, path) = match tree {
         Tree::Layers(stack) => (stack.clone(), source.to_owned()),
         Tree::Context(..) => {
             let operation = FileOperation {
@@ -337,44 +333,38 @@ fn bind(
             (found.stack, CARRIED.to_owned())
         }
     };
-    let root = match access {
-        Access::ReadOnly => mount(step.fetcher, &stack)?,
-        Access::ReadWrite => writable(step, &stack, mounted)?,
+    let changes = match access {
+        Access::ReadOnly => None,
+        // They are thrown away after the step.
+        Access::ReadWrite => Some(step.build.store.draft(&step.root_attributes(&stack)?)?),
     };
-    inside(root.as_fd(), &inside_path, mount_point)
+    let layers = Source::Layers {
+        merged: merged(step.fetcher, &stack, changes.as_ref())?,
+        path: PathBuf::from(OsString::from_vec(inner(&path))),
+    };
+    mounted.scratch.extend(changes);
+    Ok(layers)
+}
+
+/// `path` of a mount's source below the source's root.
+fn inner(path: &str) -> Vec<u8> {
+    let inside = path::clean(path.as_bytes());
+    if inside.is_empty() {
+        return b".".to_vec();
+    }
+    inside
 }
 
 /// What is at `path` below `root`, as a tree to mount. Symbolic links in it must not lead to the host: they are resolved
 /// inside first, and what was found is cloned.
 fn inside(root: BorrowedFd<'_>, path: &str, mount: &ExecMount) -> Result<OwnedFd, StepError> {
-    let mut inside = path::clean(path.as_bytes());
-    if inside.is_empty() {
-        inside = b".".to_vec();
-    }
     let found = rbuild_sys::openat2(
         root,
-        inside.as_slice(),
+        inner(path).as_slice(),
         OFlags::PATH | OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
         ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
     )
     .map_err(|_| missing(mount, path))?;
     Ok(clone_tree(found.as_fd(), Path::new(""), Recursion::This)?)
-}
-
-/// `stack` with a writable side that is thrown away after the step.
-fn writable(step: &Step<'_>, stack: &Stack, mounted: &mut Mounted) -> Result<OwnedFd, StepError> {
-    let scratch = step.build.store.draft(&step.root_attributes(stack)?)?;
-    let lowers: Vec<PathBuf> = lower_directories(step.fetcher, stack)?
-        .into_iter()
-        .rev()
-        .collect();
-    let (upper, work) = (scratch.diff_path(), scratch.work_path());
-    let sides = UpperWork {
-        upper: &upper,
-        work: &work,
-    };
-    let root = mount_overlay(&lowers, Some(sides), OverlayFlavor::detect())?;
-    mounted.scratch.push(scratch);
-    Ok(root)
 }

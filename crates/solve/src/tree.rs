@@ -10,7 +10,9 @@ use rbuild_cache::Chain;
 use rbuild_image::LayerId;
 use rbuild_layer::ContentIndex;
 use rbuild_plan::ContextSource;
+use rbuild_sandbox::{Merged, Upper};
 use rbuild_source::ContextTree;
+use rbuild_store::LayerDraft;
 use rbuild_sys::{OverlayFlavor, mount_overlay};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
@@ -97,12 +99,25 @@ pub(crate) fn mount(fetcher: &Fetcher<'_>, stack: &Stack) -> Result<OwnedFd, Ste
 }
 
 /// The directories of `stack`'s layers, bottom first, fetched where they are missing.
-pub(crate) fn lower_directories(
-    fetcher: &Fetcher<'_>,
-    stack: &Stack,
-) -> Result<Vec<PathBuf>, StepError> {
+fn lower_directories(fetcher: &Fetcher<'_>, stack: &Stack) -> Result<Vec<PathBuf>, StepError> {
     let layers = fetcher.fetch(stack)?;
     Ok(layers.iter().map(|layer| layer.diff_path()).collect())
+}
+
+/// `stack` for the sandbox, with changes written to a draft if there is one.
+pub(crate) fn merged(
+    fetcher: &Fetcher<'_>,
+    stack: &Stack,
+    changes: Option<&LayerDraft>,
+) -> Result<Merged, StepError> {
+    let lowers = lower_directories(fetcher, stack)?;
+    Ok(Merged {
+        lowers: lowers.into_iter().rev().collect(),
+        upper: changes.map(|draft| Upper {
+            diff: draft.diff_path(),
+            work: draft.work_path(),
+        }),
+    })
 }
 
 impl SourceTree for ContextTree {

@@ -4,7 +4,7 @@ use rbuild_plan::{Operation, Plan};
 use rbuild_remote::{Come, Finished, InOutput};
 
 use crate::error::StepError;
-use crate::exec::ExecStep;
+use crate::exec::{ExecStep, KILLED};
 use crate::file::FileStep;
 use crate::remote;
 use crate::report::now_started;
@@ -82,6 +82,5 @@ pub(crate) fn work(plan: &Plan, step: Step<'_>, inputs: &[Tree]) -> Result<Yield
 }
 
 fn was_killed(error: &StepError) -> bool {
-    const KILLED: i32 = 128 + 9;
     matches!(error, StepError::Exit { code: KILLED, .. })
 }

@@ -1,6 +1,7 @@
 //! The crate's one error type.
 
 use std::io;
+use std::path::PathBuf;
 
 /// What went wrong below; each message follows "failed to …".
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,18 @@ pub enum SysError {
          kernel.apparmor_restrict_unprivileged_userns)"
     )]
     UserNamespaceRefused(#[source] io::Error),
+    /// Files cannot be shown with other owners.
+    #[error(
+        "show {} to users of a namespace of its own: its file system or this kernel has no idmapped mounts \
+         (ext4, xfs, btrfs and tmpfs have them, and Linux from 5.19 on)", path.display()
+    )]
+    Unmappable {
+        /// What was to be shown.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
     /// The identity map of the new user namespace could not be written.
     #[error("map user and group ids into the user namespace: {0}")]
     IdMap(String),
@@ -58,7 +71,10 @@ impl SysError {
             Self::Call { source, .. }
             | Self::Overlay { source, .. }
             | Self::UserNamespaceRefused(source) => source.raw_os_error(),
-            Self::TooManyLayers(_) | Self::ManyThreads(_) | Self::IdMap(_) => None,
+            Self::TooManyLayers(_)
+            | Self::ManyThreads(_)
+            | Self::Unmappable { .. }
+            | Self::IdMap(_) => None,
         }
     }
 }

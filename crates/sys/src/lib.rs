@@ -40,7 +40,7 @@ pub use descriptor::{
     sealed_memory_file,
 };
 pub use error::SysError;
-pub use id_map::{IdRange, SubordinateIds, subordinate_ids};
+pub use id_map::{IdRange, SubordinateIds, all_subordinate_ids, subordinate_ids};
 pub use memory::give_back_large_allocations;
 pub use mount::{
     Attributes, Recursion, attach, clone_tree, file_system, is_initial_user_namespace,

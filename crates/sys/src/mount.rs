@@ -124,7 +124,6 @@ pub fn set_attributes(
 pub(crate) fn map_owners(
     mount: BorrowedFd<'_>,
     user_namespace: BorrowedFd<'_>,
-    recursion: Recursion,
 ) -> Result<(), SysError> {
     /// `MOUNT_ATTR_IDMAP` of `linux/mount.h`.
     const MAP: u64 = 0x0010_0000;
@@ -134,7 +133,12 @@ pub(crate) fn map_owners(
         propagation: 0,
         user_namespace: u64::from(user_namespace.as_raw_fd().unsigned_abs()),
     };
-    change(mount, &request, recursion, "map the owners of a mount")
+    change(
+        mount,
+        &request,
+        Recursion::This,
+        "map the owners of a mount",
+    )
 }
 
 fn change(

@@ -97,15 +97,16 @@ impl UserNamespace {
     }
 
     /// Lets the files of a detached mount belong to the ids of this namespace that have the numbers of their owners.
+    /// `path` says in an error what it is.
     ///
     /// # Errors
-    /// [`SysError::Call`]: some kinds of file system cannot be shown so.
-    pub fn map(&self, mount: BorrowedFd<'_>, recursion: Recursion) -> Result<(), SysError> {
-        map_owners(mount, self.descriptor.as_fd(), recursion)
+    /// [`SysError::Unmappable`]: some kinds of file system cannot be shown so. [`SysError::Call`].
+    pub fn map(&self, mount: BorrowedFd<'_>, path: &Path) -> Result<(), SysError> {
+        map_owners(mount, self.descriptor.as_fd()).map_err(|error| unmappable(error, path))
     }
 
     /// As [`mount_overlay`], of mapped layers. `point` is a directory to mount on for a moment, in a mount namespace that
-    /// nobody else is in. The two directories of `upper` have the same parent.
+    /// nobody else is in. The two directories of `upper` have a directory of their own that both are in.
     ///
     /// # Errors
     /// As [`mount_overlay`]; [`SysError::Call`].
@@ -147,7 +148,8 @@ impl UserNamespace {
             .as_ref()
             .map(|(_, upper, work)| UpperWork { upper, work });
         // What overlayfs makes for itself has to have an owner whom the mapped mounts know.
-        let tree = as_owner(self.first, || mount_overlay(&paths, pair, flavor))??;
+        let tree = as_owner(self.first, || mount_overlay(&paths, pair, flavor))?
+            .map_err(|error| unmappable(error, Path::new("merged layers")))?;
         let upper = match &changes {
             None => None,
             Some((_, upper, _)) => Some(open_path(CWD, upper)?),
@@ -157,34 +159,43 @@ impl UserNamespace {
 
     fn mapped_at(&self, places: &OwnedFd, name: &str, path: &Path) -> Result<OwnedFd, SysError> {
         let tree = clone_tree(CWD, path, Recursion::This)?;
-        self.map(tree.as_fd(), Recursion::This)?;
+        self.map(tree.as_fd(), path)?;
         mkdirat(places, name, Mode::RWXU)
             .map_err(|error| SysError::call("make a mount point", error))?;
         attach(tree.as_fd(), places.as_fd(), Path::new(name))?;
         Ok(tree)
     }
 
-    /// The mapped parent of `upper` and `work`, and their paths in it.
+    /// The mapped directory that both `upper` and `work` are in, and their paths in it.
     fn changes(
         &self,
         places: &OwnedFd,
         upper: &Path,
         work: &Path,
     ) -> Result<(OwnedFd, PathBuf, PathBuf), SysError> {
-        let (Some(parent), Some(upper), Some(name)) =
-            (upper.parent(), upper.file_name(), work.file_name())
-        else {
+        let shared = upper.ancestors().find_map(|ancestor| {
+            let (upper, work) = (upper.strip_prefix(ancestor), work.strip_prefix(ancestor));
+            Some((ancestor, upper.ok()?, work.ok()?))
+        });
+        let Some((parent, upper, work)) = shared else {
             return Err(SysError::IdMap("changes have no directory".to_owned()));
         };
-        if work.parent() != Some(parent) {
-            let place = parent.display();
-            return Err(SysError::IdMap(format!(
-                "changes are in {place}, their scratch space is not"
-            )));
-        }
         let parent = self.mapped_at(places, "changes", parent)?;
         let inside = through_proc(parent.as_fd());
-        Ok((parent, inside.join(upper), inside.join(name)))
+        Ok((parent, inside.join(upper), inside.join(work)))
+    }
+}
+
+/// The kernel knows no such mount of what is at `path`.
+fn unmappable(error: SysError, path: &Path) -> SysError {
+    match error {
+        SysError::Call { source, .. } | SysError::Overlay { source, .. }
+            if source.raw_os_error() == Some(libc::EINVAL) =>
+        {
+            let path = path.to_owned();
+            SysError::Unmappable { path, source }
+        }
+        other => other,
     }
 }
 

@@ -286,6 +286,7 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
         ssh: BTreeMap::new(),
         devices: Arc::new(CdiDevices::default()),
         network: StepNetworks::default(),
+        users: rbuild_plan::StepUsers::default(),
         base_layers: BaseLayers::Always,
         imports: Arc::default(),
         mounts: Arc::default(),

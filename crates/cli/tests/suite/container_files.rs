@@ -188,3 +188,41 @@ fn named_volumes_outlive_containers_and_begin_with_what_the_image_has(
     lab.rbuild(&["rm", "user"]).success();
     lab.rbuild(&["volume", "rm", "data"]).success();
 }
+
+#[test]
+fn a_link_that_is_followed_does_not_choose_what_the_copy_is_called() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let script = "mkdir /x && echo theirs > /x/.profile && ln -s /x/.profile /config && ln -s /x /folder && ln -s / /all";
+    let run = ["run", "--name", "one", "-u", "0", "app", "sh", "-c", script];
+    lab.rbuild(&run).success();
+    let home = lab.own_folder("taken");
+    for source in ["one:/config", "one:/folder", "one:/all"] {
+        let copy = ["cp", "-L", source, home.to_str().expect("text")];
+        lab.rbuild(&copy).success();
+    }
+    let mut names: Vec<_> = std::fs::read_dir(&home)
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["all", "config", "folder"]);
+    let read = |name: &str| std::fs::read_to_string(home.join(name)).expect("a file");
+    assert_eq!(read("config"), "theirs\n");
+    assert_eq!(read("folder/.profile"), "theirs\n");
+    assert!(home.join("all/bin/sh").symlink_metadata().is_ok());
+}
+
+#[test]
+fn what_is_new_behind_a_former_link_is_told_as_new_whatever_the_host_has_there() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    lab.build(
+        &lab.project("FROM busybox\nRUN ln -s /etc /way\n"),
+        &["-t", "linked"],
+    );
+    let script = "rm /way && mkdir /way && echo x > /way/passwd";
+    let run = ["run", "--name", "one", "linked", "sh", "-c", script];
+    lab.rbuild(&run).success();
+    let told = lab.rbuild(&["diff", "one"]).success().stdout;
+    assert_eq!(told, "C /way\nA /way/passwd\n");
+}

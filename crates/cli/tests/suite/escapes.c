@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -116,6 +117,15 @@ int main(int count, char **words) {
     TRY("reboot", syscall(SYS_reboot, 0xfee1dead, 672274793, 0, 0));
     TRY("swapon", syscall(SYS_swapon, "/tmp", 0));
     TRY("acct", syscall(SYS_acct, 0));
+    TRY("read the kernel's log", syscall(SYS_syslog, 3, &found, 0));
+    TRY("iopl", syscall(SYS_iopl, 3));
+    TRY("ioperm", syscall(SYS_ioperm, 0x80, 1, 1));
+    TRY("reach the hypervisor", socket(AF_VSOCK, SOCK_STREAM, 0));
+    TRY("clone3", syscall(SYS_clone3, 0, 0));
+    TRY("mount_setattr", syscall(SYS_mount_setattr, -1, "/proc/sys", 0, 0, 0));
+    TRY("fsmount", syscall(SYS_fsmount, 0, 0, 0));
+    TRY("fanotify", syscall(SYS_fanotify_init, 0, 0));
+    TRY("nfsservctl", syscall(SYS_nfsservctl, 0, 0, 0));
     TRY("quotactl", syscall(SYS_quotactl, 0, 0, 0, 0));
     TRY("sethostname", sethostname("x", 1));
     TRY("set the clock", syscall(SYS_clock_settime, 0, 0));
@@ -143,6 +153,8 @@ int main(int count, char **words) {
     open_for_writing("/sys/fs/cgroup/release_agent");
     open_for_writing("/sys/fs/cgroup/memory/release_agent");
     open_for_writing("/sys/power/state");
+    open_for_writing("/proc/self/exe");
+    open_for_writing("/proc/1/exe");
     TRY("new control group", mkdir("/sys/fs/cgroup/escaped", 0755));
     TRY("new memory group", mkdir("/sys/fs/cgroup/memory/escaped", 0755));
     byte = 0;

@@ -1,6 +1,7 @@
 //! Attempts to reach out of steps and containers. Each has to fail, and the host has to be as it was.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
@@ -104,12 +105,18 @@ fn nothing_that_is_tried_in_a_step_or_a_container_reaches_the_host(
     let words = host.words();
     let line = words.join(" ");
     let dockerfile = format!("FROM busybox\nCOPY escape /escape\nRUN /escape {line}\n");
-    lab.build(&project(&lab, &dockerfile), &["-t", "app"]);
-
-    let mut options = vec!["run", "--rm"];
-    if fence == Fence::RootWithUsersOfItsOwn {
-        options.extend(["--userns", "auto"]);
+    let users: &[&str] = match fence {
+        Fence::RootWithUsersOfItsOwn => &["--userns", "auto"],
+        Fence::Root | Fence::User => &[],
+    };
+    let project = project(&lab, &dockerfile);
+    for network in ["default", "none"] {
+        let options = ["-t", "app", "--no-cache", "--network", network];
+        let built = lab.build(&project, &[users, &options].concat());
+        assert_eq!(built.step("RUN /escape").output, ["tried"], "{network}");
     }
+
+    let options = [&["run", "--rm"], users].concat();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     for further in [&[][..], &["--user", "1000"], &["--network", "none"]] {
         let run = [&options[..], further, &["app", "/escape"], &words].concat();
@@ -148,6 +155,53 @@ fn a_working_directory_is_no_way_to_what_the_builder_has_open(
         assert_ne!(told.status.code(), Some(9), "{way}: {told}");
     }
     lab.assert_nothing_left();
+}
+
+/// What a container may not do with streams that are not its own.
+#[rstest]
+fn the_files_that_are_a_containers_streams_are_read_and_written_and_nothing_else(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+    #[values(true, false)] joins: bool,
+) {
+    let Some(lab) = Lab::new(caller) else { return };
+    lab.build(&lab.project("FROM busybox\n"), &["-t", "app"]);
+    lab.rbuild(&["run", "-d", "--name", "other", "app", "sleep", "1000"])
+        .success();
+    let place = lab.own_folder("streams");
+    let path = |name: &str| place.join(name);
+    std::fs::write(path("in"), "old").expect("a new file");
+    std::fs::set_permissions(path("in"), Permissions::from_mode(0o444)).expect("ours");
+    std::fs::write(path("out"), "").expect("a new file");
+    for name in ["in", "out"] {
+        chown(path(name), caller.user(), caller.user()).expect("root may");
+    }
+    let script = "cat; (echo new > /proc/self/fd/0; chmod 4777 /proc/self/fd/0 /proc/self/fd/1; \
+         chown 7 /proc/self/fd/0 /proc/self/fd/1; ls /proc/self/fd/0/) 2> /dev/null; cd /proc/self/fd/0/ 2> /dev/null && ls; exit 0";
+    let mut arguments = if joins {
+        vec!["exec", "-i", "other"]
+    } else {
+        vec!["run", "-i", "--rm", "app"]
+    };
+    arguments.extend(["sh", "-c", script]);
+    let look = || {
+        ["in", "out"].map(|name| {
+            let found = path(name).metadata().expect("it is there");
+            (found.mode(), found.uid())
+        })
+    };
+    let before = look();
+    // The second has a directory for a stream.
+    for input in [path("in"), place.clone()] {
+        let mut run = lab.command(&arguments);
+        run.stdin(File::open(input).expect("ours"))
+            .stdout(File::create(path("out")).expect("ours"))
+            .status()
+            .expect("it starts");
+        assert_eq!(look(), before);
+    }
+    assert_eq!(std::fs::read_to_string(path("in")).expect("ours"), "old");
+    assert_eq!(std::fs::read_to_string(path("out")).expect("ours"), "");
+    lab.rbuild(&["rm", "-f", "other"]).success();
 }
 
 #[test]

@@ -303,3 +303,6 @@ fn inherit_cpuset(directory: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

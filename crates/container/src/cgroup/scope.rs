@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Access, access};
 
 use super::Cgroup;
-use crate::users::first_of;
+use rbuild_sandbox::first_user_of;
 
 const UNIFIED: &str = "/sys/fs/cgroup";
 /// Of who has bits of this hierarchy to itself.
@@ -65,7 +65,7 @@ fn bus() -> Option<PathBuf> {
     if may_write || !Path::new(UNIFIED_MARK).exists() || !Path::new(BUSCTL).exists() {
         return None;
     }
-    let user = first_of(std::process::id())?;
+    let user = first_user_of(std::process::id())?;
     let bus = PathBuf::from(format!("/run/user/{user}/bus"));
     let own = rustix::process::geteuid().as_raw();
     fs::metadata(&bus)

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! -t        terminal ⇄ pty ⇄ process       (raw mode, size follows)
-//! not -t    stdout ◀───────── process      handed on as it is, unless it is a terminal: then through a pipe, so that
-//!           stdin  ─────────▶ process      the process cannot reach the user's terminal
+//! not -t    stdout ◀───────── process      a pipe is handed on as it is; all else is copied, so that the process cannot
+//!           stdin  ─────────▶ process      reach the user's terminal or files
 //! ```
 
 use std::fs::File;
@@ -20,6 +20,7 @@ use signal_hook::iterator::Signals;
 
 use super::ExecOptions;
 use crate::ContainerError;
+use crate::direct::may_be_given;
 use crate::session::Streams;
 use crate::terminal::{RawTerminal, terminal_size};
 
@@ -160,14 +161,14 @@ impl<'a> Wiring<'a> {
             scope.spawn(|| input.map(|copy| copy.run_until(&ended)));
             let outputs: Vec<_> = outputs
                 .into_iter()
-                .map(|copy| scope.spawn(|| copy.run()))
+                .map(|copy| scope.spawn(|| copy.run(&ended)))
                 .collect();
             let exit = running.wait();
-            // All writers are dead: what is left in the pipes comes out, and then the copies end.
+            // What it wrote comes out, and then the copies end, even if it left processes behind that could write more.
+            drop(end);
             for output in outputs {
                 let _ = output.join();
             }
-            drop(end);
             handle.close();
             drop(raw);
             Ok(exit?)
@@ -226,7 +227,7 @@ fn plain_copies(
 
 impl Inward {
     fn new(user: BorrowedFd<'_>) -> Result<Self, ContainerError> {
-        if !isatty(user) {
+        if may_be_given(user) {
             return Ok(Self::Direct);
         }
         let (read, write) = pipe()?;
@@ -236,7 +237,7 @@ impl Inward {
 
 impl Outward {
     fn new(user: BorrowedFd<'_>) -> Result<Self, ContainerError> {
-        if !isatty(user) {
+        if may_be_given(user) {
             return Ok(Self::Direct);
         }
         let (read, write) = pipe()?;
@@ -252,20 +253,19 @@ impl Outward {
 }
 
 impl Copy {
-    /// Copies to the end. A terminal whose last user is gone ends in an error (EIO), as does a reader that is gone:
-    /// then the other side learns it from the closed pipe.
-    fn run(self) {
-        let (mut from, mut to) = (File::from(self.from), File::from(self.to));
-        let mut chunk = vec![0; CHUNK_BYTES];
-        while let Some(taken) = read_some(&mut from, &mut chunk) {
-            if to.write_all(&chunk[..taken]).is_err() {
-                return;
-            }
-        }
+    /// Copies to the end, or to what there is once the other end of `ended` is closed. A terminal whose last user is gone
+    /// ends in an error (EIO), as does a reader that is gone: then the other side learns it from the closed pipe.
+    fn run(self, ended: &OwnedFd) {
+        self.copy(ended, |here, over| over && !here);
     }
 
-    /// As `run`, but stops when the other end of `ended` is closed.
+    /// As `run`, but stops when the other end of `ended` is closed, whatever there is.
     fn run_until(self, ended: &OwnedFd) {
+        self.copy(ended, |_, over| over);
+    }
+
+    /// Copies until `stops` says so, of whether there is something to read and whether the other end of `ended` is closed.
+    fn copy(self, ended: &OwnedFd, stops: impl Fn(bool, bool) -> bool) {
         let (mut from, mut to) = (File::from(self.from), File::from(self.to));
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
@@ -276,7 +276,8 @@ impl Copy {
             if rustix::io::retry_on_intr(|| poll(&mut watched, None)).is_err() {
                 return;
             }
-            if !watched[1].revents().is_empty() {
+            let [here, over] = [0, 1].map(|index: usize| !watched[index].revents().is_empty());
+            if stops(here, over) {
                 return;
             }
             let Some(taken) = read_some(&mut from, &mut chunk) else {

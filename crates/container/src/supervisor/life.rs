@@ -131,7 +131,7 @@ impl Supervisor {
         }
         shared.apply(&mut spec);
         if let Some(range) = &self.ids {
-            range.apply(options, &mut spec);
+            spec.users = range.users();
         }
         descriptors.extend(shared.descriptors());
         let sandbox = spawn(&spec, wiring.stdio(), &descriptors)?;

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use rbuild_sandbox::{release_program_text, safe_program};
+use rbuild_sandbox::{UserRange, release_program_text, safe_program};
 use rbuild_store::{LockGuard, Store};
 use rustix::fs::{Mode, OFlags};
 
@@ -34,7 +34,7 @@ use crate::cgroup::{Cgroup, Scope};
 use crate::link::{Door, Link, Message, Packet, Room, Start, Tie, remove_door};
 use crate::log::LogWriter;
 use crate::network::Attached;
-use crate::users::{Range, UserMode};
+use crate::users::UserMode;
 use crate::{ContainerError, ContainerId, HostFiles, StoredConfig};
 
 /// What makes a start of this program a supervisor; no user types it.
@@ -129,7 +129,7 @@ struct Supervisor {
     cgroup: Cgroup,
     network: Attached,
     /// The ids of the container's users, where it has its own.
-    ids: Option<Range>,
+    ids: Option<UserRange>,
     /// Free for the next supervisor when this is dropped.
     lock: Option<LockGuard>,
     door: Option<Door>,
@@ -198,7 +198,7 @@ fn begin(
     let host = HostFiles::read(&directory).map_err(failed)?;
     let ids = match config.options.userns {
         UserMode::Host => None,
-        UserMode::Auto => Some(Range::claim()?),
+        UserMode::Auto => Some(UserRange::claim()?),
     };
     let scope = Scope::ask(id.as_str());
     let network = Attached::new(&store, &container, &config, &host)?;

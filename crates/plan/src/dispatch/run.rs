@@ -12,7 +12,8 @@ use crate::go::quote;
 use crate::mounts::{self, Mounts};
 use crate::stage::Tree;
 use crate::{
-    Entitlement, Exec, ExecMount, MountKind, NetworkMode, Operation, SecurityMode, display,
+    Entitlement, Exec, ExecMount, MountKind, NetworkMode, Operation, SecurityMode, StepUsers,
+    display,
 };
 
 /// Where a script that begins with `#!` is mounted.
@@ -190,6 +191,7 @@ impl Step<'_, '_, '_> {
             "sandbox" => Ok(SecurityMode::Sandbox),
             "insecure" => {
                 self.require(Entitlement::SecurityInsecure, "--security=insecure", word)?;
+                self.require_host_users(word)?;
                 Ok(SecurityMode::Insecure)
             }
             other => {
@@ -199,6 +201,17 @@ impl Step<'_, '_, '_> {
                     .with_help("one of sandbox, insecure"))
             }
         }
+    }
+
+    /// Nobody is root of the host who is another one there.
+    fn require_host_users(&self, word: &Word) -> Outcome<()> {
+        if self.stage.build.options.users == StepUsers::Caller {
+            return Ok(());
+        }
+        let message = "RUN --security=insecure runs as root of the host, which is not to be with --userns auto";
+        Err(self
+            .mistake("insecure-with-own-users", message.to_owned(), word.span)
+            .with_help("build with --userns host, or leave --security=insecure out"))
     }
 
     /// What reaches beyond the sandbox must be allowed by whoever builds.

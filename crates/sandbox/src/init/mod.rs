@@ -143,7 +143,7 @@ fn start(
         profile::confine(&profile::processes()?, name)?;
     }
     namespaces::enter(&task.spec, &task.trees)?;
-    let outside = outside.map_or_else(|| Outside::open(&task.spec), Ok)?;
+    let outside = outside.map_or_else(|| Outside::open(&task.spec, &task.trees, None), Ok)?;
     let mut root = root::build(&task.spec, &task.trees, outside)?;
     let terminal = match task.terminal {
         Some(size) => Some(devices::open_terminal(&mut root, size)?),

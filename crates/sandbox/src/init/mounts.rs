@@ -67,7 +67,7 @@ fn tree_of(
         _ => opened[index].as_ref(),
     };
     match &mount.source {
-        Source::Path(_) | Source::Volume(_) | Source::Tree(_) => {
+        Source::Path(_) | Source::Volume(_) | Source::Tree(_) | Source::Layers { .. } => {
             let given =
                 given.ok_or_else(|| InitFailure::Refused("a mount is missing".to_owned()))?;
             let tree = given

@@ -14,6 +14,12 @@ const OPEN_TO_ALL: [(&str, &str); 2] = [
     ("net/ipv4/ping_group_range", "0 65535"),
 ];
 
+/// The same where the network is not that of the sandbox's users, whose groups have other numbers outside.
+const OPEN_TO_OTHERS: [(&str, &str); 2] = [
+    ("net/ipv4/ip_unprivileged_port_start", "0"),
+    ("net/ipv4/ping_group_range", "0 2147483647"),
+];
+
 pub(super) fn enter(spec: &Spec, trees: &[OwnedFd]) -> Result<(), InitFailure> {
     let mut flags = CloneFlags::CLONE_NEWNS;
     for (namespace, flag, action) in [
@@ -82,14 +88,23 @@ fn unshare(flags: CloneFlags, action: &str) -> Result<(), InitFailure> {
     nix::sched::unshare(flags).map_err(|error| InitFailure::step(action, error))
 }
 
-pub(super) fn join_network(namespace: &OwnedFd) -> Result<(), InitFailure> {
+/// Joins a network for users who have no capability over it.
+pub(super) fn join_network_for_others(spec: &Spec, namespace: &OwnedFd) -> Result<(), InitFailure> {
+    join_network(namespace)?;
+    for (path, value) in OPEN_TO_OTHERS {
+        set_parameter(path, value)?;
+    }
+    set_parameters(spec, Whose::Network)
+}
+
+fn join_network(namespace: &OwnedFd) -> Result<(), InitFailure> {
     nix::sched::setns(namespace, CloneFlags::CLONE_NEWNET)
         .map_err(|error| InitFailure::step("join the network", error))
 }
 
 /// Which kernel parameters are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
+enum Whose {
     /// Those of the network.
     Network,
     /// All but those.
@@ -98,7 +113,7 @@ pub(super) enum Whose {
     All,
 }
 
-pub(super) fn set_parameters(spec: &Spec, whose: Whose) -> Result<(), InitFailure> {
+fn set_parameters(spec: &Spec, whose: Whose) -> Result<(), InitFailure> {
     for (path, value) in &spec.sysctls {
         let of_network = path.starts_with("net/");
         if whose == Whose::All || (whose == Whose::Network) == of_network {

@@ -3,23 +3,25 @@
 //! ```text
 //!   no user namespace of its own     the init opens these, in its own mount namespace
 //!   one of its own (root's)          the keeper opens them as root, then goes in:
-//!                                      layers, changes and volumes as the namespace's ids see them,
+//!                                      layers, changes, volumes and trees as the namespace's ids see them,
 //!                                      what else is the host's with the owners that it has
 //! ```
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
 use rbuild_sys::{
     Attributes, OverlayFlavor, Recursion, UpperWork, UserNamespace, clone_tree, file_system,
-    make_mounts_private, mount_overlay, set_rlimit,
+    make_mounts_private, mount_overlay, openat2, set_rlimit,
 };
-use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchown, fstat, open};
+use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, open};
 use rustix::process::chdir;
 
 use super::{Task, namespaces};
-use crate::{InitFailure, Network, Process, Root, Source, Spec, Upper, Users, scaffold};
+use crate::{
+    InitFailure, Merged, Mount, Network, Process, Root, Source, Spec, Upper, Users, scaffold,
+};
 
 /// Opened before anything of it is used.
 pub(super) struct Outside {
@@ -27,73 +29,44 @@ pub(super) struct Outside {
     pub(super) root: OwnedFd,
     /// The overlay's upper directory.
     pub(super) upper: Option<OwnedFd>,
-    /// Detached mounts of the paths and volumes of the specification, by their numbers.
+    /// Detached mounts of the paths, volumes and layers that the specification mounts, by their numbers.
     pub(super) mounts: Vec<Option<OwnedFd>>,
     /// A sysfs of a network that is not the user namespace's own.
     pub(super) system: Option<OwnedFd>,
 }
 
 impl Outside {
-    /// Opens all that `spec` names, as the caller's own.
-    pub(super) fn open(spec: &Spec) -> Result<Self, InitFailure> {
+    /// Opens all that `spec` names: as it is for the caller's own users, as those of a namespace see it for them.
+    pub(super) fn open(
+        spec: &Spec,
+        trees: &[OwnedFd],
+        users: Option<&UserNamespace>,
+    ) -> Result<Self, InitFailure> {
+        let opener = Opener { spec, trees, users };
         let (root, upper) = match &spec.root {
-            Root::Overlay { lowers, upper } => {
-                let changes = upper.as_ref().map(changes_of);
-                let lowers = with_stubs(spec, lowers);
-                let tree = mount_overlay(&lowers, changes, OverlayFlavor::detect())?;
-                let upper = changes.map(|changes| open_directory(changes.upper));
-                (tree, upper.transpose()?)
+            Root::Overlay(merged) => {
+                let lowers = with_stubs(spec, &merged.lowers);
+                opener.overlay(&lowers, merged.upper.as_ref())?
             }
-            Root::Directory(path) => (clone_tree(CWD, path, Recursion::This)?, None),
-        };
-        Ok(Self {
-            root,
-            upper,
-            mounts: mounts(spec, None)?,
-            system: None,
-        })
-    }
-
-    /// Opens all that `spec` names for a user namespace of its own.
-    fn open_for(spec: &Spec, users: &UserNamespace) -> Result<Self, InitFailure> {
-        let (root, upper) = match &spec.root {
-            Root::Overlay { lowers, upper } => {
-                let changes = upper.as_ref().map(changes_of);
-                let (lowers, flavor) = (with_stubs(spec, lowers), OverlayFlavor::detect());
-                let point = scaffold::mount_point(&spec.scaffold);
-                let mapped = users.mount_overlay(&lowers, changes, flavor, &point)?;
-                (mapped.tree, mapped.upper)
-            }
-            Root::Directory(path) => {
-                let tree = clone_tree(CWD, path, Recursion::This)?;
-                users.map(tree.as_fd(), Recursion::This)?;
-                (tree, None)
-            }
+            Root::Directory(path) => (opener.tree(path)?, None),
         };
         // A sysfs belongs to a network; one that is made inside can be mounted there.
-        let system = match spec.network {
-            Network::None => None,
+        let system = match (users, spec.network) {
+            (None, _) | (_, Network::None) => None,
             _ => Some(file_system("sysfs", &[], Attributes::empty())?),
         };
+        let mounts = spec.mounts.iter().map(|mount| opener.mount(mount));
         Ok(Self {
             root,
             upper,
-            mounts: mounts(spec, Some(users))?,
+            mounts: mounts.collect::<Result<_, _>>()?,
             system,
         })
     }
 }
 
-/// Where the overlay keeps what is changed.
-fn changes_of(upper: &Upper) -> UpperWork<'_> {
-    UpperWork {
-        upper: &upper.diff,
-        work: &upper.work,
-    }
-}
-
 /// The layers with the constant one below them.
-fn with_stubs(spec: &Spec, lowers: &[std::path::PathBuf]) -> Vec<std::path::PathBuf> {
+fn with_stubs(spec: &Spec, lowers: &[PathBuf]) -> Vec<PathBuf> {
     let mut all = lowers.to_vec();
     // At the kernel's limit the layers go first: mount points are then made and removed.
     if all.len() < rbuild_sys::MAX_OVERLAY_LOWERS {
@@ -102,19 +75,77 @@ fn with_stubs(spec: &Spec, lowers: &[std::path::PathBuf]) -> Vec<std::path::Path
     all
 }
 
-fn mounts(spec: &Spec, users: Option<&UserNamespace>) -> Result<Vec<Option<OwnedFd>>, InitFailure> {
-    let one = |source: &Source| match (source, users) {
-        (Source::Volume(path), Some(users)) => {
-            let tree = clone_tree(CWD, path, Recursion::This)?;
-            users.map(tree.as_fd(), Recursion::This)?;
-            Ok(Some(tree))
+/// Opens what a specification names.
+struct Opener<'a> {
+    spec: &'a Spec,
+    trees: &'a [OwnedFd],
+    users: Option<&'a UserNamespace>,
+}
+
+impl Opener<'_> {
+    /// What has to be opened of a mount.
+    fn mount(&self, mount: &Mount) -> Result<Option<OwnedFd>, InitFailure> {
+        match &mount.source {
+            Source::Path(path) => Ok(Some(clone_tree(CWD, path, Recursion::Tree)?)),
+            Source::Volume(path) if self.users.is_some() => self.tree(path).map(Some),
+            Source::Volume(path) => Ok(Some(clone_tree(CWD, path, Recursion::Tree)?)),
+            Source::Layers { merged, path } => self.part(merged, path).map(Some),
+            Source::Tree(index) => {
+                if let (Some(users), Some(tree)) = (self.users, self.trees.get(*index)) {
+                    users.map(tree.as_fd(), &mount.target)?;
+                }
+                Ok(None)
+            }
+            Source::Tmpfs { .. } | Source::Data { .. } => Ok(None),
         }
-        (Source::Path(path) | Source::Volume(path), _) => {
-            Ok(Some(clone_tree(CWD, path, Recursion::Tree)?))
+    }
+
+    /// What is at `path` alone, without mounts below it.
+    fn tree(&self, path: &Path) -> Result<OwnedFd, InitFailure> {
+        let tree = clone_tree(CWD, path, Recursion::This)?;
+        if let Some(users) = self.users {
+            users.map(tree.as_fd(), path)?;
         }
-        _ => Ok(None),
-    };
-    spec.mounts.iter().map(|mount| one(&mount.source)).collect()
+        Ok(tree)
+    }
+
+    /// Layers merged, and the upper directory.
+    fn overlay(
+        &self,
+        lowers: &[PathBuf],
+        upper: Option<&Upper>,
+    ) -> Result<(OwnedFd, Option<OwnedFd>), InitFailure> {
+        let flavor = OverlayFlavor::detect();
+        let changes = upper.map(|upper| UpperWork {
+            upper: &upper.diff,
+            work: &upper.work,
+        });
+        if let Some(users) = self.users {
+            let point = scaffold::mount_point(&self.spec.scaffold);
+            let mapped = users.mount_overlay(lowers, changes, flavor, &point)?;
+            return Ok((mapped.tree, mapped.upper));
+        }
+        let tree = mount_overlay(lowers, changes, flavor)?;
+        let upper = changes.map(|changes| open_directory(changes.upper));
+        Ok((tree, upper.transpose()?))
+    }
+
+    /// What is at `path` in layers. Its links must not lead to the host: they are resolved inside first, and what was found
+    /// is cloned.
+    fn part(&self, merged: &Merged, path: &Path) -> Result<OwnedFd, InitFailure> {
+        let (root, _) = self.overlay(&merged.lowers, merged.upper.as_ref())?;
+        let found = openat2(
+            root.as_fd(),
+            path,
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        )
+        .map_err(|error| {
+            InitFailure::step(format!("open {} in its source", path.display()), error)
+        })?;
+        Ok(clone_tree(found.as_fd(), Path::new(""), Recursion::This)?)
+    }
 }
 
 fn open_directory(path: &Path) -> Result<OwnedFd, InitFailure> {
@@ -157,13 +188,12 @@ pub(super) fn enter_users(task: &Task<Spec>) -> Result<Option<Outside>, InitFail
     let users = UserNamespace::new(first, count)?;
     prepare_process(task, &task.spec.process, first)?;
     if let Network::Join(index) = task.spec.network {
-        namespaces::join_network(&task.trees[index])?;
-        namespaces::set_parameters(&task.spec, namespaces::Whose::Network)?;
+        namespaces::join_network_for_others(&task.spec, &task.trees[index])?;
     }
     nix::sched::unshare(CloneFlags::CLONE_NEWNS)
         .map_err(|error| InitFailure::step("make a mount namespace", error))?;
     make_mounts_private()?;
-    let outside = Outside::open_for(&task.spec, &users)?;
+    let outside = Outside::open(&task.spec, &task.trees, Some(&users))?;
     // Where the init mounts; inside, nobody may look for it by its path.
     let point = scaffold::mount_point(&task.spec.scaffold);
     chdir(&point).map_err(|error| InitFailure::step("enter the scaffold", error))?;

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rbuild_sandbox::{
-    Access, Exit, InitFailure, Mount, Network, Programs, Rlimit, Root, SandboxError, Source, Stdio,
-    TerminalSize, rlimit_number, spawn,
+    Access, Exit, InitFailure, Merged, Mount, Network, Programs, Rlimit, Root, SandboxError,
+    Source, Stdio, TerminalSize, rlimit_number, spawn,
 };
 use rbuild_sys::{OverlayFlavor, UpperWork, mount_overlay};
 
@@ -492,13 +492,13 @@ fn fifty_at_once() {
                 fs::create_dir_all(&diff).expect("a new directory");
                 fs::create_dir_all(&work).expect("a new directory");
                 let mut spec = world.shell(&format!("echo {index} > /file; echo {index}"));
-                spec.root = Root::Overlay {
+                spec.root = Root::Overlay(Merged {
                     lowers: vec![world.lower.clone()],
                     upper: Some(rbuild_sandbox::Upper {
                         diff: diff.clone(),
                         work,
                     }),
-                };
+                });
                 assert_eq!(run(&spec).stdout, format!("{index}\n"));
                 let written = fs::read_to_string(diff.join("file")).expect("it was written");
                 assert_eq!(written, format!("{index}\n"));
@@ -610,10 +610,10 @@ fn the_root_can_be_read_only() {
     assert_eq!(output.stdout, "found");
     assert!(output.stderr.contains("Read-only"), "{}", output.stderr);
     assert_eq!(world.changes(), Vec::<String>::new());
-    spec.root = Root::Overlay {
+    spec.root = Root::Overlay(Merged {
         lowers: vec![world.lower.clone()],
         upper: None,
-    };
+    });
     assert!(run(&spec).stderr.contains("Read-only"));
 }
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::thread;
 
-use rbuild_sandbox::{Access, Exit, Mount, Root, SandboxError, Source, Spec, Stdio, Upper, spawn};
+use rbuild_sandbox::{
+    Access, Exit, Merged, Mount, Root, SandboxError, Source, Spec, Stdio, Upper, spawn,
+};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::apart;
@@ -75,13 +77,13 @@ impl World {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Spec {
-        let root = Root::Overlay {
+        let root = Root::Overlay(Merged {
             lowers: vec![self.lower.clone()],
             upper: Some(Upper {
                 diff: self.diff.clone(),
                 work: self.work.clone(),
             }),
-        };
+        });
         let args = args.iter().map(Into::into).collect();
         let mut spec = Spec::new(root, self.scaffold(), args);
         spec.users = apart::users();

@@ -218,6 +218,7 @@ impl Machine {
             ssh: BTreeMap::new(),
             devices: Arc::new(CdiDevices::default()),
             network: StepNetworks::default(),
+            users: rbuild_plan::StepUsers::default(),
             base_layers: BaseLayers::WhenNeeded,
             jobs: self.jobs,
             now: SystemTime::now(),

@@ -131,6 +131,7 @@ impl Lab {
             ssh: BTreeMap::new(),
             devices: Arc::new(CdiDevices::default()),
             network: StepNetworks::default(),
+            users: rbuild_plan::StepUsers::default(),
             base_layers: BaseLayers::WhenNeeded,
             imports: Arc::default(),
             mounts: Arc::default(),

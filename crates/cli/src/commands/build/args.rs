@@ -94,6 +94,14 @@ pub(crate) struct Args {
     /// Network of RUN: default, none, host, or the name of a network
     #[arg(long, value_name = "MODE", default_value = "default")]
     pub(crate) network: String,
+    /// Users of RUN's commands: host, or auto for ids that nobody else has, as root
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) userns: String,
     /// Platform of the image, may be given several times
     #[arg(long = "platform", value_name = "OS/ARCH", value_delimiter = ',')]
     #[arg(env = "DOCKER_DEFAULT_PLATFORM", hide_env = true)]

@@ -314,6 +314,7 @@ fn surroundings(
         ssh: request.ssh.clone(),
         devices: Arc::clone(&request.devices),
         network: networks::of_steps(app, request)?,
+        users: request.users,
         base_layers: request.base_layers(),
         imports: Arc::default(),
         mounts: Arc::default(),

@@ -120,6 +120,7 @@ fn options(app: &App, request: &Request, inputs: &Inputs) -> PlanOptions {
         image_form: request.image_form,
         build_platform: app.platform(),
         network: request.network,
+        users: request.users,
         extra_hosts: request.add_hosts.clone(),
         no_cache: request.no_cache.clone(),
         contexts: inputs.named.clone(),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rbuild_image::Platform;
-use rbuild_plan::{Entitlement, ImageForm, NetworkMode, NoCache, SourcePolicies};
+use rbuild_plan::{Entitlement, ImageForm, NetworkMode, NoCache, SourcePolicies, StepUsers};
 use rbuild_progress::Mode;
 use rbuild_solve::{BaseLayers, CacheTtl, CdiDevices, RemoteLayers, Secret, SshKeys};
 use rbuild_source::ContextModes;
@@ -65,6 +65,8 @@ pub(super) struct Request {
     pub(super) network: NetworkMode,
     /// The network of steps that are told none: `host`, or the name of one; private ones if there is none.
     pub(super) step_network: Option<String>,
+    /// Whose users steps have.
+    pub(super) users: StepUsers,
     pub(super) platforms: Vec<Platform>,
     /// Whether an index stands above the images.
     pub(super) image_form: ImageForm,
@@ -198,6 +200,7 @@ impl Request {
             lock: lock(args)?,
             network,
             step_network,
+            users: app.users.of_steps(&args.userns)?,
             image_form,
             build_args,
             platforms,

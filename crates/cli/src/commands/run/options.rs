@@ -240,7 +240,7 @@ pub(crate) struct ContainerArgs {
     #[arg(
         long,
         value_name = "MODE",
-        default_value = "host",
+        default_value = "",
         hide_default_value = true
     )]
     pub(in crate::commands) userns: String,

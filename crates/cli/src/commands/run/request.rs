@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use rbuild_container::{
     AddHost, Cleanup, ContainerError, Device, FirstProcess, IpcMode, LogLimits, Logging,
     MountOption, Options, PidMode, RestartPolicy, RootAccess, Security, Sharing, Sysctl, Tmpfs,
-    Ulimit, UserMode, Volume, parse_env_file, volumes_from,
+    Ulimit, Volume, parse_env_file, volumes_from,
 };
 
 use rbuild_dockerfile::parse_duration;
@@ -76,7 +76,7 @@ fn options(app: &App, args: &ContainerArgs) -> anyhow::Result<Options> {
         ipc: IpcMode::parse(&args.ipc)?,
         uts: Sharing::parse("--uts", &args.uts)?,
         cgroupns: Sharing::parse("--cgroupns", &args.cgroupns)?,
-        userns: UserMode::parse(&args.userns)?,
+        userns: app.users.of_container(&args.userns)?,
         ..Options::default()
     };
     for text in &args.mounts {
