@@ -86,7 +86,7 @@ pub use control::{destroy, kill, pause, resume, stop, usage, wait};
 pub use cp::{Direction, Links, copy, copy_out_as_tar, copy_tree_in};
 pub use environment::{EnvSource, parse_env_file};
 pub use error::ContainerError;
-pub use exec::{ExecOptions, exec, exec_detached};
+pub use exec::{ExecOptions, ExecOutcome, exec, exec_detached};
 pub use health::{Health, HealthStatus, ProbeRecord, health, healthcheck};
 pub use hosts::HostFiles;
 pub use identity::{ContainerId, Seed};

@@ -38,6 +38,7 @@ mod error;
 mod executable;
 mod init;
 mod packets;
+mod running;
 mod scaffold;
 mod seccomp;
 mod spawn;
@@ -56,7 +57,8 @@ pub use init::init_if_asked;
 pub use packets::{Packets, Room};
 /// See there: for the supervisors of sandboxes, which sleep while these run.
 pub use rbuild_sys::release_program_text;
-pub use spawn::{Exit, Killer, Running, Stdio, enter, spawn, start_keeper_inside};
+pub use running::{Exit, Killer, Running};
+pub use spawn::{Stdio, enter, spawn, start_keeper_inside};
 pub use spec::{
     Access, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Namespace, Namespaces,
     Network, NewPrivileges, Process, Programs, Rlimit, Root, Seccomp, SharedMemory, Source, Spec,

@@ -18,6 +18,7 @@ mod commit_points;
 mod conditions;
 mod configs;
 mod container_crowd;
+mod container_exec;
 mod container_files;
 mod container_health;
 mod container_options;
