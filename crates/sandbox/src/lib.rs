@@ -50,7 +50,7 @@ mod view;
 
 pub use capabilities::Capabilities;
 pub use channel::{TerminalSize, Tie};
-pub use copy::{Owner, copy_contents, copy_tree};
+pub use copy::{Owner, copy_contents, copy_directory, copy_tree};
 pub use error::{InitFailure, SandboxError};
 pub use executable::safe_program;
 pub use init::init_if_asked;

@@ -24,6 +24,7 @@ mod container_health;
 mod container_options;
 mod container_sharing;
 mod container_users;
+mod container_volumes;
 mod container_world;
 mod containers;
 mod copying;
