@@ -13,11 +13,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::app::App;
-use crate::commands::inspect::{self, Kind};
 use crate::commands::{
     attach, build, commit, cp, create, df, diff, exec, export, history, images, imagetools, import,
-    kill, load, logs, pause, port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats,
-    stop, tag, top, update, wait,
+    inspect, kill, load, logs, pause, port, prune, ps, pull, push, rename, rm, rmi, run, save,
+    start, stats, stop, tag, top, update, wait,
 };
 
 /// `rbuild image …`
@@ -59,7 +58,7 @@ impl ImageVerb {
             Self::Build(args) => build::run(app, &args),
             Self::History(args) => history::run(app, &args),
             Self::Import(args) => import::run(app, &args),
-            Self::Inspect(args) => inspect::run_kind(app, &args, Some(Kind::Image)),
+            Self::Inspect(args) => inspect::run_images(app, &args),
             Self::Load(args) => load::run(app, &args),
             Self::Ls(args) => images::run(app, &args),
             Self::Prune(args) => prune::images::run(app, &args),
@@ -91,7 +90,7 @@ pub(crate) enum ContainerVerb {
     /// Write all files of a container as a tar
     Export(export::Args),
     /// Show everything about containers, as JSON
-    Inspect(inspect::Named),
+    Inspect(inspect::Sized),
     /// Send containers a signal
     Kill(kill::Args),
     /// Show what a container wrote
@@ -141,7 +140,7 @@ impl ContainerVerb {
             Self::Diff(args) => diff::run_container(app, &args),
             Self::Exec(args) => exec::run(app, &args),
             Self::Export(args) => export::run(app, &args),
-            Self::Inspect(args) => inspect::run_kind(app, &args, Some(Kind::Container)),
+            Self::Inspect(args) => inspect::run_containers(app, &args),
             Self::Kill(args) => kill::run(app, &args),
             Self::Logs(args) => logs::run(app, &args),
             Self::Ls(args) => ps::run(app, &args),
@@ -178,7 +177,7 @@ impl SystemVerb {
     pub(crate) fn run(self, app: &App) -> anyhow::Result<ExitCode> {
         match self {
             Self::Df(args) => df::run(app, &args),
-            Self::Prune(args) => prune::run(app, args.args()),
+            Self::Prune(args) => prune::run_system(app, &args),
         }
     }
 }

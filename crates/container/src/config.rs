@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ContainerError, ContainerId, Options};
 
 /// Stands in each stored configuration. A row with another number cannot be started by this program, only removed.
-const CONFIG_VERSION: u32 = 1;
+const CONFIG_VERSION: u32 = 2;
 
 /// What a container runs: the user's options and the image's config as they were when it was created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,13 +66,13 @@ mod tests {
         };
         let config = StoredConfig::new(options, image);
         let json = config.to_json();
-        insta::assert_snapshot!(json, @r#"{"version":1,"options":{"args":["-l"],"entrypoint":null,"name":null,"hostname":null,"env":["A=1"],"workdir":null,"user":null,"volumes":[{"source":"/a","name":null,"target":"/b","access":"read-only"}],"tmpfs":[],"add_hosts":[],"dns":[],"dns_search":[],"dns_options":[],"network":"host","networks":[],"ports":[],"expose":[],"exposed":"kept","root_access":"read-write","security":"default","ulimits":[],"shm_bytes":null,"labels":[],"stop_signal":null,"interactive":false,"tty":true,"cleanup":"keep","stop_timeout":null,"restart":"no","log":{"max_bytes":16777216,"max_files":3},"logging":"kept","limits":{"memory":null,"memory_swap":null,"memory_reservation":null,"cpus":null,"cpu_period":null,"cpu_quota":null,"cpu_shares":null,"cpuset_cpus":null,"cpuset_mems":null,"pids":null},"cap_add":[],"cap_drop":[],"oom_score":null,"groups":[],"devices":[],"new_privileges":"allowed","system_calls":"filtered","apparmor":null,"health":{},"first":"command","sysctls":[],"pid":"private","ipc":"private","uts":"private","cgroupns":"private","userns":"host"},"image":{"Cmd":["sh"]}}"#);
+        insta::assert_snapshot!(json, @r#"{"version":2,"options":{"args":["-l"],"entrypoint":null,"name":null,"hostname":null,"env":["A=1"],"workdir":null,"user":null,"volumes":[{"source":"/a","name":null,"target":"/b","access":"read-only"}],"tmpfs":[],"add_hosts":[],"dns":[],"dns_search":[],"dns_options":[],"network":"host","networks":[],"ports":[],"expose":[],"exposed":"kept","root_access":"read-write","security":"default","ulimits":[],"shm_bytes":null,"labels":[],"stop_signal":null,"interactive":false,"tty":true,"cleanup":"keep","stop_timeout":null,"restart":"no","log":{"max_bytes":16777216,"max_files":3},"logging":"kept","limits":{"memory":null,"memory_swap":null,"memory_reservation":null,"cpus":null,"cpu_period":null,"cpu_quota":null,"cpu_shares":null,"cpuset_cpus":null,"cpuset_mems":null,"pids":null},"cap_add":[],"cap_drop":[],"oom_score":null,"groups":[],"devices":[],"new_privileges":"allowed","system_calls":"filtered","apparmor":null,"health":{},"first":"command","sysctls":[],"pid":"private","ipc":"private","uts":"private","cgroupns":"private","userns":"host"},"image":{"Cmd":["sh"]}}"#);
         let id = ContainerId::from_seed(Seed([7; 32]));
         assert_eq!(
             StoredConfig::from_json(&id, &json).expect("it is ours"),
             config
         );
-        let newer = json.replace("\"version\":1", "\"version\":2");
+        let newer = json.replace("\"version\":2", "\"version\":3");
         assert!(StoredConfig::from_json(&id, &newer).is_err());
     }
 }

@@ -3,7 +3,6 @@
 //! ```text
 //! containers/<id>/diff        its changes: the upper directory of its overlay
 //! containers/<id>/work        the kernel's scratch space
-//! containers/<id>/volumes/N   its anonymous volumes
 //! containers/<id>/host.json   the host's files that it was started with
 //! containers/<id>/network.json  where it is on its networks, while it runs
 //! containers/<id>/cgroup.json its control groups
@@ -38,15 +37,11 @@ impl Directories {
         }
     }
 
-    pub(crate) fn volumes(&self) -> PathBuf {
-        self.base.join("volumes")
-    }
-
     /// Makes the writable directories. The merged root takes its owner and mode from the upper one, so that gets those
     /// of the topmost layer.
     pub(crate) fn create(&self, top_layer: Option<&Path>) -> Result<(), ContainerError> {
         let upper = self.upper();
-        for directory in [&upper.diff, &upper.work, &self.volumes()] {
+        for directory in [&upper.diff, &upper.work] {
             create(directory)?;
         }
         let failed = |source| ContainerError::Create {

@@ -83,16 +83,6 @@ pub enum ContainerError {
     /// What is known of a container's health could not be read.
     #[error("read the container's health")]
     Health(#[source] io::Error),
-    /// Another container mounts its anonymous volumes.
-    #[error(
-        "remove container {id}: container {user} mounts its volumes (--volumes-from): remove that one first"
-    )]
-    VolumesInUse {
-        /// Twelve digits.
-        id: String,
-        /// The other's name.
-        user: String,
-    },
     /// A limit cannot be applied.
     #[error("apply {option}: {reason}")]
     Limit {

@@ -87,20 +87,20 @@ pub use control::{destroy, kill, network_traffic, pause, resume, stop, usage, wa
 pub use cp::{Direction, Links, copy, copy_out_as_tar, copy_tree_in};
 pub use environment::{EnvSource, parse_env_file};
 pub use error::ContainerError;
-pub use exec::{ExecOptions, exec, exec_detached};
+pub use exec::{ExecOptions, ExecOutcome, exec, exec_detached};
 pub use health::{Health, HealthStatus, ProbeRecord, health, healthcheck};
 pub use hosts::HostFiles;
 pub use identity::{ContainerId, Seed};
 pub use import::{Import, import};
 pub use keys::DetachKeys;
 pub use lifecycle::{
-    Image, create, find, layer_directories, remove, rename, run, run_detached, start_attached,
-    start_detached,
+    AnonymousVolumes, Image, create, find, layer_directories, remove, rename, run, run_detached,
+    start_attached, start_detached,
 };
 pub use limits::Limits;
 pub use link::Stream;
 pub use log::{LogLimits, LogLine, LogQuery, Logging, follow_log};
-pub use mount_options::{Device, MountOption, Tmpfs, Volume};
+pub use mount_options::{Device, MountOption, Naming, Tmpfs, Volume};
 pub use namespaces::{IpcMode, PidMode, Sharing};
 pub use network::{NetworkRecord, config_as_it_is, exposed_ports, network_record};
 pub use network_change::{connect_network, disconnect_network};
@@ -120,5 +120,7 @@ pub use top::{ProcessFacts, processes};
 pub use ulimit::Ulimit;
 pub use update::{Update, update};
 pub use users::UserMode;
-pub use volume_store::{NamedVolume, create_volume, remove_volume, volume, volume_users, volumes};
+pub use volume_store::{
+    ANONYMOUS_LABEL, NamedVolume, create_volume, remove_volume, volume, volume_users, volumes,
+};
 pub use volumes_from::volumes_from;

@@ -1,6 +1,5 @@
 //! A container's life: created, started, removed.
 
-use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
@@ -18,11 +17,10 @@ use crate::options::Cleanup;
 use crate::session::{Attachment, Outcome, Session};
 use crate::spec::{Surroundings, specification};
 use crate::supervisor::{launch, lock_name};
-use crate::volume_store::{self, create_volume};
+use crate::volume_store;
 use crate::volumes::Mounts;
 use crate::{
     ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, control, names, network,
-    volumes_from,
 };
 
 /// What a container is made from; its layers are extracted already.
@@ -51,19 +49,23 @@ pub fn create(
     // A container that could never start is not made.
     crate::command_line(options, image.config)?;
     let id = ContainerId::from_seed(seed);
+    let options = options.clone().with_anonymous_volumes(image.config, seed);
     let config = StoredConfig::new(options.clone(), image.config.clone()).to_json();
-    let container = enter(store, image, options, seed, (&id, &config))?;
+    let container = enter(store, image, &options, seed, (&id, &config))?;
     let directories = Directories::new(store.container_path(id.as_str()));
     let made = directories
         .create(image.directories.last().map(PathBuf::as_path))
         .and_then(|()| {
-            let named = options.volumes.iter().filter_map(|one| one.name.as_ref());
-            named
-                .map(|name| create_volume(store, name, BTreeMap::new(), container.created))
-                .try_for_each(|made| made.map(drop))
+            volume_store::provide(
+                store,
+                &options.volumes,
+                image.directories,
+                container.created,
+            )
         });
     if let Err(error) = made {
         store.remove_container(id.as_str())?;
+        volume_store::remove_anonymous(store, &options.volumes)?;
         return Err(error);
     }
     Ok(container)
@@ -190,7 +192,7 @@ fn clean_up_after<T>(
 ) -> Result<T, ContainerError> {
     if outcome.is_err() && options.cleanup == Cleanup::Remove {
         // Why it could not run says more than why it could not be removed.
-        let _ = remove(store, &container.id);
+        let _ = remove(store, &container.id, AnonymousVolumes::Removed);
     }
     outcome
 }
@@ -219,9 +221,8 @@ pub(crate) fn prepare(
     files: &NameFiles<'_>,
 ) -> Result<Spec, ContainerError> {
     let own = Directories::new(store.container_path(id.as_str()));
-    let volumes = config.image.volumes.keys();
     let named = |name: &str| volume_store::data(store.root(), name);
-    let mounts = Mounts::collect(&config.options, volumes, layers, &own.volumes(), &named);
+    let mounts = Mounts::collect(&config.options, &named);
     for directory in &mounts.directories {
         directories::create(directory)?;
     }
@@ -242,24 +243,35 @@ fn scaffold(root: &Path) -> PathBuf {
     root.join("scaffold")
 }
 
+/// What becomes of the volumes that nobody gave a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnonymousVolumes {
+    /// They outlive the container.
+    Kept,
+    /// They go with the last container that has them.
+    Removed,
+}
+
 /// Removes a container that does not run, named by its name, its ID or the ID's beginning.
-pub fn remove(store: &Store, name: &str) -> Result<(), ContainerError> {
+pub fn remove(store: &Store, name: &str, volumes: AnonymousVolumes) -> Result<(), ContainerError> {
     let container = find(store, name)?;
     refuse_active(&container, "remove")?;
     let Some(_lock) = store.try_lock(&lock_name(&container.id))? else {
         return Err(is_running(&container, "remove"));
     };
-    if let Some(user) = volumes_from::user_of(store, &container)? {
-        return Err(ContainerError::VolumesInUse {
-            id: ContainerId::from_store(&container.id).short().to_owned(),
-            user,
-        });
-    }
     // Those that a supervisor which was killed has left.
     Cgroup::recorded(&store.container_path(&container.id)).remove();
     network::sweep(store);
     store.remove_container(&container.id)?;
-    Ok(())
+    if volumes == AnonymousVolumes::Kept {
+        return Ok(());
+    }
+    let id = ContainerId::from_store(&container.id);
+    match StoredConfig::from_json(&id, &container.config) {
+        Ok(config) => volume_store::remove_anonymous(store, &config.options.volumes),
+        // One of another version of this program: what it had is not known.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Gives a container another name, by which others on its networks find it from here on.

@@ -9,21 +9,39 @@ use crate::limits::parse_bytes;
 use crate::options::RootAccess;
 use crate::{ContainerError, names};
 
-/// A directory or file of the host, mounted in the container.
+/// A directory or file of the host, or a volume, mounted in the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// On the host, absolute; `None` is a volume.
     pub source: Option<PathBuf>,
-    /// The volume's name; `None` is an anonymous one.
+    /// The volume's name. An anonymous one gets it when the container is created.
     #[serde(default)]
     pub name: Option<String>,
     /// In the container, absolute.
     pub target: PathBuf,
     /// Whether it can be written.
     pub access: RootAccess,
-    /// The container whose anonymous volume `source` is (`--volumes-from`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub donor: Option<String>,
+    /// Who gave the name.
+    #[serde(default, skip_serializing_if = "Naming::is_given")]
+    pub naming: Naming,
+}
+
+/// Who gave a volume its name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Naming {
+    /// The user.
+    #[default]
+    Given,
+    /// Nobody: it is an anonymous volume.
+    MadeUp,
+}
+
+impl Naming {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_given(&self) -> bool {
+        *self == Self::Given
+    }
 }
 
 /// A file system in memory.
@@ -104,7 +122,7 @@ impl Volume {
             name: named.map(str::to_owned),
             target: PathBuf::from(target),
             access,
-            donor: None,
+            naming: Naming::Given,
         })
     }
 }
@@ -224,7 +242,7 @@ impl MountOption {
                 name: None,
                 target: target.into(),
                 access,
-                donor: None,
+                naming: Naming::Given,
             })),
             ("bind", _) => Err(fail("a bind mount needs source=/path".to_owned())),
             ("volume", name) => {
@@ -236,7 +254,7 @@ impl MountOption {
                     name: name.map(str::to_owned),
                     target: target.into(),
                     access,
-                    donor: None,
+                    naming: Naming::Given,
                 }))
             }
             ("tmpfs", Some(_)) => Err(fail("a tmpfs has no source".to_owned())),

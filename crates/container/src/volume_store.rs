@@ -8,14 +8,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rbuild_sandbox::{copy_directory, mount_view};
 use rbuild_store::Store;
+use rbuild_sys::openat2;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::directories::replace_file;
+use crate::mount_options::{Naming, Volume};
 use crate::{ContainerError, ContainerId, StoredConfig, names};
 
 /// Below the store's root.
@@ -24,6 +29,8 @@ const VOLUMES: &str = "volumes";
 const DATA: &str = "_data";
 /// What is known of it.
 const FACTS: &str = "volume.json";
+/// Docker's label of volumes that nobody gave a name.
+pub const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
 /// A named volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +178,75 @@ pub fn remove_volume(store: &Store, name: &str) -> Result<(), ContainerError> {
     // First what makes it a volume: half a removal leaves none.
     fs::remove_file(directory.join(FACTS)).map_err(failed)?;
     fs::remove_dir_all(&directory).map_err(failed)
+}
+
+/// Makes those of a new container's volumes that are not there, and fills what is empty with the image's files at their
+/// places. `layers` are the image's, bottom first.
+pub(crate) fn provide(
+    store: &Store,
+    volumes: &[Volume],
+    layers: &[PathBuf],
+    now: SystemTime,
+) -> Result<(), ContainerError> {
+    let mut image = None;
+    for volume in volumes {
+        let Some(name) = &volume.name else { continue };
+        let labels = match volume.naming {
+            Naming::Given => BTreeMap::new(),
+            Naming::MadeUp => BTreeMap::from([(ANONYMOUS_LABEL.to_owned(), String::new())]),
+        };
+        let made = create_volume(store, name, labels, now)?;
+        if !layers.is_empty() && is_empty(&made.data)? {
+            let image = match &image {
+                Some(image) => image,
+                None => image.insert(image_view(layers)?),
+            };
+            fill(image, &volume.target, &made.data)?;
+        }
+    }
+    Ok(())
+}
+
+/// The image's files. Nothing can be written there.
+fn image_view(layers: &[PathBuf]) -> Result<OwnedFd, ContainerError> {
+    let top_first: Vec<&PathBuf> = layers.iter().rev().collect();
+    Ok(mount_view(&top_first, None)?)
+}
+
+fn is_empty(directory: &Path) -> Result<bool, ContainerError> {
+    let entries = fs::read_dir(directory).map_err(|source| ContainerError::Create {
+        path: directory.to_owned(),
+        source,
+    })?;
+    Ok(entries.take(1).count() == 0)
+}
+
+/// Copies what the image has at `target`, and the owner and mode of that directory.
+fn fill(image: &OwnedFd, target: &Path, data: &Path) -> Result<(), ContainerError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let Ok(own) = openat2(image, target, flags, Mode::empty(), resolve) else {
+        // The image has nothing there, or no directory.
+        return Ok(());
+    };
+    let copied = fs::File::open(data).and_then(|data| copy_directory(&own, &data.into()));
+    copied.map_err(|source| ContainerError::Create {
+        path: data.to_owned(),
+        source,
+    })
+}
+
+/// Removes those volumes that nobody gave a name and no other container has.
+pub(crate) fn remove_anonymous(store: &Store, volumes: &[Volume]) -> Result<(), ContainerError> {
+    let anonymous = volumes.iter().filter(|one| one.naming == Naming::MadeUp);
+    for name in anonymous.filter_map(|one| one.name.as_deref()) {
+        match remove_volume(store, name) {
+            Ok(())
+            | Err(ContainerError::VolumeInUse { .. } | ContainerError::MissingVolume { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn missing(name: &str) -> ContainerError {

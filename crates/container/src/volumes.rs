@@ -1,15 +1,15 @@
-//! The mounts of a container: bind mounts, tmpfs, and the image's VOLUMEs.
+//! The mounts of a container: bind mounts, volumes and tmpfs.
 //!
-//! An anonymous volume is a directory below the container's own. Where the image has files at its path and the root
-//! file system can be written, the path is left to the container's writable layer, which shows those files; so nothing
-//! has to be copied to start.
+//! What was to be an anonymous volume, `-v /data` or a VOLUME of the image, has a name of its own from the container's
+//! creation on, and then is a volume as any other.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use rbuild_image::{Digest, RuntimeConfig};
 use rbuild_sandbox::{Access, Mount, Source};
 
-use crate::mount_options::{Tmpfs, Volume};
+use crate::Seed;
+use crate::mount_options::{Naming, Tmpfs, Volume};
 use crate::options::{Options, RootAccess};
 
 /// Everything that is mounted, and the directories that have to exist for it.
@@ -20,19 +20,49 @@ pub(crate) struct Mounts {
     pub(crate) directories: Vec<PathBuf>,
 }
 
+impl Options {
+    /// With a volume of a made-up name for each that has none, and for each VOLUME of the image in whose place nothing
+    /// else is mounted.
+    pub(crate) fn with_anonymous_volumes(mut self, image: &RuntimeConfig, seed: Seed) -> Self {
+        for target in image.volumes.keys().map(|path| absolute(path)) {
+            if target != Path::new("/") && !self.mounts_at(&target) {
+                self.volumes.push(Volume {
+                    source: None,
+                    name: None,
+                    target,
+                    access: RootAccess::ReadWrite,
+                    naming: Naming::MadeUp,
+                });
+            }
+        }
+        let nameless = |one: &&mut Volume| one.source.is_none() && one.name.is_none();
+        for one in self.volumes.iter_mut().filter(nameless) {
+            one.name = Some(made_up(seed, &one.target));
+            one.naming = Naming::MadeUp;
+        }
+        self
+    }
+
+    /// Whether the user mounts something at `target`.
+    pub(crate) fn mounts_at(&self, target: &Path) -> bool {
+        let tmpfs = self.tmpfs.iter().map(|tmpfs| &tmpfs.target);
+        let mut all = self.volumes.iter().map(|one| &one.target).chain(tmpfs);
+        all.any(|one| one == target)
+    }
+}
+
+/// A name that nobody has: 64 digits, as docker's.
+fn made_up(seed: Seed, target: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    Digest::sha256_of(&[&seed.0, target.as_os_str().as_bytes()].concat()).hex()
+}
+
 impl Mounts {
-    /// Those that `options` and the image's `volumes` ask for. `lowers` are the image's layers, bottom first; anonymous
-    /// volumes live in `home`, the others where `named` says.
-    pub(crate) fn collect<'a>(
-        options: &Options,
-        volumes: impl Iterator<Item = &'a String>,
-        lowers: &[PathBuf],
-        home: &Path,
-        named: &dyn Fn(&str) -> PathBuf,
-    ) -> Self {
+    /// Those that `options` ask for. Volumes are where `named` says.
+    pub(crate) fn collect(options: &Options, named: &dyn Fn(&str) -> PathBuf) -> Self {
         let mut all = Self::default();
         for volume in &options.volumes {
-            all.volume(volume, home, named);
+            all.volume(volume, named);
         }
         for device in &options.devices {
             all.mounts.push(Mount {
@@ -44,48 +74,29 @@ impl Mounts {
         for tmpfs in &options.tmpfs {
             all.tmpfs(tmpfs);
         }
-        for target in volumes.map(|path| absolute(path)) {
-            let taken = all.mounts.iter().any(|mount| mount.target == target);
-            let shown = options.root_access == RootAccess::ReadWrite && holds(lowers, &target);
-            if !taken && !shown && target != Path::new("/") {
-                all.anonymous(&target, Access::ReadWrite, home);
-            }
-        }
         // Parents before what lies below them.
         all.mounts
             .sort_by_key(|mount| mount.target.components().count());
         all
     }
 
-    fn volume(&mut self, volume: &Volume, home: &Path, named: &dyn Fn(&str) -> PathBuf) {
-        let access = access(volume.access);
-        if let Some(name) = &volume.name {
-            self.mounts.push(Mount {
-                target: volume.target.clone(),
-                source: Source::Volume(named(name)),
-                access,
-            });
-            return;
-        }
-        let Some(source) = &volume.source else {
-            return self.anonymous(&volume.target, access, home);
+    fn volume(&mut self, volume: &Volume, named: &dyn Fn(&str) -> PathBuf) {
+        let source = match (&volume.source, &volume.name) {
+            (Some(path), _) => {
+                if !path.exists() {
+                    // Docker makes a directory of a missing source.
+                    self.directories.push(path.clone());
+                }
+                Source::Path(path.clone())
+            }
+            (None, Some(name)) => Source::Volume(named(name)),
+            // Of a container that is only being asked for.
+            (None, None) => return,
         };
-        if volume.donor.is_some() {
-            self.mounts.push(Mount {
-                target: volume.target.clone(),
-                source: Source::Volume(source.clone()),
-                access,
-            });
-            return;
-        }
-        if !source.exists() {
-            // Docker makes a directory of a missing source.
-            self.directories.push(source.clone());
-        }
         self.mounts.push(Mount {
             target: volume.target.clone(),
-            source: Source::Path(source.clone()),
-            access,
+            source,
+            access: access(volume.access),
         });
     }
 
@@ -99,19 +110,6 @@ impl Mounts {
                 programs: tmpfs.programs,
             },
             access: access(tmpfs.access),
-        });
-    }
-
-    fn anonymous(&mut self, target: &Path, access: Access, home: &Path) {
-        // Counted for themselves: what else was missing at the first start is there at the next.
-        let is_anonymous = |mount: &&Mount| matches!(&mount.source, Source::Volume(path) if path.starts_with(home));
-        let number = self.mounts.iter().filter(is_anonymous).count();
-        let source = home.join(number.to_string());
-        self.directories.push(source.clone());
-        self.mounts.push(Mount {
-            target: target.to_owned(),
-            source: Source::Volume(source),
-            access,
         });
     }
 }
@@ -138,53 +136,59 @@ fn absolute(path: &str) -> PathBuf {
     clean
 }
 
-/// Whether one of the layers has something at `path`. Symbolic links are not followed, so the answer may be no where
-/// the merged tree has a directory: then an empty volume is mounted there.
-fn holds(lowers: &[PathBuf], path: &Path) -> bool {
-    lowers.iter().any(|lower| {
-        let mut at = lower.clone();
-        let mut parts = path.components().filter_map(|part| match part {
-            Component::Normal(name) => Some(name),
-            _ => None,
-        });
-        parts.all(|name| {
-            debug_assert!(!name.as_bytes().contains(&b'/'));
-            at.push(name);
-            at.symlink_metadata().is_ok_and(|found| found.is_dir())
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
-    fn targets(mounts: &Mounts) -> Vec<&str> {
-        let paths = mounts.mounts.iter();
+    fn image(volumes: &[&str]) -> RuntimeConfig {
+        let volumes = volumes
+            .iter()
+            .map(|&path| (path.to_owned(), BTreeMap::default()));
+        RuntimeConfig {
+            volumes: volumes.collect::<BTreeMap<_, _>>(),
+            ..RuntimeConfig::default()
+        }
+    }
+
+    fn targets(options: &Options) -> Vec<&str> {
+        let paths = options.volumes.iter();
         paths
-            .map(|mount| mount.target.to_str().expect("the tests' paths are text"))
+            .map(|volume| volume.target.to_str().expect("the tests' paths are text"))
             .collect()
     }
 
     #[test]
-    fn a_volume_of_the_image_is_mounted_only_where_the_image_has_nothing() {
-        let layer = tempfile::tempdir().expect("a directory can be made");
-        std::fs::create_dir_all(layer.path().join("var/www")).expect("a directory can be made");
-        let lowers = [layer.path().to_owned()];
-        let volumes = ["/var/www".to_owned(), "data/../cache/".to_owned()];
-        let mut options = Options::default();
-        let home = Path::new("/c/volumes");
-        let mounts = Mounts::collect(&options, volumes.iter(), &lowers, home, &|name| {
-            PathBuf::from(name)
-        });
-        assert_eq!(targets(&mounts), ["/cache"]);
-        assert_eq!(mounts.directories, [home.join("0")]);
-
-        options.root_access = RootAccess::ReadOnly;
-        let mounts = Mounts::collect(&options, volumes.iter(), &lowers, home, &|name| {
-            PathBuf::from(name)
-        });
-        assert_eq!(targets(&mounts), ["/cache", "/var/www"]);
+    fn volumes_without_a_name_get_one_that_stays() {
+        let options = Options {
+            volumes: vec![
+                Volume::parse("/own").expect("well-formed"),
+                Volume::parse("named:/named").expect("well-formed"),
+            ],
+            ..Options::default()
+        };
+        let image = image(&["data/../cache/", "/own", "/"]);
+        let made = options
+            .clone()
+            .with_anonymous_volumes(&image, Seed([1; 32]));
+        assert_eq!(targets(&made), ["/own", "/named", "/cache"]);
+        let names: Vec<&str> = made
+            .volumes
+            .iter()
+            .filter_map(|one| one.name.as_deref())
+            .collect();
+        assert_eq!(
+            (names[0].len(), names[1], names[2].len()),
+            (64, "named", 64)
+        );
+        assert_ne!(names[0], names[2]);
+        let naming: Vec<Naming> = made.volumes.iter().map(|one| one.naming).collect();
+        assert_eq!(naming, [Naming::MadeUp, Naming::Given, Naming::MadeUp]);
+        let again = made.clone().with_anonymous_volumes(&image, Seed([2; 32]));
+        assert_eq!(again, made);
+        let other = options.with_anonymous_volumes(&image, Seed([2; 32]));
+        assert_ne!(other.volumes[0].name, made.volumes[0].name);
     }
 
     #[test]
@@ -197,11 +201,10 @@ mod tests {
             tmpfs: vec![Tmpfs::parse("/run").expect("well-formed")],
             ..Options::default()
         };
-        let volumes = ["/data".to_owned()];
-        let mounts = Mounts::collect(&options, volumes.iter(), &[], Path::new("/c"), &|name| {
-            PathBuf::from(name)
-        });
-        assert_eq!(targets(&mounts), ["/data", "/run", "/data/deep"]);
+        let options = options.with_anonymous_volumes(&image(&["/data", "/run"]), Seed([1; 32]));
+        let mounts = Mounts::collect(&options, &|name| PathBuf::from(name));
+        let targets: Vec<&Path> = mounts.mounts.iter().map(|one| &*one.target).collect();
+        assert_eq!(targets, ["/data", "/run", "/data/deep"].map(Path::new));
         assert!(mounts.directories.is_empty());
         assert_eq!(mounts.mounts[2].access, Access::ReadOnly);
     }

@@ -38,9 +38,14 @@ pub(crate) struct Order {
 pub enum Tie {
     /// It is killed when its caller is gone.
     Firm,
-    /// It goes on.
+    /// It goes on, and what it writes to what its caller has left is read away.
     Loose,
 }
+
+/// From the caller of a loose process, with descriptors: what is to be read there once the caller is gone. They take the
+/// place of those that were named before.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Hold;
 
 /// Size of a terminal in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

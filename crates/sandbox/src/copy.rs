@@ -120,7 +120,7 @@ pub fn copy_contents(from: BorrowedFd<'_>, to: BorrowedFd<'_>, owner: Owner) -> 
 ///
 /// # Errors
 /// As [`copy_tree`].
-pub(crate) fn copy_directory(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
+pub fn copy_directory(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
     copy_contents(from.as_fd(), to.as_fd(), Owner::Kept)?;
     finish(from, to, &rustix::fs::fstat(from)?, Owner::Kept)
 }

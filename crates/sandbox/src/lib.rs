@@ -40,6 +40,7 @@ mod executable;
 mod init;
 mod packets;
 mod range;
+mod running;
 mod scaffold;
 mod seccomp;
 mod spawn;
@@ -52,7 +53,7 @@ mod view;
 pub use apparmor::DEFAULT_PROFILE;
 pub use capabilities::Capabilities;
 pub use channel::{TerminalSize, Tie};
-pub use copy::{Owner, copy_contents, copy_tree};
+pub use copy::{Owner, copy_contents, copy_directory, copy_tree};
 pub use error::{InitFailure, SandboxError};
 pub use executable::safe_program;
 pub use init::init_if_asked;
@@ -60,7 +61,8 @@ pub use packets::{Packets, Room};
 pub use range::{UserRange, first_user_of};
 /// See there: for the supervisors of sandboxes, which sleep while these run.
 pub use rbuild_sys::release_program_text;
-pub use spawn::{Exit, Killer, Running, Stdio, enter, spawn, start_keeper_inside};
+pub use running::{Exit, Killer, Running};
+pub use spawn::{Stdio, enter, spawn, start_keeper_inside};
 pub use spec::{
     Access, AppArmor, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Merged, Mount,
     Namespace, Namespaces, Network, NewPrivileges, Process, Programs, Rlimit, Root, Seccomp,

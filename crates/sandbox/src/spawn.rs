@@ -18,13 +18,13 @@ use std::process::{Child, Command, Stdio as ProcessStdio};
 use std::sync::Arc;
 
 use rbuild_sys::sealed_memory_file;
-use rustix::process::{Signal, pidfd_send_signal};
 use serde::Serialize;
 
 use crate::apparmor;
-use crate::channel::{Channel, MadeAt, Order, Report, TerminalSize, Tie};
+use crate::channel::{Channel, Order, Report, TerminalSize, Tie};
 use crate::init::{ENTER_ARGUMENT, INIT_ARGUMENT};
 use crate::packets::MAX_DESCRIPTORS;
+use crate::running::{Killer, Running, reap};
 use crate::{
     Namespace, Network, Process, SandboxError, Seccomp, SharedMemory, Source, Spec, cleanup,
     executable, scaffold, seccomp,
@@ -46,69 +46,6 @@ pub enum Stdio<'a> {
     Terminal(TerminalSize),
     /// Nothing to read, nowhere to write.
     Null,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-}
-
-impl Exit {
-    /// Whether the code is 0.
-    pub fn success(self) -> bool {
-        self == Self::Code(0)
-    }
-
-    /// As shells tell it: 128 is added to the number of a signal.
-    pub fn code(self) -> i32 {
-        match self {
-            Self::Code(code) => code,
-            Self::Signal(signal) => 128 + signal,
-        }
-    }
-}
-
-/// A command in its sandbox. Dropping it kills whatever runs there.
-#[derive(Debug)]
-pub struct Running {
-    /// Our own child; that of a process that was added is its supervisor's.
-    keeper: Option<Child>,
-    control: Channel,
-    pid: u32,
-    killer: Killer,
-    terminal: Option<OwnedFd>,
-    made: Vec<MadeAt>,
-    changes: Option<PathBuf>,
-    exit: Option<Exit>,
-}
-
-/// Ends a sandbox from another thread.
-#[derive(Debug, Clone)]
-pub struct Killer(Arc<OwnedFd>);
-
-impl Killer {
-    /// Kills the command and with it all that it started. No error when it has already ended.
-    pub fn kill(&self) {
-        let _ = pidfd_send_signal(&*self.0, Signal::KILL);
-    }
-
-    /// Sends a signal to the command. As process 1 of its world it only gets those it handles,
-    /// besides KILL and STOP.
-    ///
-    /// # Errors
-    /// [`SandboxError::Reach`] for a number that is no signal.
-    pub fn signal(&self, number: i32) -> Result<(), SandboxError> {
-        match rbuild_sys::send_signal(self.0.as_fd(), number) {
-            Err(error) if error.errno() != Some(libc::ESRCH) => {
-                Err(SandboxError::Reach(io::Error::other(error)))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Starts `spec` and returns when its command runs. `trees` are what [`Source::Tree`] and
@@ -315,115 +252,5 @@ fn await_start(
                 return Err(SandboxError::Died);
             }
         }
-    }
-}
-
-impl Running {
-    /// The command's process id, outside.
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// A handle that other threads can end the sandbox with.
-    pub fn killer(&self) -> Killer {
-        self.killer.clone()
-    }
-
-    /// Readable as soon as the command has ended, so that `wait` returns at once.
-    pub fn end(&self) -> BorrowedFd<'_> {
-        self.control.as_fd()
-    }
-
-    /// Kills the command and all that it started; `wait` then returns at once.
-    pub fn kill(&self) {
-        self.killer.kill();
-    }
-
-    /// The caller's end of the pseudo terminal, where one was asked for.
-    pub fn terminal(&self) -> Option<BorrowedFd<'_>> {
-        self.terminal.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Tells the terminal that its window has another size now.
-    ///
-    /// # Errors
-    /// [`SandboxError::Reach`]. Without a terminal nothing happens.
-    pub fn resize(&self, size: TerminalSize) -> Result<(), SandboxError> {
-        let Some(terminal) = &self.terminal else {
-            return Ok(());
-        };
-        let size = rustix::termios::Winsize {
-            ws_row: size.rows,
-            ws_col: size.columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        rustix::termios::tcsetwinsize(terminal, size)
-            .map_err(|error| SandboxError::Reach(error.into()))
-    }
-
-    /// Lets go of a process that was started with [`Tie::Loose`].
-    pub fn release(mut self) {
-        self.exit = Some(Exit::Code(0));
-    }
-
-    /// Waits for the end of the command. When this returns, all that it left running is dead, and
-    /// the mount points that were made for it are gone from the changes.
-    ///
-    /// # Errors
-    /// [`SandboxError::Wait`], [`SandboxError::Cleanup`].
-    pub fn wait(mut self) -> Result<Exit, SandboxError> {
-        self.finish()
-    }
-
-    fn finish(&mut self) -> Result<Exit, SandboxError> {
-        if let Some(exit) = self.exit {
-            return Ok(exit);
-        }
-        let exit = match self.control.receive().map_err(SandboxError::Wait)? {
-            Some((
-                Report::Ended {
-                    code: Some(code), ..
-                },
-                _,
-            )) => Exit::Code(code),
-            Some((
-                Report::Ended {
-                    signal: Some(signal),
-                    ..
-                },
-                _,
-            )) => Exit::Signal(signal),
-            // The keeper was killed, and the kernel killed the command with it.
-            _ => {
-                self.killer.kill();
-                Exit::Signal(libc::SIGKILL)
-            }
-        };
-        self.exit = Some(exit);
-        if let Some(keeper) = &mut self.keeper {
-            keeper.wait().map_err(SandboxError::Wait)?;
-        }
-        if let Some(changes) = &self.changes {
-            cleanup::remove(changes, &self.made)?;
-        }
-        Ok(exit)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.exit.is_none() {
-            self.killer.kill();
-            // There is nobody left to tell.
-            let _ = self.finish();
-        }
-    }
-}
-
-/// Waits for a keeper that was told nothing, or whose channel was closed: it ends at once.
-fn reap(keeper: Option<Child>) {
-    if let Some(mut keeper) = keeper {
-        let _ = keeper.wait();
     }
 }

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::builder::BoolishValueParser;
-use rbuild_container::{Condition, ContainerError, ExecOptions, Options, Security, parse_env_file};
+use rbuild_container::{
+    Condition, ContainerError, DetachKeys, ExecOptions, ExecOutcome, Options, Security,
+    parse_env_file,
+};
 
 use super::run::{failure, own_streams};
 use super::several::one;
@@ -59,6 +62,9 @@ pub(crate) struct Args {
     /// File of environment variables
     #[arg(long = "env-file", value_name = "FILE")]
     env_files: Vec<PathBuf>,
+    /// Keys that leave the process without ending it
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
+    detach_keys: String,
     /// All capabilities, no system call filter
     #[arg(long)]
     #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
@@ -97,8 +103,13 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         rbuild_container::exec_detached(store, &container, &options).map_err(told)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let code = rbuild_container::exec(store, &container, &options, own_streams()).map_err(told)?;
-    Ok(ExitCode::from(code as u8))
+    let keys = DetachKeys::parse(&args.detach_keys).map_err(told)?;
+    let ended = rbuild_container::exec(store, &container, &options, own_streams(), &keys);
+    match ended.map_err(told)? {
+        ExecOutcome::Ended(code) => Ok(ExitCode::from(code as u8)),
+        ExecOutcome::Left => bail!("read escape sequence"),
+        ExecOutcome::Interrupted(signal) => Ok(ExitCode::from(128 + signal as u8)),
+    }
 }
 
 fn options(app: &App, args: &Args, command: &[String]) -> anyhow::Result<ExecOptions> {

@@ -28,6 +28,7 @@ use rbuild_store::{
 use super::du::{NAME_LETTERS, short_id};
 use super::filter::{Filters, type_name};
 use super::history::shortened;
+use super::volume;
 use crate::app::App;
 use crate::cache_config::Space;
 use crate::render::{self, bytes_decimal, bytes_human};
@@ -68,8 +69,10 @@ pub(crate) struct Args {
 /// What of the store is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// All of it.
+    /// All of it but volumes.
     Everything,
+    /// All of it, with volumes that nobody gave a name.
+    WithVolumes,
     /// What builds left, but no images and no containers.
     BuildCache,
 }
@@ -79,21 +82,27 @@ enum Extent {
 pub(crate) struct SystemArgs {
     #[command(flatten)]
     args: Args,
-    /// Also anonymous volumes (which always go with their containers)
+    /// Also anonymous volumes that no container has
     #[arg(long)]
     volumes: bool,
-}
-
-impl SystemArgs {
-    /// What else was typed.
-    pub(crate) fn args(&self) -> &Args {
-        &self.args
-    }
 }
 
 /// Removes, and tells what went and how much room that makes.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     prune(app, args, Extent::Everything)
+}
+
+/// `rbuild system prune`: the same, and volumes where they are asked for.
+pub(crate) fn run_system(app: &App, args: &SystemArgs) -> anyhow::Result<ExitCode> {
+    if !args.volumes {
+        return run(app, &args.args);
+    }
+    if !args.args.filters.is_empty() {
+        bail!(
+            "--filter is not supported with --volumes: remove volumes by themselves (rbuild volume prune)"
+        );
+    }
+    prune(app, &args.args, Extent::WithVolumes)
 }
 
 /// `rbuild builder prune`: the same of what builds left alone.
@@ -118,7 +127,11 @@ fn prune(app: &App, args: &Args, extent: Extent) -> anyhow::Result<ExitCode> {
     } else {
         if action == Action::Remove
             && !args.force
-            && !confirmed(&question(&scope(args, &filters, limits, extent), args))?
+            && !confirmed(&question(
+                &scope(args, &filters, limits, extent),
+                args,
+                extent,
+            ))?
         {
             return Ok(ExitCode::SUCCESS);
         }
@@ -130,10 +143,14 @@ fn prune(app: &App, args: &Args, extent: Extent) -> anyhow::Result<ExitCode> {
             ..scope(args, &filters, limits, extent)
         })?
     };
+    let (volumes, of_volumes) = match extent {
+        Extent::WithVolumes => volume::remove_unused(store, volume::is_anonymous, action)?,
+        Extent::Everything | Extent::BuildCache => Default::default(),
+    };
     let mut text = if args.quiet {
         String::new()
     } else {
-        report(&pruned, action)
+        report(&pruned, action) + &volumes
     };
     let _ = writeln!(
         text,
@@ -143,7 +160,7 @@ fn prune(app: &App, args: &Args, extent: Extent) -> anyhow::Result<ExitCode> {
         } else {
             "reclaimed space"
         },
-        bytes_human(pruned.bytes)
+        bytes_human(pruned.bytes + of_volumes)
     );
     render::out(&text)?;
     Ok(ExitCode::SUCCESS)
@@ -167,8 +184,8 @@ fn scope(args: &Args, filters: &Filters, limits: Limits, extent: Extent) -> Prun
     let unused = if all { Prune::Unused } else { Prune::Keep };
     let (images, containers) = match (extent, args.all) {
         (Extent::BuildCache, _) => (ImagePrune::Keep, Prune::Keep),
-        (Extent::Everything, true) => (ImagePrune::Unused, Prune::Unused),
-        (Extent::Everything, false) => (ImagePrune::Dangling, Prune::Unused),
+        (Extent::Everything | Extent::WithVolumes, true) => (ImagePrune::Unused, Prune::Unused),
+        (Extent::Everything | Extent::WithVolumes, false) => (ImagePrune::Dangling, Prune::Unused),
     };
     PruneOptions {
         images,
@@ -187,10 +204,13 @@ fn scope(args: &Args, filters: &Filters, limits: Limits, extent: Extent) -> Prun
     }
 }
 
-fn question(scope: &PruneOptions<'_>, args: &Args) -> String {
+fn question(scope: &PruneOptions<'_>, args: &Args, extent: Extent) -> String {
     let mut lines = Vec::new();
     if scope.containers == Prune::Unused {
         lines.push("all stopped containers");
+    }
+    if extent == Extent::WithVolumes {
+        lines.push("all anonymous volumes not used by at least one container");
     }
     match scope.images {
         ImagePrune::Keep => {}

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use rbuild_container::{Condition, ContainerError};
+use rbuild_container::{AnonymousVolumes, Condition, ContainerError};
 use rbuild_store::{Container, Store};
 
 use super::several::{each_printing, worded};
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Kill those that run; those that are not there are fine
     #[arg(short, long)]
     force: bool,
-    /// Also their anonymous volumes (which always go with them)
+    /// Also their anonymous volumes
     #[arg(short, long)]
     volumes: bool,
 }
@@ -34,15 +34,15 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     each_printing(store, &names, |name, container| {
-        remove(store, container, args.force)?;
+        remove(store, container, args)?;
         Ok(format!("{name}\n"))
     })
 }
 
-fn remove(store: &Store, container: &Container, force: bool) -> anyhow::Result<()> {
+fn remove(store: &Store, container: &Container, args: &Args) -> anyhow::Result<()> {
     let condition = Condition::of(container);
     if condition.is_active() {
-        if !force {
+        if !args.force {
             bail!(
                 "cannot remove container {:?}: container is {}: stop the container before removing or force remove",
                 format!("/{}", container.name),
@@ -51,7 +51,12 @@ fn remove(store: &Store, container: &Container, force: bool) -> anyhow::Result<(
         }
         rbuild_container::destroy(store, container).map_err(worded)?;
     }
-    match rbuild_container::remove(store, &container.id) {
+    let volumes = if args.volumes {
+        AnonymousVolumes::Removed
+    } else {
+        AnonymousVolumes::Kept
+    };
+    match rbuild_container::remove(store, &container.id, volumes) {
         // With --rm it was removed as soon as it had ended.
         Err(ContainerError::Missing { .. }) => Ok(()),
         other => other.map_err(worded),

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use rbuild_container::{NamedVolume, create_volume, remove_volume, volume, volume_users, volumes};
-use rbuild_store::tree_bytes;
+use rbuild_container::{
+    ANONYMOUS_LABEL, NamedVolume, create_volume, remove_volume, volume, volume_users, volumes,
+};
+use rbuild_store::{Action, Store, tree_bytes};
 use serde_json::{Value, json};
 
 use super::documents;
@@ -17,9 +19,6 @@ use super::several::worded;
 use crate::app::App;
 use crate::failure::{all_of, chain};
 use crate::render::{self, Table, bytes_human};
-
-/// Docker's label of volumes that nobody gave a name.
-const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 // What was typed after `rbuild volume`.
 #[derive(Debug, clap::Args)]
@@ -101,7 +100,7 @@ fn create(app: &App, name: Option<&str>, labels: &[String]) -> anyhow::Result<()
     let name = if let Some(name) = name {
         name.to_owned()
     } else {
-        labels.insert(ANONYMOUS.to_owned(), String::new());
+        labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
         super::run::random_name()?
     };
     let made = create_volume(app.store()?, &name, labels, app.environment.now());
@@ -192,6 +191,37 @@ fn described(volume: &NamedVolume) -> Value {
     })
 }
 
+/// Whether nobody gave it a name.
+pub(super) fn is_anonymous(volume: &NamedVolume) -> bool {
+    volume.labels.contains_key(ANONYMOUS_LABEL)
+}
+
+/// Removes those that are meant and no container has. What went, as a paragraph, and its bytes.
+pub(super) fn remove_unused(
+    store: &Store,
+    meant: impl Fn(&NamedVolume) -> bool,
+    action: Action,
+) -> anyhow::Result<(String, u64)> {
+    let (mut names, mut freed) = (String::new(), 0);
+    for one in volumes(store).map_err(worded)? {
+        if !meant(&one) || !volume_users(store, &one.name).map_err(worded)?.is_empty() {
+            continue;
+        }
+        freed += tree_bytes(&one.data)?;
+        if action == Action::Remove {
+            remove_volume(store, &one.name).map_err(worded)?;
+        }
+        names.push_str(&one.name);
+        names.push('\n');
+    }
+    let done = match action {
+        _ if names.is_empty() => return Ok((names, freed)),
+        Action::Remove => "Deleted",
+        Action::Rehearse => "Would delete",
+    };
+    Ok((format!("{done} Volumes:\n{names}\n"), freed))
+}
+
 fn prune(app: &App, force: bool, all: bool) -> anyhow::Result<()> {
     let which = if all {
         "all local volumes not used by at least one container"
@@ -202,21 +232,8 @@ fn prune(app: &App, force: bool, all: bool) -> anyhow::Result<()> {
     if !force && !confirmed(&format!("{warning}\n{SURE}"))? {
         return Ok(());
     }
-    let store = app.store()?;
-    let (mut text, mut freed) = (String::new(), 0);
-    for one in volumes(store).map_err(worded)? {
-        let meant = all || one.labels.contains_key(ANONYMOUS);
-        if meant && volume_users(store, &one.name).map_err(worded)?.is_empty() {
-            let bytes = tree_bytes(&one.data)?;
-            remove_volume(store, &one.name).map_err(worded)?;
-            freed += bytes;
-            text.push_str(&one.name);
-            text.push('\n');
-        }
-    }
-    if !text.is_empty() {
-        text = format!("Deleted Volumes:\n{text}\n");
-    }
+    let meant = |one: &NamedVolume| all || is_anonymous(one);
+    let (text, freed) = remove_unused(app.store()?, meant, Action::Remove)?;
     let freed = bytes_human(freed);
     render::out(&format!("{text}Total reclaimed space: {freed}\n"))?;
     Ok(())

@@ -1,6 +1,4 @@
-//! Options of containers that scripts use: volumes of others, single streams, other limits while it runs, sizes.
-
-use rstest::rstest;
+//! Options of containers that scripts use: single streams, other limits while it runs, sizes.
 
 use crate::containers::lab;
 use crate::support::{Caller, Lab};
@@ -9,70 +7,6 @@ use crate::support::{Caller, Lab};
 fn out(lab: &Lab, line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     lab.rbuild(&words).success().stdout
-}
-
-#[rstest]
-fn a_container_mounts_the_volumes_of_another_which_stays_as_long(
-    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
-) {
-    let Some(lab) = lab(caller) else { return };
-    out(
-        &lab,
-        "create -u root --name store -v /data -v named:/named app true",
-    );
-    let write = |options: &str, target: &str| {
-        lab.rbuild(
-            &[
-                &["run", "--rm", "-u", "root"][..],
-                &options.split(' ').collect::<Vec<_>>(),
-                &["app", "touch", target],
-            ]
-            .concat(),
-        )
-    };
-    write("--volumes-from store", "/data/one").success();
-    write("--volumes-from=store:rw", "/named/two").success();
-    write("--volumes-from store:ro", "/data/no")
-        .failure()
-        .says("Read-only file system");
-    write("--volumes-from store:never", "/data/no").says("it is CONTAINER[:ro|rw]");
-    out(
-        &lab,
-        "create --name user --volumes-from store app ls /data /named",
-    );
-    lab.rbuild(&["rm", "store"])
-        .failure()
-        .says("container user mounts its volumes");
-    assert_eq!(out(&lab, "start -a user"), "/data:\none\n\n/named:\ntwo\n");
-    // What is the container's own at the same place counts.
-    assert_eq!(
-        out(
-            &lab,
-            "run --rm --volumes-from user --tmpfs /data app ls /data /named"
-        ),
-        "/data:\n\n/named:\ntwo\n"
-    );
-    out(&lab, "rm user store");
-    assert_eq!(out(&lab, "ps -aq"), "");
-    lab.assert_nothing_left();
-}
-
-#[test]
-fn an_anonymous_volume_is_the_same_when_it_starts_again() {
-    let Some(lab) = lab(Caller::Root) else { return };
-    let made = lab.path("made");
-    let bind = format!("{}:/made", made.display());
-    let script = "[ -e /data/note ] && echo again || echo note > /data/note";
-    // At the first start the host's directory is made, at the second it is there.
-    let run = [
-        "run", "--name", "one", "-u", "root", "-v", &bind, "-v", "/data", "app", "sh", "-c", script,
-    ];
-    assert_eq!(lab.rbuild(&run).success().stdout, "");
-    assert!(made.is_dir());
-    assert_eq!(out(&lab, "start -a one"), "again\n");
-    let mount = format!("type=bind,source={},target=/x", lab.path("never").display());
-    let refused = lab.rbuild(&["run", "--mount", &mount, "app", "true"]);
-    refused.says("does not exist");
 }
 
 #[test]

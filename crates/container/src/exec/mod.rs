@@ -2,15 +2,19 @@
 //! environment.
 //!
 //! The container's supervisor starts the keeper of the process, since only it may join the container's namespaces; all
-//! else goes between the command and that keeper directly.
+//! else goes between the command and that keeper directly. The process outlives the command, as docker's does: from then
+//! on the keeper reads what it writes, and nobody gets it.
 
-mod streams;
+mod copies;
+mod visit;
+mod wiring;
 
 use rbuild_sandbox::{Process, Running, Stdio, Tie, enter};
 use rbuild_store::{Container, Store};
 
-use self::streams::Wiring;
+use self::wiring::{UNKNOWN_SIZE, Wiring};
 use crate::environment::merge;
+use crate::keys::DetachKeys;
 use crate::link::Message;
 use crate::options::{FirstProcess, Security};
 use crate::session::Streams;
@@ -36,16 +40,28 @@ pub struct ExecOptions {
     pub security: Security,
 }
 
-/// Runs a process in a container with the user's streams, and tells its exit status.
+/// How a command of `exec` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecOutcome {
+    /// The process has ended with this status.
+    Ended(i32),
+    /// The user left; it runs on.
+    Left,
+    /// This signal ended the command; the process runs on.
+    Interrupted(i32),
+}
+
+/// Runs a process in a container with the user's streams, until it ends or the user types `keys` at its terminal.
 pub fn exec(
     store: &Store,
     container: &Container,
     options: &ExecOptions,
     streams: Streams<'_>,
-) -> Result<i32, ContainerError> {
+    keys: &DetachKeys,
+) -> Result<ExecOutcome, ContainerError> {
     let wiring = Wiring::new(options, streams)?;
-    let running = begin(store, container, options, wiring.stdio(), Tie::Firm)?;
-    Ok(wiring.run(running)?.code())
+    let running = begin(store, container, options, wiring.stdio())?;
+    visit::stay(running, wiring, streams, keys)
 }
 
 /// Starts a process in a container and leaves it to itself. What it writes is lost.
@@ -54,7 +70,16 @@ pub fn exec_detached(
     container: &Container,
     options: &ExecOptions,
 ) -> Result<(), ContainerError> {
-    begin(store, container, options, Stdio::Null, Tie::Loose).map(Running::release)
+    let stdio = if options.tty {
+        Stdio::Terminal(UNKNOWN_SIZE)
+    } else {
+        Stdio::Null
+    };
+    let running = begin(store, container, options, stdio)?;
+    let terminal: Vec<_> = running.terminal().into_iter().collect();
+    running.leave_to_read(&terminal)?;
+    running.release();
+    Ok(())
 }
 
 fn begin(
@@ -62,12 +87,12 @@ fn begin(
     container: &Container,
     options: &ExecOptions,
     stdio: Stdio<'_>,
-    tie: Tie,
 ) -> Result<Running, ContainerError> {
     let id = ContainerId::from_store(&container.id);
     let config = StoredConfig::from_json(&id, &container.config)?;
     let directory = store.container_path(&container.id);
-    enter(&added(&id, &config, options)?, stdio, tie, |channel| {
+    let process = added(&id, &config, options)?;
+    enter(&process, stdio, Tie::Loose, |channel| {
         control::send_with(&directory, &id, "exec in", &Message::Enter, &channel)
     })
 }

@@ -13,7 +13,7 @@ use crate::hosts::NameFiles;
 use crate::link::remove_door;
 use crate::namespaces::{PidMode, Shared};
 use crate::options::Cleanup;
-use crate::{ContainerError, lifecycle};
+use crate::{ContainerError, lifecycle, volume_store};
 
 /// The first pause before a container is started again, doubled each time.
 const FIRST_REST: Duration = Duration::from_millis(100);
@@ -301,6 +301,7 @@ impl Supervisor {
         let store = Store::open(&self.root)?;
         if self.config.options.cleanup == Cleanup::Remove {
             store.remove_container(self.id.as_str())?;
+            volume_store::remove_anonymous(&store, &self.config.options.volumes)?;
             store.empty_trash()?;
             return Ok(());
         }

@@ -23,8 +23,8 @@ use rbuild_sys::{
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::process::{DumpableBehavior, Pid, set_dumpable_behavior, setsid};
 
-use super::{Task, command, devices, keeper, outside, profile};
-use crate::channel::{Channel, Order, Report};
+use super::{Task, command, devices, keeper, outlive, outside, profile};
+use crate::channel::{Channel, Order, Report, Tie};
 use crate::{InitFailure, Process};
 
 /// Namespaces that a sandbox may share with its caller, by their name in /proc/PID/ns.
@@ -62,13 +62,27 @@ pub(super) fn run(mut arguments: impl Iterator<Item = OsString>) -> io::Result<i
     };
     match begin(&control, &order, descriptors, &target) {
         Ok((pid, pidfd)) => {
-            let ended = keeper::wait(&control, pid, &pidfd, order.tie)?;
-            // Of a loose process nobody may want to know any more.
-            let _ = control.send(&ended, &[]);
+            stay(&control, pid, &pidfd, order.tie)?;
         }
         Err(failure) => control.send(&Report::Failed(failure), &[])?,
     }
     Ok(0)
+}
+
+/// Waits for the process, or for the caller to vanish, which only a loose process outlives.
+fn stay(control: &Channel, pid: Pid, pidfd: &OwnedFd, tie: Tie) -> io::Result<()> {
+    match tie {
+        Tie::Firm => {
+            keeper::watch(control, pidfd)?;
+            control.send(&keeper::reap(pid)?, &[])
+        }
+        Tie::Loose => {
+            let held = outlive::wait(control, pidfd)?;
+            // Nobody may want to know any more.
+            let _ = control.send(&keeper::reap(pid)?, &[]);
+            held.read_on(control)
+        }
+    }
 }
 
 fn begin(

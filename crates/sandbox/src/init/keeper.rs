@@ -14,7 +14,7 @@ use rustix::process::{
 };
 
 use super::{Task, devices, outside, run as run_init};
-use crate::channel::{Channel, Order, Report, Tie};
+use crate::channel::{Channel, Order, Report};
 use crate::{InitFailure, Namespace, SharedMemory, Spec};
 
 /// Lives until the process has ended. An error means that the caller cannot be talked to.
@@ -27,8 +27,8 @@ pub(super) fn run() -> io::Result<i32> {
     };
     match begin(&control, &order, descriptors) {
         Ok((pid, pidfd)) => {
-            let ended = wait(&control, pid, &pidfd, order.tie)?;
-            control.send(&ended, &[])?;
+            watch(&control, &pidfd)?;
+            control.send(&reap(pid)?, &[])?;
         }
         Err(failure) => control.send(&Report::Failed(failure), &[])?,
     }
@@ -98,11 +98,8 @@ pub(super) fn announce(control: &Channel, pid: Pid) -> Result<OwnedFd, InitFailu
     Ok(pidfd)
 }
 
-/// Waits for the process, or for the caller to vanish, which only a loose process outlives.
-pub(super) fn wait(control: &Channel, pid: Pid, pidfd: &OwnedFd, tie: Tie) -> io::Result<Report> {
-    if tie == Tie::Firm {
-        watch(control, pidfd)?;
-    }
+/// Takes in the process, and tells how it ended.
+pub(super) fn reap(pid: Pid) -> io::Result<Report> {
     let ended = rustix::io::retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()))?;
     let (_, status) = ended.ok_or_else(|| io::Error::from_raw_os_error(libc::ECHILD))?;
     Ok(Report::Ended {
@@ -112,7 +109,7 @@ pub(super) fn wait(control: &Channel, pid: Pid, pidfd: &OwnedFd, tie: Tie) -> io
 }
 
 /// Returns when the process has ended, by itself or because the caller vanished.
-fn watch(control: &Channel, pidfd: &OwnedFd) -> io::Result<()> {
+pub(super) fn watch(control: &Channel, pidfd: &OwnedFd) -> io::Result<()> {
     let mut events = [
         PollFd::new(pidfd, PollFlags::IN),
         PollFd::new(control, PollFlags::IN),

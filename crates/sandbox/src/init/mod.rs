@@ -18,6 +18,7 @@ mod keeper;
 mod kernel_files;
 mod mounts;
 mod namespaces;
+mod outlive;
 mod outside;
 mod profile;
 mod reaper;

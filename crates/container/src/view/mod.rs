@@ -1,7 +1,9 @@
 //! A container's files as it sees them, for commands outside of it.
 //!
 //! Of a container that runs, its supervisor hands out the root directory, with all that is mounted there. Of one that
-//! does not, the layers are put together for the time of the command.
+//! does not, the layers are put together for the time of the command, and its volumes mounted.
+
+mod mounted;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -9,19 +11,22 @@ use std::path::PathBuf;
 use rbuild_sandbox::{first_user_of, mount_view};
 use rbuild_store::{Container, LockGuard, Store};
 
+use self::mounted::Mounted;
 use crate::condition::Condition;
 use crate::directories::Directories;
 use crate::lifecycle::layer_directories;
 use crate::link::Message;
 use crate::supervisor::lock_name;
 use crate::users::UserMode;
-use crate::{ContainerError, ContainerId, StoredConfig, control};
+use crate::volumes::Mounts;
+use crate::{ContainerError, ContainerId, StoredConfig, control, volume_store};
 
 /// The files of a container, until it is dropped.
 pub(crate) struct View {
     pub(crate) root: OwnedFd,
     /// Whom its root is here: files that are seen through it belong to users from that one on.
     pub(crate) first_id: u32,
+    _mounted: Option<Mounted>,
     /// Nobody starts it meanwhile.
     _lock: Option<LockGuard>,
 }
@@ -39,6 +44,7 @@ impl View {
                     UserMode::Auto => first_user_of(pid).ok_or_else(|| gone(&id))?,
                 },
                 root: control::request_descriptor(&directory, &id, "reach into", &Message::Root)?,
+                _mounted: None,
                 _lock: None,
             });
         }
@@ -49,10 +55,22 @@ impl View {
             });
         };
         let layers = top_first(store, container)?;
-        let upper = Directories::new(store.container_path(&container.id)).upper();
+        let directory = store.container_path(&container.id);
+        let upper = Directories::new(directory.clone()).upper();
+        let tree = mount_view(&layers, Some(&upper))?;
+        let config = StoredConfig::from_json(&id, &container.config)?;
+        let named = |name: &str| volume_store::data(store.root(), name);
+        let mounts = Mounts::collect(&config.options, &named).mounts;
+        let (mounted, root) = if mounts.is_empty() {
+            (None, tree)
+        } else {
+            let (mounted, root) = Mounted::new(&tree, directory.join("view"), &mounts)?;
+            (Some(mounted), root)
+        };
         Ok(Self {
             first_id: 0,
-            root: mount_view(&layers, Some(&upper))?,
+            root,
+            _mounted: mounted,
             _lock: Some(lock),
         })
     }
@@ -68,6 +86,7 @@ impl View {
         Ok(Self {
             first_id: 0,
             root: mount_view(&layers, None)?,
+            _mounted: None,
             _lock: None,
         })
     }
@@ -84,6 +103,7 @@ impl View {
         Ok(Some(Self {
             first_id: 0,
             root: mount_view(&layers, None)?,
+            _mounted: None,
             _lock: None,
         }))
     }

@@ -1,0 +1,66 @@
+//! An image, as docker tells it.
+
+use rbuild_image::Reference;
+use rbuild_store::{ImageOrigin, StoredImage};
+use serde_json::{Value, json};
+
+use super::NEVER;
+use super::config::runtime_config;
+use crate::app::App;
+use crate::commands::documents;
+
+/// All that is known of it.
+pub(super) fn describe(app: &App, image: &StoredImage) -> anyhow::Result<Value> {
+    let store = app.store()?;
+    let resolved = documents::any_platform(app, image)?;
+    let size: u64 = documents::layer_sizes(store, &resolved)?.iter().sum();
+    let config = &resolved.config;
+    let tags = image.names.iter().filter(|name| name.tag().is_some());
+    let tags: Vec<String> = tags.map(Reference::familiar).collect();
+    let comment = config
+        .history
+        .last()
+        .map_or("", |entry| entry.comment.as_str());
+    let mut value = json!({
+        "Id": image.id.to_string(),
+        "RepoTags": tags,
+        "RepoDigests": repository_digests(image),
+        "Parent": "",
+        "Comment": comment,
+        "Created": config.created.as_deref().unwrap_or(NEVER),
+        "DockerVersion": "",
+        "Author": config.author,
+        "Config": runtime_config(&config.config)?,
+        "Architecture": config.architecture,
+    });
+    if !config.variant.is_empty() {
+        value["Variant"] = json!(config.variant);
+    }
+    value["Os"] = json!(config.os);
+    value["Size"] = json!(size);
+    value["RootFS"] = json!({
+        "Type": config.rootfs.kind,
+        "Layers": config.rootfs.diff_ids,
+    });
+    value["Metadata"] = json!({ "LastTagTime": documents::rfc3339(image.stored) });
+    value["Descriptor"] = serde_json::to_value(&image.descriptor)?;
+    Ok(value)
+}
+
+/// `debian@sha256:…`, of each repository that the image was pulled from.
+fn repository_digests(image: &StoredImage) -> Vec<String> {
+    let mut names: Vec<&Reference> = image.names.iter().collect();
+    if let ImageOrigin::Registry(origin) = &image.origin {
+        names.push(origin);
+    }
+    let mut all: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| {
+            let digest = documents::repository_digest(image, name)?;
+            Some(format!("{}@{digest}", name.familiar_repository()))
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
