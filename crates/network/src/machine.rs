@@ -39,10 +39,31 @@ pub(crate) fn network(
     networks: &Networks,
     directory: &std::path::Path,
 ) -> Result<Network, NetworkError> {
-    let read = NetworkError::file("read", directory);
-    let made = fs::metadata(directory).map_err(read)?.modified();
     let name = directory.file_name().and_then(|name| name.to_str());
     let number = name.and_then(|name| name.parse().ok()).unwrap_or_default();
+    network_of(networks, directory, number)
+}
+
+/// The same for a household, whose networks are in `directory`.
+pub(crate) fn network_of_household(
+    networks: &Networks,
+    directory: &std::path::Path,
+) -> Result<Network, NetworkError> {
+    let number = fs::metadata(directory).map_err(NetworkError::file("read", directory))?;
+    network_of(
+        networks,
+        directory,
+        number.ino() ^ number.dev().rotate_left(32),
+    )
+}
+
+fn network_of(
+    networks: &Networks,
+    directory: &std::path::Path,
+    number: u64,
+) -> Result<Network, NetworkError> {
+    let read = NetworkError::file("read", directory);
+    let made = fs::metadata(directory).map_err(read)?.modified();
     networks.make_default(seed(number), made.unwrap_or(SystemTime::UNIX_EPOCH))
 }
 

@@ -37,7 +37,6 @@ mod copy;
 mod error;
 mod executable;
 mod init;
-mod packets;
 mod scaffold;
 mod seccomp;
 mod spawn;
@@ -53,7 +52,6 @@ pub use copy::{Owner, copy_contents, copy_tree};
 pub use error::{InitFailure, SandboxError};
 pub use executable::safe_program;
 pub use init::init_if_asked;
-pub use packets::{Packets, Room};
 /// See there: for the supervisors of sandboxes, which sleep while these run.
 pub use rbuild_sys::release_program_text;
 pub use spawn::{Exit, Killer, Running, Stdio, enter, spawn, start_keeper_inside};

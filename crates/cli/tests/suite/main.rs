@@ -49,6 +49,7 @@ mod management;
 mod manifests;
 mod networks;
 mod networks_default;
+mod networks_household;
 mod networks_joining;
 mod networks_without_root;
 mod output_attributes;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rstest::rstest;
 
 use crate::containers::{field, lab};
 use crate::networks_default::{alone, assert_bare};
@@ -108,9 +109,11 @@ fn a_published_port_leads_to_the_container_and_is_free_when_that_is_gone() {
     assert_bare();
 }
 
-#[test]
-fn all_exposed_ports_are_published_when_asked_for() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn all_exposed_ports_are_published_when_asked_for(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     let options = [
         "--name", "all", "--expose", "53/udp", "--expose", "80", "-P",
     ];
@@ -123,9 +126,11 @@ fn all_exposed_ports_are_published_when_asked_for() {
     lab.rbuild(&["rm", "-f", "all"]).success();
 }
 
-#[test]
-fn containers_of_a_network_know_each_other_by_name_and_others_do_not() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn containers_of_a_network_know_each_other_by_name_and_others_do_not(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "--label", "a=b", "inner"])
         .success();
     lab.rbuild(&["network", "create", "--internal", "other"])
@@ -185,9 +190,11 @@ fn containers_of_a_network_know_each_other_by_name_and_others_do_not() {
     lab.rbuild(&["network", "rm", "inner", "other"]).success();
 }
 
-#[test]
-fn networks_are_listed_in_dockers_shape_and_what_is_not_there_is_refused() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn networks_are_listed_in_dockers_shape_and_what_is_not_there_is_refused(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     let created = [
         "network",
         "create",
@@ -253,9 +260,11 @@ fn networks_are_listed_in_dockers_shape_and_what_is_not_there_is_refused() {
     assert_eq!(pruned, "Deleted Networks:\napp\n\n");
 }
 
-#[test]
-fn a_container_shares_the_network_of_another() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn a_container_shares_the_network_of_another(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     serve(&lab, &["--name", "one", "--network", "bridge"], SERVER);
     let script = "until nc 127.0.0.1 80; do sleep 0.01; done";
     let run = [
@@ -316,9 +325,11 @@ fn what_a_killed_supervisor_leaves_is_swept_by_the_next_command() {
     assert_eq!(on_the_host(&lab), [""; 0]);
 }
 
-#[test]
-fn twenty_containers_with_ports_leave_nothing_behind() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn twenty_containers_with_ports_leave_nothing_behind(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "crowd"]).success();
     let names: Vec<String> = (0..20).map(|number| format!("c{number:02}")).collect();
     let run = |name: &String| {
@@ -347,9 +358,11 @@ fn twenty_containers_with_ports_leave_nothing_behind() {
     lab.rbuild(&["network", "rm", "crowd"]).success();
 }
 
-#[test]
-fn what_is_sent_through_a_published_port_arrives_whole() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn what_is_sent_through_a_published_port_arrives_whole(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     serve(
         &lab,
         &["--name", "echo", "-p", "127.0.0.1::80"],

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rstest::rstest;
 
 use crate::containers::{field, lab};
 use crate::networks::{SERVER, serve, supervisor, text_of};
@@ -107,9 +108,11 @@ fn steps_that_follow_each_other_share_a_network_unless_something_is_left_in_it()
     assert_ne!(namespaces[1], namespaces[2]);
 }
 
-#[test]
-fn the_steps_of_a_build_can_be_on_a_network_with_names() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn the_steps_of_a_build_can_be_on_a_network_with_names(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "services"]).success();
     serve(&lab, &["--name", "db", "--network", "services"], SERVER);
     let project = lab.project("FROM busybox\nRUN until nc $(nslookup db | awk '/^Address/ {print $2}' | tail -n 1) 80; do sleep 0.01; done\n");

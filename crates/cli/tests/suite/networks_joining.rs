@@ -1,5 +1,7 @@
 //! Containers that come to networks and leave them.
 
+use rstest::rstest;
+
 use crate::containers::{field, lab};
 use crate::networks::{SERVER, ask, on_the_host, published, serve};
 use crate::support::{Caller, Lab};
@@ -10,9 +12,11 @@ fn inside(lab: &Lab, container: &str, script: &str) -> String {
     lab.rbuild(&run).success().stdout
 }
 
-#[test]
-fn a_running_container_comes_to_a_network_and_leaves_it() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn a_running_container_comes_to_a_network_and_leaves_it(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "--subnet", "10.213.5.0/24", "inner"])
         .success();
     let options = [
@@ -87,9 +91,11 @@ fn a_running_container_comes_to_a_network_and_leaves_it() {
     assert_eq!(on_the_host(&lab), [""; 0]);
 }
 
-#[test]
-fn what_a_container_wrote_over_its_names_is_left_to_it() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn what_a_container_wrote_over_its_names_is_left_to_it(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "inner"]).success();
     serve(&lab, &["--name", "web", "--network", "bridge"], SERVER);
     let script = r"printf '\377mine\n' > /etc/hosts";
@@ -102,9 +108,11 @@ fn what_a_container_wrote_over_its_names_is_left_to_it() {
     lab.rbuild(&["rm", "-f", "web"]).success();
 }
 
-#[test]
-fn a_stopped_container_is_on_a_network_when_it_starts() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn a_stopped_container_is_on_a_network_when_it_starts(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "Later"]).success();
     let script = "ip -o -4 addr";
     let command = [

@@ -1,32 +1,26 @@
-//! The way out for who may not have bridges: `slirp4netns`, where it is installed, makes the container's packets
-//! connections of the user's own.
+//! The way out of a household's network: `slirp4netns`, where it is installed, makes packets connections of the user's own.
 //!
 //! ```text
-//!   container ─ eth0 ─▶ /dev/net/tun ─▶ slirp4netns ─ sockets of the host's namespace ─▶ the world
+//!   bridges ─ tap0 ─▶ /dev/net/tun ─▶ slirp4netns ─ sockets of the host's namespace ─▶ the world
 //! ```
 //!
-//! It leads neither to the host's loopback interface nor to what is only there, and ends with the supervisor.
+//! It leads neither to the host's loopback interface nor to what is only there, and ends with the keeper.
 
 use std::io::{self, Read as _};
-use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::{DEFAULT_NETWORK, Endpoint, Mac, NetworkError, NetworkId, Reach, programs};
+use crate::programs;
 
 const PROGRAM: &str = "slirp4netns";
 /// Where interfaces come from that a program is behind.
 const TUN: &str = "/dev/net/tun";
-/// What it gives a container, which no option changes: its address, the way out, and their range.
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-const PREFIX: u8 = 24;
 /// The largest that it takes. Copying is what costs, so it had better be much at a time.
 const MTU: &str = "--mtu=65520";
 
-/// Why nothing can lead out of a normal user's container.
+/// Why nothing can lead out of a normal user's networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoWayOut {
     /// There is no program that does it.
@@ -48,7 +42,7 @@ impl std::fmt::Display for NoWayOut {
     }
 }
 
-/// Whether a normal user's container can have a way out; else, why not.
+/// Whether a normal user's networks can lead out; else, why not.
 pub fn way_out() -> Result<(), NoWayOut> {
     find().map(drop)
 }
@@ -64,28 +58,23 @@ fn find() -> Result<PathBuf, NoWayOut> {
 
 /// A way out, as long as this lives.
 #[derive(Debug)]
-pub(crate) struct WayOut {
+pub(super) struct WayOut {
     child: Child,
     /// It ends when this is closed.
     link: Option<UnixStream>,
 }
 
 impl WayOut {
-    /// Leads out of `namespace` through the interface `inside`; `None` where that cannot be had.
-    pub(crate) fn open(
-        namespace: BorrowedFd<'_>,
-        inside: &str,
-    ) -> Result<Option<Self>, NetworkError> {
-        match find() {
-            Ok(program) => {
-                start(&program, namespace, inside)
-                    .map(Some)
-                    .map_err(NetworkError::step(format!(
-                        "lead out of the container's network with {PROGRAM}"
-                    )))
-            }
-            Err(_) => Ok(None),
-        }
+    /// Leads out of `namespace` through the interface `inside`, which it makes; else, why not.
+    pub(super) fn open(namespace: BorrowedFd<'_>, inside: &str) -> Result<Self, String> {
+        let program = find().map_err(|reason| reason.to_string())?;
+        start(&program, namespace, inside)
+            .map_err(|error| format!("{} fails: {error}", program.display()))
+    }
+
+    /// Whether the program runs.
+    pub(super) fn is_there(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 }
 
@@ -101,7 +90,6 @@ fn start(program: &Path, namespace: BorrowedFd<'_>, inside: &str) -> io::Result<
             "--disable-dns",
         ])
         .args(["--enable-sandbox", "--enable-seccomp"])
-        .arg(format!("--macaddress={}", Mac::of(ADDRESS)))
         // Its standard input is what ends it, its standard output where it says that it is ready.
         .args(["--exit-fd=0", "--ready-fd=1", "--netns-type=path"])
         .args([&place, inside])
@@ -119,22 +107,6 @@ fn start(program: &Path, namespace: BorrowedFd<'_>, inside: &str) -> io::Result<
     match ready.read(&mut word)? {
         0 => Err(io::Error::other("it ended before it was ready")),
         _ => Ok(way),
-    }
-}
-
-impl WayOut {
-    /// Where the container is behind it, told as a place on the default network.
-    pub(crate) fn endpoint(network: NetworkId) -> Endpoint {
-        Endpoint {
-            network: DEFAULT_NETWORK.to_owned(),
-            id: network,
-            address: ADDRESS,
-            prefix: PREFIX,
-            gateway: GATEWAY,
-            reach: Reach::Outside,
-            mac: Mac::of(ADDRESS),
-            aliases: Vec::new(),
-        }
     }
 }
 
