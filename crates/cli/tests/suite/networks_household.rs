@@ -12,7 +12,7 @@ use rstest::rstest;
 use crate::containers::{field, lab};
 use crate::networks::{SERVER, serve};
 use crate::networks_without_root::{open_tunnel, own_address};
-use crate::support::{Caller, Lab, note_skipped};
+use crate::support::{Caller, Lab, note_skipped, require};
 
 /// How long something may take that nobody waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -204,11 +204,19 @@ fn no_container_gets_hold_of_the_network_that_all_are_connected_with() {
     lab.rbuild(&["rm", "-f", "db"]).success();
 }
 
-#[test]
-fn a_step_of_a_normal_user_reaches_others_and_not_the_hosts_loopback() {
+#[rstest]
+fn a_step_of_a_normal_user_reaches_others_and_not_the_hosts_loopback(
+    #[values("slirp4netns", "pasta")] program: &str,
+) {
     let Some(lab) = Lab::new(Caller::Ranges) else {
         return;
     };
+    if program == "pasta" {
+        if !require(program, "the other way out of normal users") {
+            return;
+        }
+        std::fs::write(lab.path("hidden"), "/usr/bin/slirp4netns").expect("our own lab");
+    }
     if !open_tunnel(&lab) {
         return;
     }
@@ -234,4 +242,22 @@ fn a_step_of_a_normal_user_reaches_others_and_not_the_hosts_loopback() {
     ));
     let built = lab.build(&project, &[]);
     built.says("from the host").says("172.");
+    // What leads out ends with its keeper, however that ends.
+    let keeper = keeper(&lab).expect("it waits for others");
+    let mine = children(number(&keeper));
+    assert_eq!(mine.len(), 1);
+    let line = std::fs::read_to_string(mine[0].join("cmdline")).expect("it runs");
+    assert!(line.contains(program), "{line}");
+    kill(number(&keeper), Signal::SIGKILL).expect("ours");
+    until(|| (!mine[0].join("ns/net").exists()).then_some(()));
+}
+
+/// The processes that `parent` has started and not yet seen the end of.
+fn children(parent: Pid) -> Vec<PathBuf> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let told = std::fs::read_to_string(path).expect("it lives");
+    let numbers = told.split_whitespace();
+    numbers
+        .map(|number| Path::new("/proc").join(number))
+        .collect()
 }
