@@ -129,7 +129,7 @@ pub(crate) fn take_down_if_empty(
     if ground.ends_by_itself() {
         return Ok(());
     }
-    if networks.is_shared(&network.id) && keeper::is_there(networks, &network.id) {
+    if keeper::is_there(networks, &network.id) {
         return Ok(());
     }
     if networks.members(&network.id)?.is_empty() {
@@ -139,6 +139,18 @@ pub(crate) fn take_down_if_empty(
 }
 
 pub(crate) fn take_down(networks: &Networks, network: &Network) -> Result<(), NetworkError> {
+    remove(network)?;
+    let mark = networks.up_mark(&network.id);
+    match fs::remove_file(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(NetworkError::file("remove", mark)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes bridge and rules, whatever there is of them.
+pub(crate) fn remove(network: &Network) -> Result<(), NetworkError> {
     let interface = network.interface();
     let remove_bridge = || {
         if index_of(&interface).is_err() {
@@ -155,14 +167,7 @@ pub(crate) fn take_down(networks: &Networks, network: &Network) -> Result<(), Ne
         }
         Ok(())
     };
-    beside(remove_bridge, remove_rules)?;
-    let mark = networks.up_mark(&network.id);
-    match fs::remove_file(&mark) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(NetworkError::file("remove", mark)(error))
-        }
-        _ => Ok(()),
-    }
+    beside(remove_bridge, remove_rules)
 }
 
 /// Removes the bridges that supervisors who were killed have left. Costs next to nothing where there are none.

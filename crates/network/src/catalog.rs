@@ -20,7 +20,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::household::{Ground, Home};
+use crate::household::Home;
 use crate::lock::{self, Lock};
 use crate::new_network::{check_name, gateway};
 use crate::{NetworkError, NetworkId, NewNetwork, Subnet, bridge, machine, pool};
@@ -129,11 +129,11 @@ impl Networks {
         }
     }
 
-    /// Nothing but the machine's.
-    pub(crate) fn shared_only(directory: PathBuf) -> Self {
+    /// Those in `directory`, whosever they are, with their bridges in this namespace.
+    pub(crate) fn of_machine(directory: PathBuf) -> Self {
         Self {
-            shared: Some(directory.clone()),
             directory,
+            shared: None,
             home: Home::Here,
         }
     }
@@ -335,7 +335,9 @@ impl Networks {
                 users: users.join(", "),
             });
         }
-        if let Some(ground) = self.home.existing()?.filter(Ground::ends_by_itself) {
+        if self.up_mark(&network.id).exists()
+            && let Some(ground) = self.home.existing()?
+        {
             ground.inside(|| bridge::take_down(self, &network))?;
         }
         // First what makes it a network: half a removal leaves none.

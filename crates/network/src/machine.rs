@@ -7,13 +7,14 @@
 //! What comes and goes with every step and every container should cost little, so the bridge stays up between two of them
 //! (see `keeper`), and stores share it.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::catalog::{Network, Networks};
-use crate::{NetworkError, NetworkId};
+use crate::{NetworkError, keeper};
 
 /// A machine that was started again has none of these.
 const PLACE: &str = "/run/rbuild/networks";
@@ -81,18 +82,43 @@ fn seed(number: u64) -> [u8; 32] {
     seed
 }
 
-impl Networks {
-    /// Whether this is the network that stores share.
-    pub(crate) fn is_shared(&self, id: &NetworkId) -> bool {
-        self.shared
-            .as_ref()
-            .is_some_and(|shared| shared.join(id.as_str()).exists())
+/// Removes what is left of network namespaces that have ended. Those that nobody is in and nobody keeps count as such.
+pub(crate) fn forget_the_dead() {
+    let Ok(entries) = fs::read_dir(PLACE) else {
+        return;
+    };
+    let numbered = entries.flatten().filter_map(|entry| {
+        let number: u64 = entry.file_name().to_str()?.parse().ok()?;
+        Some((number, entry.path()))
+    });
+    let known: Vec<(u64, PathBuf)> = numbered.collect();
+    // Mostly, there is one.
+    if known.len() < 2 {
+        return;
     }
+    let alive = namespaces();
+    for (number, directory) in known {
+        if !alive.contains(&number) && keeper::has_nobody(&directory) {
+            // Whoever comes next tries again.
+            let _ = fs::remove_dir_all(directory);
+        }
+    }
+}
+
+/// The numbers of all network namespaces that a process is in.
+fn namespaces() -> HashSet<u64> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let namespaces = processes.filter_map(|process| {
+        let namespace = fs::metadata(process.path().join("ns/net")).ok()?;
+        Some(namespace.ino())
+    });
+    namespaces.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NetworkId;
 
     #[test]
     fn the_id_of_the_machines_network_does_not_change_unnoticed() {

@@ -3,7 +3,8 @@
 use rstest::rstest;
 
 use crate::containers::{field, lab};
-use crate::networks::{SERVER, ask, on_the_host, published, serve};
+use crate::networks::{SERVER, ask, published, serve};
+use crate::networks_default::assert_gone;
 use crate::support::{Caller, Lab};
 
 /// What a command in a container prints.
@@ -13,12 +14,21 @@ fn inside(lab: &Lab, container: &str, script: &str) -> String {
 }
 
 #[rstest]
+#[case(Caller::Root, "10.213.5")]
+#[case(Caller::Ranges, "10.213.6")]
 fn a_running_container_comes_to_a_network_and_leaves_it(
-    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+    #[case] caller: Caller,
+    #[case] subnet: &str,
 ) {
     let Some(lab) = lab(caller) else { return };
-    lab.rbuild(&["network", "create", "--subnet", "10.213.5.0/24", "inner"])
-        .success();
+    lab.rbuild(&[
+        "network",
+        "create",
+        "--subnet",
+        &format!("{subnet}.0/24"),
+        "inner",
+    ])
+    .success();
     let options = [
         "--name",
         "web",
@@ -30,15 +40,9 @@ fn a_running_container_comes_to_a_network_and_leaves_it(
         "127.0.0.1::80",
     ];
     serve(&lab, &options, SERVER);
+    let address = format!("{subnet}.9");
     let connect = [
-        "network",
-        "connect",
-        "--ip",
-        "10.213.5.9",
-        "--alias",
-        "www",
-        "inner",
-        "web",
+        "network", "connect", "--ip", &address, "--alias", "www", "inner", "web",
     ];
     lab.rbuild(&connect).success();
     lab.rbuild(&connect)
@@ -46,7 +50,7 @@ fn a_running_container_comes_to_a_network_and_leaves_it(
         .says("endpoint with name web already exists in network inner");
     // It has names from now on, and others find it by its own.
     let told = inside(&lab, "web", "cat /etc/hosts /etc/resolv.conf");
-    assert!(told.contains("10.213.5.9\th\n"), "{told}");
+    assert!(told.contains(&format!("{address}\th\n")), "{told}");
     assert!(told.contains("nameserver 127.0.0.11\n"), "{told}");
     lab.rbuild(&["rename", "web", "site"]).success();
     let script = "nslookup www && nslookup site && ! nslookup web";
@@ -60,13 +64,13 @@ fn a_running_container_comes_to_a_network_and_leaves_it(
         "-c",
         script,
     ]);
-    assert!(found.success().stdout.contains("10.213.5.9"));
-    let address = field(
+    assert!(found.success().stdout.contains(&address));
+    let shown = field(
         &lab,
         "site",
         "{{.NetworkSettings.Networks.inner.IPAddress}}",
     );
-    assert_eq!(address, "10.213.5.9");
+    assert_eq!(shown, address);
     let members = field(&lab, "inner", "{{json .Containers}}");
     assert!(members.contains("\"Name\":\"site\""), "{members}");
 
@@ -75,20 +79,20 @@ fn a_running_container_comes_to_a_network_and_leaves_it(
         .success();
     assert_eq!(ask(published(&lab, "site", "80")), "hello\n");
     let routes = inside(&lab, "site", "ip route");
-    assert!(routes.contains("default via 10.213.5.1 "), "{routes}");
+    assert!(
+        routes.contains(&format!("default via {subnet}.1 ")),
+        "{routes}"
+    );
     lab.rbuild(&["network", "disconnect", "bridge", "site"])
         .failure()
         .says("is not connected to network bridge");
     lab.rbuild(&["network", "disconnect", "-f", "inner", "site"])
         .success();
     let told = inside(&lab, "site", "ip -o link; cat /etc/hosts");
-    assert!(
-        !told.contains("eth") && !told.contains("10.213.5.9"),
-        "{told}"
-    );
+    assert!(!told.contains("eth") && !told.contains(&address), "{told}");
     assert_eq!(field(&lab, "inner", "{{json .Containers}}"), "{}");
     lab.rbuild(&["rm", "-f", "site"]).success();
-    assert_eq!(on_the_host(&lab), [""; 0]);
+    assert_gone(&lab);
 }
 
 #[rstest]

@@ -62,7 +62,7 @@ impl Wanted<'_> {
             error
         })?;
         let plugged = self.plug(networks, namespace);
-        if networks.is_shared(&self.network.id) {
+        if !self.ground.ends_by_itself() {
             keeper::ensure(networks, &self.network, self.program);
         }
         match plugged {
