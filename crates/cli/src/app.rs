@@ -22,6 +22,7 @@ use rbuild_web::{Proxies, WebOptions};
 use crate::args::Global;
 use crate::cache_config::CacheConfig;
 use crate::containers_files;
+use crate::identity::{self, Bond, Need};
 use crate::network_config::NetworkConfig;
 use crate::users_config::UsersConfig;
 
@@ -37,6 +38,7 @@ pub(crate) struct App {
     /// The environment at the start.
     pub(crate) environment: Environment,
     root: PathBuf,
+    _bond: Bond,
     config_file: Option<PathBuf>,
     config: RegistryConfig,
     cache: CacheConfig,
@@ -51,7 +53,7 @@ pub(crate) struct App {
 
 impl App {
     /// Reads the configuration and enters the namespaces that all work is done in. Must come before any thread.
-    pub(crate) fn new(global: &Global) -> anyhow::Result<Self> {
+    pub(crate) fn new(global: &Global, need: Need) -> anyhow::Result<Self> {
         let environment = Environment {
             user: rustix::process::geteuid().as_raw(),
         };
@@ -61,9 +63,11 @@ impl App {
         };
         let (config, cache, networks, users) = load_config(environment, global.config.as_deref())?;
         raise_descriptor_limit();
-        enter_namespaces()?;
+        let need = need.with(&networks);
+        let bond = identity::enter(&root, need)?;
         Ok(Self {
             environment,
+            _bond: bond,
             root,
             config_file: global
                 .config
@@ -198,19 +202,6 @@ impl App {
     pub(crate) fn platform(&self) -> Platform {
         Platform::host()
     }
-}
-
-/// As root: a mount namespace of our own, so that no mount outlives us. Otherwise a user namespace in which we are root.
-fn enter_namespaces() -> anyhow::Result<()> {
-    if rustix::process::geteuid().is_root() {
-        rbuild_sys::unshare_mounts().context("failed to enter a mount namespace")?;
-    } else {
-        rbuild_sys::enter_user_namespace().context(
-            "failed to enter a user namespace; as a normal user rbuild needs them enabled \
-             (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0)",
-        )?;
-    }
-    Ok(())
 }
 
 /// Every layer in use holds a descriptor: as many as the system permits.

@@ -12,6 +12,7 @@ mod commands;
 mod containers_files;
 mod failure;
 mod groups;
+mod identity;
 mod interrupt;
 mod lender;
 mod maintenance;
@@ -49,7 +50,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(code) = without_state(&cli.command) {
         return Ok(code);
     }
-    let app = App::new(&cli.global)?;
+    let app = App::new(&cli.global, cli.command.need())?;
     run_command(&app, cli.command).map_err(|error| no_room::advised(&app, error))
 }
 

@@ -13,14 +13,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-pub(crate) use rbuild_sandbox::Room;
-use rbuild_sandbox::{Packets, TerminalSize};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect, listen,
-    socket_with,
-};
+use rbuild_sandbox::TerminalSize;
+use rbuild_sys::Packets;
+pub(crate) use rbuild_sys::Room;
 use serde::{Deserialize, Serialize};
 
 use crate::network_change::NetworkChange;
@@ -28,8 +23,6 @@ use crate::update::Update;
 
 /// One read of output or input; with its first byte it fits a packet.
 pub(crate) const CHUNK_BYTES: usize = 32 << 10;
-/// Commands that may wait to be let in.
-const BACKLOG: i32 = 64;
 /// The socket in a container's directory.
 const DOOR: &str = "control";
 
@@ -145,15 +138,7 @@ impl Link {
 
     /// A link to the supervisor of the container in `directory`; `None` if it has none.
     pub(crate) fn connect(directory: &Path) -> io::Result<Option<Self>> {
-        let Some((address, _directory)) = door(directory)? else {
-            return Ok(None);
-        };
-        let socket = new_socket()?;
-        match rustix::io::retry_on_intr(|| connect(&socket, &address)) {
-            Ok(()) => Ok(Some(Self::from_fd(socket))),
-            Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Packets::connect(directory, DOOR)?.map(Self))
     }
 
     pub(crate) fn tell(&self, message: &Message) -> io::Result<()> {
@@ -212,23 +197,17 @@ impl AsFd for Link {
 
 /// Where a supervisor lets commands in.
 #[derive(Debug)]
-pub(crate) struct Door(OwnedFd);
+pub(crate) struct Door(rbuild_sys::Door);
 
 impl Door {
     /// Opens the door of the container in `directory`, in the place of one that a dead supervisor left.
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
-        remove_door(directory)?;
-        let (address, _directory) = door(directory)?.ok_or(Errno::NOENT)?;
-        let socket = new_socket()?;
-        bind(&socket, &address)?;
-        listen(&socket, BACKLOG)?;
-        Ok(Self(socket))
+        rbuild_sys::Door::open(directory, DOOR).map(Self)
     }
 
     /// Lets the next command in.
     pub(crate) fn accept(&self) -> io::Result<Link> {
-        let link = rustix::io::retry_on_intr(|| accept_with(&self.0, SocketFlags::CLOEXEC))?;
-        Ok(Link::from_fd(link))
+        self.0.accept().map(Link)
     }
 }
 
@@ -240,32 +219,7 @@ impl AsFd for Door {
 
 /// Whoever comes from here on finds no supervisor.
 pub(crate) fn remove_door(directory: &Path) -> io::Result<()> {
-    match std::fs::remove_file(directory.join(DOOR)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn new_socket() -> io::Result<OwnedFd> {
-    Ok(socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )?)
-}
-
-/// The door's address, through an open directory: a socket's path has at most 107 bytes. Good as long as the descriptor.
-fn door(directory: &Path) -> io::Result<Option<(SocketAddrUnix, OwnedFd)>> {
-    use std::os::fd::AsRawFd as _;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = match rustix::fs::open(directory, flags, Mode::empty()) {
-        Ok(directory) => directory,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let path = format!("/proc/self/fd/{}/{DOOR}", directory.as_raw_fd());
-    Ok(Some((SocketAddrUnix::new(path)?, directory)))
+    rbuild_sys::Door::remove(directory, DOOR)
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rbuild_network::{
-    Connection, DEFAULT_NETWORK, Endpoint, Networks, Port, Publish, Published, Resolver, Ways,
-    Wishes,
+    Connection, DEFAULT_NETWORK, Endpoint, Networks, Port, Publish, Published, Resolver, Wishes,
 };
 use rbuild_sandbox::safe_program;
 use rbuild_store::{Container, Store};
@@ -203,6 +202,21 @@ impl Attached {
         }
     }
 
+    /// What can be read from when it is to be mended.
+    pub(crate) fn trouble(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Own { connection, .. } => connection.trouble(),
+            Self::Nothing | Self::Shared { .. } => None,
+        }
+    }
+
+    /// Has what it shares with others go on after a death.
+    pub(crate) fn mend(&mut self) {
+        if let Self::Own { connection, .. } = self {
+            connection.mend();
+        }
+    }
+
     /// Changes the networks of the container in `directory`. Whether it has such.
     pub(crate) fn change(
         &mut self,
@@ -250,25 +264,17 @@ fn connect(
         networks: &options.networks,
         ports: &ports,
         servers: &servers,
-        ways: Ways::Networks,
     };
     let program = safe_program()?;
     let only_default = options
         .networks
         .iter()
         .all(|membership| membership.network == DEFAULT_NETWORK);
-    let ways = if rbuild_sys::is_initial_user_namespace() {
-        Ways::Networks
-    } else {
-        Ways::Program
-    };
     match Connection::open(&networks, &wishes, &program) {
-        // Where there are no bridges, it gets a namespace into which the ports lead all the same. Root, who has bridges as
-        // soon as there is a packet filter, is led nowhere past one.
+        // Where there are no bridges, it gets a namespace into which the ports lead all the same.
         Err(error) if error.is_for_all_networks() && only_default => {
             let wishes = Wishes {
                 networks: &[],
-                ways,
                 ..wishes
             };
             Ok(Connection::open(&networks, &wishes, &program)?)

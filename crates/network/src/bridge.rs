@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::catalog::{Network, Networks, Reach};
 use crate::firewall::Firewall;
+use crate::household::{Ground, Home};
 use crate::lock::{self, Lock};
 use crate::members::{Mac, Member};
 use crate::netlink::{Netlink, Pair, index_of};
@@ -119,12 +120,16 @@ fn add(network: &Network) -> Result<(), NetworkError> {
         .map_err(step("switch on the bridge"))
 }
 
-/// Removes the bridge if nobody is on it, and nobody keeps it. The network is locked.
+/// Removes the bridge, which is on this ground, if nobody is on it, and nobody keeps it. The network is locked.
 pub(crate) fn take_down_if_empty(
     networks: &Networks,
     network: &Network,
+    ground: &Ground,
 ) -> Result<(), NetworkError> {
-    if networks.is_shared(&network.id) && keeper::is_there(networks, &network.id) {
+    if ground.ends_by_itself() {
+        return Ok(());
+    }
+    if keeper::is_there(networks, &network.id) {
         return Ok(());
     }
     if networks.members(&network.id)?.is_empty() {
@@ -134,6 +139,18 @@ pub(crate) fn take_down_if_empty(
 }
 
 pub(crate) fn take_down(networks: &Networks, network: &Network) -> Result<(), NetworkError> {
+    remove(network)?;
+    let mark = networks.up_mark(&network.id);
+    match fs::remove_file(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(NetworkError::file("remove", mark)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes bridge and rules, whatever there is of them.
+pub(crate) fn remove(network: &Network) -> Result<(), NetworkError> {
     let interface = network.interface();
     let remove_bridge = || {
         if index_of(&interface).is_err() {
@@ -150,24 +167,21 @@ pub(crate) fn take_down(networks: &Networks, network: &Network) -> Result<(), Ne
         }
         Ok(())
     };
-    beside(remove_bridge, remove_rules)?;
-    let mark = networks.up_mark(&network.id);
-    match fs::remove_file(&mark) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(NetworkError::file("remove", mark)(error))
-        }
-        _ => Ok(()),
-    }
+    beside(remove_bridge, remove_rules)
 }
 
 /// Removes the bridges that supervisors who were killed have left. Costs next to nothing where there are none.
 pub fn sweep(networks: &Networks) -> Result<(), NetworkError> {
+    if networks.home != Home::Here {
+        // A household's end with it.
+        return Ok(());
+    }
     for network in networks.list()? {
         if networks.up_mark(&network.id).exists() && networks.members(&network.id)?.is_empty() {
             let _lock = networks.lock(&network.id)?;
             networks.bury(&network.id)?;
             if networks.up_mark(&network.id).exists() {
-                take_down_if_empty(networks, &network)?;
+                take_down_if_empty(networks, &network, &Ground::Here)?;
             }
         }
     }

@@ -20,9 +20,10 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::household::Home;
 use crate::lock::{self, Lock};
 use crate::new_network::{check_name, gateway};
-use crate::{NetworkError, NetworkId, NewNetwork, Subnet, machine, pool};
+use crate::{NetworkError, NetworkId, NewNetwork, Subnet, bridge, machine, pool};
 
 /// Stands in each network's file. Networks of another number are not used by this program.
 const FORMAT_VERSION: u32 = 1;
@@ -98,13 +99,22 @@ pub struct Networks {
     directory: PathBuf,
     /// Where the default network is, if that is the machine's.
     pub(crate) shared: Option<PathBuf>,
+    /// Where their bridges are.
+    pub(crate) home: Home,
+}
+
+/// Where the store at `root` keeps its networks.
+pub(crate) fn networks_directory(root: &Path) -> PathBuf {
+    root.join(DIRECTORY)
 }
 
 impl Networks {
     /// Those of the store at `root`.
     pub fn new(root: &Path) -> Self {
+        let directory = networks_directory(root);
         Self {
-            directory: root.join(DIRECTORY),
+            home: Home::of(&directory),
+            directory,
             shared: machine::directory(),
         }
     }
@@ -113,16 +123,18 @@ impl Networks {
     #[cfg(test)]
     pub(crate) fn alone(root: &Path) -> Self {
         Self {
-            directory: root.join(DIRECTORY),
+            directory: networks_directory(root),
             shared: None,
+            home: Home::Here,
         }
     }
 
-    /// Nothing but the machine's.
-    pub(crate) fn shared_only(directory: PathBuf) -> Self {
+    /// Those in `directory`, whosever they are, with their bridges in this namespace.
+    pub(crate) fn of_machine(directory: PathBuf) -> Self {
         Self {
-            shared: Some(directory.clone()),
             directory,
+            shared: None,
+            home: Home::Here,
         }
     }
 
@@ -181,12 +193,14 @@ impl Networks {
 
     /// The network of this name, or whose id begins so.
     pub fn find(&self, name: &str) -> Result<Network, NetworkError> {
-        if let Some(shared) = &self.shared
-            && name == DEFAULT_NETWORK
-        {
-            return machine::network(self, shared);
+        match (&self.shared, &self.home) {
+            (Some(shared), _) if name == DEFAULT_NETWORK => machine::network(self, shared),
+            (None, Home::Household(directory)) if name == DEFAULT_NETWORK => {
+                private_directory(directory)?;
+                machine::network_of_household(self, directory)
+            }
+            _ => self.find_known(name),
         }
-        self.find_known(name)
     }
 
     fn find_known(&self, name: &str) -> Result<Network, NetworkError> {
@@ -321,6 +335,11 @@ impl Networks {
                 users: users.join(", "),
             });
         }
+        if self.up_mark(&network.id).exists()
+            && let Some(ground) = self.home.existing()?
+        {
+            ground.inside(|| bridge::take_down(self, &network))?;
+        }
         // First what makes it a network: half a removal leaves none.
         let facts = place.join(FACTS);
         fs::remove_file(&facts).map_err(NetworkError::file("remove", &facts))?;
@@ -361,7 +380,7 @@ fn read(directory: &Path) -> Result<Option<Network>, NetworkError> {
     Ok((network.version == FORMAT_VERSION).then_some(network))
 }
 
-fn private_directory(path: &Path) -> Result<(), NetworkError> {
+pub(crate) fn private_directory(path: &Path) -> Result<(), NetworkError> {
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
     private

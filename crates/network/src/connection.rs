@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{Route, Unplugged};
 use crate::catalog::{Networks, Reach};
+use crate::household::Ground;
 use crate::members::{Applicant, Mac};
-use crate::outside::WayOut;
 use crate::relay::{self, NamesTask, Relay, Task};
-use crate::{DEFAULT_NETWORK, NetworkError, NetworkId, Publish, Published, Resolver, namespace};
+use crate::{NetworkError, NetworkId, Publish, Published, Resolver, namespace};
 
 mod default;
 mod place;
@@ -51,18 +51,6 @@ pub struct Wishes<'a> {
     pub ports: &'a [Publish],
     /// The name servers that are asked for it.
     pub servers: &'a [IpAddr],
-    /// How it reaches what is outside.
-    pub ways: Ways,
-}
-
-/// How a container reaches what is outside.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Ways {
-    /// Through its networks, if they lead out.
-    #[default]
-    Networks,
-    /// Without a bridge, by a program that the machine may have.
-    Program,
 }
 
 /// Where a container is on a network.
@@ -97,8 +85,9 @@ pub struct Connection {
     /// This very program.
     program: PathBuf,
     places: Vec<Place>,
+    /// Where the bridges of its networks are; of somebody on none, nowhere yet.
+    ground: Option<Ground>,
     relay: Option<Relay>,
-    outside: Option<WayOut>,
     resolver: Resolver,
     /// What there was of sockets in it when it was ready.
     sockets: Option<String>,
@@ -119,8 +108,8 @@ impl Connection {
             servers: wishes.servers.to_vec(),
             program: program.to_owned(),
             places: Vec::new(),
+            ground: None,
             relay: None,
-            outside: None,
             resolver: Resolver::Host,
             sockets: None,
         };
@@ -137,9 +126,6 @@ impl Connection {
     fn set_up(&mut self, wishes: &Wishes<'_>) -> Result<(), NetworkError> {
         for membership in wishes.networks {
             self.enter(membership)?;
-        }
-        if wishes.ways == Ways::Program {
-            self.outside = WayOut::open(self.namespace.as_fd(), &place::interface(0))?;
         }
         let mut place = self.place();
         if self.places.is_empty() {
@@ -175,15 +161,14 @@ impl Connection {
             networks.filter(|network| !network.is_default())
         };
         // Those on the host's loopback cannot be asked from elsewhere.
-        let is_elsewhere = !self.places.is_empty() || self.outside.is_some();
-        let only_local = is_elsewhere
+        let only_local = !self.places.is_empty()
             && !self.servers.is_empty()
             && self.servers.iter().all(IpAddr::is_loopback);
         let names = (with_names().next().is_some() || only_local).then(|| NamesTask {
             members: with_names()
                 .map(|network| self.networks.members_directory(&network.id))
                 .collect(),
-            servers: if self.outside.is_some() || self.places.iter().any(Place::leads_out) {
+            servers: if self.places.iter().any(Place::leads_out) {
                 self.servers.clone()
             } else {
                 Vec::new()
@@ -222,7 +207,7 @@ impl Connection {
         let place = self.places.remove(index);
         let left = place.leave(&self.networks, Unplugged::Removed);
         let told = self.tell_relay();
-        if had_route && let Some(next) = self.places.iter_mut().find(|place| place.leads_out()) {
+        if had_route && let Some(next) = self.places.iter_mut().find(|place| place.is_outward()) {
             next.lead_out(self.namespace.as_fd())?;
         }
         left.and(told)
@@ -251,6 +236,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Where the bridges are.
+    fn ground(&mut self) -> Result<Ground, NetworkError> {
+        if let Some(ground) = &self.ground {
+            return Ok(ground.clone());
+        }
+        let ground = self.networks.home.open(&self.program)?;
+        Ok(self.ground.insert(ground).clone())
+    }
+
     fn enter(&mut self, membership: &Membership) -> Result<(), NetworkError> {
         let network = self.networks.find(&membership.network)?;
         if self.places.iter().any(|one| one.network.id == network.id) {
@@ -259,6 +253,7 @@ impl Connection {
                 network: network.name,
             });
         }
+        let ground = self.ground()?;
         let applicant = Applicant {
             container: &self.container,
             name: &self.name,
@@ -283,11 +278,25 @@ impl Connection {
             applicant,
             interface: place::interface(number),
             route,
+            ground,
             program: &self.program,
         };
         let place = wanted.take(&self.networks, self.namespace.as_fd())?;
         self.places.push(place);
         Ok(())
+    }
+
+    /// What can be read from when it is to be mended.
+    pub fn trouble(&self) -> Option<BorrowedFd<'_>> {
+        self.ground.as_ref().and_then(Ground::keeper)
+    }
+
+    /// The process was killed that keeps the network which all of the user's containers have in common: another one is to go
+    /// on with it.
+    pub fn mend(&mut self) {
+        if let Some(ground) = &mut self.ground {
+            ground.mend(&self.networks.home, &self.program);
+        }
     }
 
     /// The network namespace.
@@ -297,13 +306,7 @@ impl Connection {
 
     /// Where it is, in the order in which it was asked for.
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        let outside = self.outside.as_ref().map(|_| {
-            let known = self.networks.find(DEFAULT_NETWORK);
-            // It is told, and looked for nowhere.
-            WayOut::endpoint(known.map_or_else(|_| NetworkId::from_seed([0; 32]), |one| one.id))
-        });
-        let places = self.places.iter().map(Place::endpoint);
-        outside.into_iter().chain(places).collect()
+        self.places.iter().map(Place::endpoint).collect()
     }
 
     /// What is published, and where.
@@ -319,7 +322,6 @@ impl Connection {
     /// Takes all down. Of what fails, the first is told; the rest is done all the same.
     pub fn close(mut self) -> Result<(), NetworkError> {
         drop(self.relay.take());
-        drop(self.outside.take());
         let mut outcome = Ok(());
         for place in self.places.drain(..) {
             outcome = outcome.and(place.leave(&self.networks, Unplugged::Released));

@@ -100,7 +100,7 @@ pub enum NetworkError {
     },
     /// Whoever we are may not have bridges.
     #[error(
-        "connect with network {name}: the kernel denies making a bridge, which takes the rights of root; containers of normal users have published ports (-p), the host's network (--network host), or none"
+        "connect with network {name}: the kernel denies making a bridge here; containers can have published ports (-p), the host's network (--network host), or none"
     )]
     Denied {
         /// Its name.
@@ -120,6 +120,20 @@ pub enum NetworkError {
         /// Why not.
         reason: NoWayOut,
     },
+    /// The program that is to lead out does not.
+    #[error("make a private network: nothing leads out of it: {reason}")]
+    Blocked {
+        /// Why not.
+        reason: String,
+    },
+    /// Other processes of the user have the networks, and cannot be joined.
+    #[error(
+        "reach the networks of this store: they belong to another user namespace, whose ids are not ours any more, or which was made at the same time; stop the containers of this store and try again"
+    )]
+    Apart,
+    /// It does not answer.
+    #[error("reach the networks of this store: the process that holds them ended at once")]
+    NoKeeper,
     /// Somebody else listens there.
     #[error("publish a port: Bind for {address} failed: port is already allocated")]
     PortTaken {
@@ -192,7 +206,7 @@ impl NetworkError {
 
     /// Whether no bridge can be had here, whichever network it is.
     pub fn is_for_all_networks(&self) -> bool {
-        self.is_denied() || matches!(self, Self::NoFirewall { .. })
+        self.is_denied() || matches!(self, Self::NoFirewall { .. } | Self::Apart | Self::NoKeeper)
     }
 
     /// Whether the kernel denied what only an administrator may do.

@@ -21,6 +21,7 @@ mod catalog;
 mod connection;
 mod error;
 mod firewall;
+mod household;
 mod id;
 mod keeper;
 mod lock;
@@ -29,7 +30,6 @@ mod members;
 mod namespace;
 mod netlink;
 mod new_network;
-mod outside;
 mod pool;
 mod ports;
 mod programs;
@@ -39,12 +39,12 @@ mod subnet;
 
 pub use bridge::sweep;
 pub use catalog::{DEFAULT_NETWORK, Network, Networks, Reach};
-pub use connection::{Connection, Endpoint, Membership, Ways, Wishes};
+pub use connection::{Connection, Endpoint, Membership, Wishes};
 pub use error::NetworkError;
+pub use household::{Founding, Household, NoWayOut, Presence, way_out};
 pub use id::NetworkId;
 pub use members::{Mac, Member};
 pub use new_network::NewNetwork;
-pub use outside::{NoWayOut, way_out};
 pub use ports::{Port, Protocol, Publish, Published};
 pub use resolver::{Resolver, name_servers};
 pub use subnet::Subnet;
@@ -54,4 +54,6 @@ pub use subnet::Subnet;
 pub fn help_if_asked() {
     relay::relay_if_asked();
     keeper::keep_if_asked();
+    household::keep_if_asked();
+    household::become_tied_if_asked();
 }

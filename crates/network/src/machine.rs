@@ -7,13 +7,14 @@
 //! What comes and goes with every step and every container should cost little, so the bridge stays up between two of them
 //! (see `keeper`), and stores share it.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::catalog::{Network, Networks};
-use crate::{NetworkError, NetworkId};
+use crate::{NetworkError, keeper};
 
 /// A machine that was started again has none of these.
 const PLACE: &str = "/run/rbuild/networks";
@@ -39,10 +40,31 @@ pub(crate) fn network(
     networks: &Networks,
     directory: &std::path::Path,
 ) -> Result<Network, NetworkError> {
-    let read = NetworkError::file("read", directory);
-    let made = fs::metadata(directory).map_err(read)?.modified();
     let name = directory.file_name().and_then(|name| name.to_str());
     let number = name.and_then(|name| name.parse().ok()).unwrap_or_default();
+    network_of(networks, directory, number)
+}
+
+/// The same for a household, whose networks are in `directory`.
+pub(crate) fn network_of_household(
+    networks: &Networks,
+    directory: &std::path::Path,
+) -> Result<Network, NetworkError> {
+    let number = fs::metadata(directory).map_err(NetworkError::file("read", directory))?;
+    network_of(
+        networks,
+        directory,
+        number.ino() ^ number.dev().rotate_left(32),
+    )
+}
+
+fn network_of(
+    networks: &Networks,
+    directory: &std::path::Path,
+    number: u64,
+) -> Result<Network, NetworkError> {
+    let read = NetworkError::file("read", directory);
+    let made = fs::metadata(directory).map_err(read)?.modified();
     networks.make_default(seed(number), made.unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
@@ -60,18 +82,43 @@ fn seed(number: u64) -> [u8; 32] {
     seed
 }
 
-impl Networks {
-    /// Whether this is the network that stores share.
-    pub(crate) fn is_shared(&self, id: &NetworkId) -> bool {
-        self.shared
-            .as_ref()
-            .is_some_and(|shared| shared.join(id.as_str()).exists())
+/// Removes what is left of network namespaces that have ended. Those that nobody is in and nobody keeps count as such.
+pub(crate) fn forget_the_dead() {
+    let Ok(entries) = fs::read_dir(PLACE) else {
+        return;
+    };
+    let numbered = entries.flatten().filter_map(|entry| {
+        let number: u64 = entry.file_name().to_str()?.parse().ok()?;
+        Some((number, entry.path()))
+    });
+    let known: Vec<(u64, PathBuf)> = numbered.collect();
+    // Mostly, there is one.
+    if known.len() < 2 {
+        return;
     }
+    let alive = namespaces();
+    for (number, directory) in known {
+        if !alive.contains(&number) && keeper::has_nobody(&directory) {
+            // Whoever comes next tries again.
+            let _ = fs::remove_dir_all(directory);
+        }
+    }
+}
+
+/// The numbers of all network namespaces that a process is in.
+fn namespaces() -> HashSet<u64> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let namespaces = processes.filter_map(|process| {
+        let namespace = fs::metadata(process.path().join("ns/net")).ok()?;
+        Some(namespace.ino())
+    });
+    namespaces.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NetworkId;
 
     #[test]
     fn the_id_of_the_machines_network_does_not_change_unnoticed() {

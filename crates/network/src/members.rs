@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Network, Networks};
+use crate::household::Home;
 use crate::{NetworkError, NetworkId, keeper};
 
 /// A container's place on a network.
@@ -56,7 +57,7 @@ pub(crate) struct Held {
     path: PathBuf,
     /// Locked as long as we live.
     file: File,
-    /// Keeps the bridge of the machine's network.
+    /// Keeps the bridge, where a process of its own does.
     _use: Option<File>,
 }
 
@@ -148,12 +149,12 @@ impl Networks {
             .members_directory(&network.id)
             .join(applicant.container);
         let file = write_locked(&path, &member)?;
-        let shared = self.is_shared(&network.id);
+        let has_keeper = self.home == Home::Here;
         Ok(Held {
             member,
             path,
             file,
-            _use: shared
+            _use: has_keeper
                 .then(|| keeper::use_it(self, &network.id))
                 .transpose()?,
         })

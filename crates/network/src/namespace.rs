@@ -55,6 +55,13 @@ pub(crate) fn inside<T: Send>(
     done.expect("it does not panic")
 }
 
+/// Whether this is an open namespace.
+pub(crate) fn is_one(descriptor: BorrowedFd<'_>) -> bool {
+    /// `NSFS_MAGIC` of `linux/magic.h`.
+    const MAGIC: u64 = 0x6e73_6673;
+    rustix::fs::fstatfs(descriptor).is_ok_and(|stat| stat.f_type as u64 == MAGIC)
+}
+
 /// What the kernel tells of the internet's sockets in a namespace: how many of which kind are in use, and how many connections
 /// have yet to be forgotten. All others end with the process that had them.
 pub(crate) fn sockets(namespace: BorrowedFd<'_>) -> io::Result<String> {

@@ -112,6 +112,8 @@ impl Publish {
         };
         let host = match host {
             "" => None,
+            // Which one does not matter.
+            "0" if container.0 == container.1 => None,
             text => Some(range(text).ok_or_else(|| fail("invalid hostPort"))?),
         };
         let count = container.1 - container.0;
@@ -198,6 +200,11 @@ mod tests {
             (local.host, local.port.to_string()),
             (None, "53/udp".to_owned())
         );
+        // Any that is free, said in another way.
+        for text in ["0:80", "127.0.0.1:0:80"] {
+            assert_eq!(one(text).host, None, "{text}");
+        }
+        assert_eq!(one("127.0.0.1:0:80").address, local.address);
         assert_eq!(one("[::1]:8080:80").address, "::1".parse().ok());
         assert_eq!(one("8000-8010:80").host, Some((8000, 8010)));
         let three = Publish::parse("8000-8002:80-82").expect("well-formed");
@@ -215,6 +222,7 @@ mod tests {
             "x",
             "0",
             "80:0",
+            "0:80-81",
             "70000:80",
             "80-90:70-71",
             "9-8",

@@ -9,11 +9,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use rbuild_sys::{Packets, Room};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::InitFailure;
-use crate::packets::{Packets, Room};
 use crate::stub::Made;
 
 /// One end of a channel.

@@ -38,7 +38,6 @@ mod copy;
 mod error;
 mod executable;
 mod init;
-mod packets;
 mod range;
 mod running;
 mod scaffold;
@@ -57,7 +56,6 @@ pub use copy::{Owner, copy_contents, copy_directory, copy_tree};
 pub use error::{InitFailure, SandboxError};
 pub use executable::safe_program;
 pub use init::init_if_asked;
-pub use packets::{Packets, Room};
 pub use range::{UserRange, first_user_of};
 /// See there: for the supervisors of sandboxes, which sleep while these run.
 pub use rbuild_sys::release_program_text;

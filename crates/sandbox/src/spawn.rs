@@ -17,13 +17,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio as ProcessStdio};
 use std::sync::Arc;
 
-use rbuild_sys::sealed_memory_file;
+use rbuild_sys::{MAX_PASSED_DESCRIPTORS, sealed_memory_file};
 use serde::Serialize;
 
 use crate::apparmor;
 use crate::channel::{Channel, Order, Report, TerminalSize, Tie};
 use crate::init::{ENTER_ARGUMENT, INIT_ARGUMENT};
-use crate::packets::MAX_DESCRIPTORS;
 use crate::running::{Killer, Running, reap};
 use crate::{
     Namespace, Network, Process, SandboxError, Seccomp, SharedMemory, Source, Spec, cleanup,
@@ -152,7 +151,7 @@ fn check_trees(spec: &Spec, trees: &[BorrowedFd<'_>]) -> Result<(), SandboxError
         return Err(SandboxError::Describe(format!("no tree number {index}")));
     }
     // The specification, the filter, the report channel and three standard descriptors.
-    if trees.len() + 6 > MAX_DESCRIPTORS {
+    if trees.len() + 6 > MAX_PASSED_DESCRIPTORS {
         return Err(SandboxError::Describe(format!("{} trees", trees.len())));
     }
     Ok(())

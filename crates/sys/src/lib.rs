@@ -23,10 +23,12 @@
 mod descriptor;
 mod error;
 mod id_map;
+mod joining;
 mod memory;
 mod mount;
 mod open;
 mod overlay;
+mod packets;
 mod process;
 mod seccomp;
 mod single_threaded;
@@ -41,6 +43,9 @@ pub use descriptor::{
 };
 pub use error::SysError;
 pub use id_map::{IdRange, SubordinateIds, all_subordinate_ids, subordinate_ids};
+pub use joining::{
+    id_maps, join_user_namespace, owns_network_namespace, user_namespace, wanted_id_maps,
+};
 pub use memory::give_back_large_allocations;
 pub use mount::{
     Attributes, Recursion, attach, clone_tree, file_system, is_initial_user_namespace,
@@ -51,6 +56,7 @@ pub use overlay::{
     MAX_OVERLAY_LOWERS, OVERLAY_OPAQUE_TRUSTED, OVERLAY_OPAQUE_USER, OverlayFlavor, UpperWork,
     mount_overlay,
 };
+pub use packets::{Door, MAX_PASSED_DESCRIPTORS, Packets, Room};
 pub use process::{
     Fork, bring_up_loopback, drop_bounding_capability, exit_now, fork, join_new_session_keyring,
     kill_on_parent_death, reset_signals, rlimit, send_signal, set_child_subreaper, set_groups,

@@ -94,14 +94,14 @@ fn unshare() -> Result<(), SysError> {
 }
 
 /// The programs and the ranges that a full map needs.
-struct Tools {
+pub(crate) struct Tools {
     newuidmap: PathBuf,
     newgidmap: PathBuf,
-    ids: SubordinateIds,
+    pub(crate) ids: SubordinateIds,
 }
 
 impl Tools {
-    fn find(uid: u32) -> Result<Self, String> {
+    pub(crate) fn find(uid: u32) -> Result<Self, String> {
         let ids = subordinate_ids(uid);
         if ids.users.is_empty() || ids.groups.is_empty() {
             return Err(format!(

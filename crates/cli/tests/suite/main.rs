@@ -54,6 +54,7 @@ mod manifests;
 mod memory;
 mod networks;
 mod networks_default;
+mod networks_household;
 mod networks_joining;
 mod networks_without_root;
 mod output_attributes;

@@ -2,14 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rstest::rstest;
 
 use crate::containers::{field, lab};
-use crate::networks_default::{alone, assert_bare};
+use crate::networks_default::{alone, assert_bare, assert_gone, on_the_host};
 use crate::support::{Caller, Lab, Running};
 
 /// How long a server in a container may take until it listens.
@@ -52,26 +52,6 @@ pub(crate) fn ask(address: SocketAddr) -> String {
     }
 }
 
-/// What of a lab's own networks is on the host: interfaces and rules.
-pub(crate) fn on_the_host(lab: &Lab) -> Vec<String> {
-    let ids = lab
-        .rbuild(&["network", "ls", "-q", "-f", "type=custom"])
-        .success();
-    let interfaces = text_of("ip", &["-br", "link"]);
-    let rules = text_of("iptables-save", &[]);
-    let lines = interfaces.lines().chain(rules.lines());
-    lines
-        .filter(|line| ids.stdout.lines().any(|id| line.contains(id)))
-        .map(str::to_owned)
-        .collect()
-}
-
-pub(crate) fn text_of(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 #[test]
 fn a_published_port_leads_to_the_container_and_is_free_when_that_is_gone() {
     let Some(lab) = lab(Caller::Root) else { return };
@@ -108,24 +88,37 @@ fn a_published_port_leads_to_the_container_and_is_free_when_that_is_gone() {
     assert_bare();
 }
 
-#[test]
-fn all_exposed_ports_are_published_when_asked_for() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn all_exposed_ports_are_published_when_asked_for(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     let options = [
-        "--name", "all", "--expose", "53/udp", "--expose", "80", "-P",
+        "--name",
+        "all",
+        "--expose",
+        "53/udp",
+        "--expose",
+        "80",
+        "-P",
+        "-p",
+        "127.0.0.1:0:81",
     ];
     serve(&lab, &options, SERVER);
     assert_ne!(published(&lab, "all", "53/udp").port(), 0);
     assert_eq!(ask(published(&lab, "all", "80")), "hello\n");
-    lab.rbuild(&["port", "all", "81"])
+    assert_ne!(published(&lab, "all", "81").port(), 0);
+    lab.rbuild(&["port", "all", "82"])
         .failure()
-        .says("no public port '81/tcp' published for all");
+        .says("no public port '82/tcp' published for all");
     lab.rbuild(&["rm", "-f", "all"]).success();
 }
 
-#[test]
-fn containers_of_a_network_know_each_other_by_name_and_others_do_not() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn containers_of_a_network_know_each_other_by_name_and_others_do_not(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "--label", "a=b", "inner"])
         .success();
     lab.rbuild(&["network", "create", "--internal", "other"])
@@ -181,20 +174,27 @@ fn containers_of_a_network_know_each_other_by_name_and_others_do_not() {
         "{shown}"
     );
     lab.rbuild(&["rm", "-f", "db"]).success();
-    assert_eq!(on_the_host(&lab), [""; 0]);
+    assert_gone(&lab);
     lab.rbuild(&["network", "rm", "inner", "other"]).success();
 }
 
-#[test]
-fn networks_are_listed_in_dockers_shape_and_what_is_not_there_is_refused() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+#[case(Caller::Root, "10.213.3")]
+#[case(Caller::Ranges, "10.213.4")]
+fn networks_are_listed_in_dockers_shape_and_what_is_not_there_is_refused(
+    #[case] caller: Caller,
+    #[case] subnet: &str,
+) {
+    let Some(lab) = lab(caller) else { return };
+    let (range, gateway) = (format!("{subnet}.0/24"), format!("{subnet}.9"));
+    let address = format!("{subnet}.77");
     let created = [
         "network",
         "create",
         "--subnet",
-        "10.213.4.0/24",
+        &range,
         "--gateway",
-        "10.213.4.9",
+        &gateway,
         "app",
     ];
     let id = lab.rbuild(&created).success().stdout;
@@ -216,14 +216,14 @@ fn networks_are_listed_in_dockers_shape_and_what_is_not_there_is_refused() {
         "--network",
         "app",
         "--ip",
-        "10.213.4.77",
+        &address,
         "app",
         "ip",
         "-4",
         "addr",
     ];
     let inside = lab.rbuild(&fixed).success().stdout;
-    assert!(inside.contains("10.213.4.77/24"), "{inside}");
+    assert!(inside.contains(&format!("{address}/24")), "{inside}");
     let beyond = [
         "run",
         "--rm",
@@ -253,9 +253,11 @@ fn networks_are_listed_in_dockers_shape_and_what_is_not_there_is_refused() {
     assert_eq!(pruned, "Deleted Networks:\napp\n\n");
 }
 
-#[test]
-fn a_container_shares_the_network_of_another() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn a_container_shares_the_network_of_another(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     serve(&lab, &["--name", "one", "--network", "bridge"], SERVER);
     let script = "until nc 127.0.0.1 80; do sleep 0.01; done";
     let run = [
@@ -313,12 +315,14 @@ fn what_a_killed_supervisor_leaves_is_swept_by_the_next_command() {
         assert!(Instant::now() < end, "it goes on");
     }
     lab.rbuild(&["rm", "one"]).success();
-    assert_eq!(on_the_host(&lab), [""; 0]);
+    assert_gone(&lab);
 }
 
-#[test]
-fn twenty_containers_with_ports_leave_nothing_behind() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn twenty_containers_with_ports_leave_nothing_behind(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "crowd"]).success();
     let names: Vec<String> = (0..20).map(|number| format!("c{number:02}")).collect();
     let run = |name: &String| {
@@ -343,13 +347,15 @@ fn twenty_containers_with_ports_leave_nothing_behind() {
     for one in removed {
         one.wait().success();
     }
-    assert_eq!(on_the_host(&lab), [""; 0]);
+    assert_gone(&lab);
     lab.rbuild(&["network", "rm", "crowd"]).success();
 }
 
-#[test]
-fn what_is_sent_through_a_published_port_arrives_whole() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn what_is_sent_through_a_published_port_arrives_whole(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     serve(
         &lab,
         &["--name", "echo", "-p", "127.0.0.1::80"],

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rstest::rstest;
 
 use crate::containers::{field, lab};
-use crate::networks::{SERVER, serve, supervisor, text_of};
+use crate::networks::{SERVER, serve, supervisor};
 use crate::support::{Caller, Lab};
 
 /// How long what nobody needs any more may be there.
@@ -40,6 +41,36 @@ pub(crate) fn assert_bare() {
     let end = Instant::now() + PATIENCE;
     while !left().is_empty() {
         assert!(Instant::now() < end, "{:#?}", left());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What of a lab's own networks is on the host: interfaces and rules.
+pub(crate) fn on_the_host(lab: &Lab) -> Vec<String> {
+    let ids = lab
+        .rbuild(&["network", "ls", "-q", "-f", "type=custom"])
+        .success();
+    let interfaces = text_of("ip", &["-br", "link"]);
+    let rules = text_of("iptables-save", &[]);
+    let lines = interfaces.lines().chain(rules.lines());
+    lines
+        .filter(|line| ids.stdout.lines().any(|id| line.contains(id)))
+        .map(str::to_owned)
+        .collect()
+}
+
+pub(crate) fn text_of(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Nothing of a lab's own networks is on the host any more, soon.
+#[track_caller]
+pub(crate) fn assert_gone(lab: &Lab) {
+    let end = Instant::now() + PATIENCE;
+    while !on_the_host(lab).is_empty() {
+        assert!(Instant::now() < end, "{:#?}", on_the_host(lab));
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -107,9 +138,11 @@ fn steps_that_follow_each_other_share_a_network_unless_something_is_left_in_it()
     assert_ne!(namespaces[1], namespaces[2]);
 }
 
-#[test]
-fn the_steps_of_a_build_can_be_on_a_network_with_names() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn the_steps_of_a_build_can_be_on_a_network_with_names(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "services"]).success();
     serve(&lab, &["--name", "db", "--network", "services"], SERVER);
     let project = lab.project("FROM busybox\nRUN until nc $(nslookup db | awk '/^Address/ {print $2}' | tail -n 1) 80; do sleep 0.01; done\n");
@@ -207,4 +240,38 @@ fn where_no_bridge_can_be_had_the_hosts_network_is_used() {
     assert_eq!(told, "from the host\n");
     let told = denied(lab.command(&["run", "--rm", "--network", "bridge", "app", "true"]));
     assert!(told.contains("Operation not permitted"), "{told}");
+}
+
+#[test]
+fn the_bridge_of_a_store_that_was_removed_goes_all_the_same() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    alone();
+    lab.rbuild(&["network", "create", "inner"]).success();
+    let run = ["run", "-d", "--name", "one", "--network", "inner"];
+    lab.rbuild(&[&run[..], &["app", "sleep", "1000"]].concat())
+        .success();
+    assert_ne!(left(), [""; 0]);
+    // Before anything of it is taken down, as its user sees it.
+    std::fs::remove_dir_all(lab.path("root/networks")).expect("ours");
+    lab.rbuild(&["rm", "-f", "one"]).success();
+    assert_bare();
+}
+
+#[test]
+fn what_ended_namespaces_leave_of_networks_is_forgotten() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    alone();
+    // No namespace has a number as small as this.
+    let dead = Path::new("/run/rbuild/networks/7");
+    std::fs::create_dir_all(dead.join("1234/members")).expect("root may");
+    let run = ["run", "--rm", "--network", "bridge", "app", "true"];
+    lab.rbuild(&run).success();
+    let end = Instant::now() + PATIENCE;
+    while dead.exists() {
+        assert!(Instant::now() < end, "it is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let own = std::fs::metadata("/proc/thread-self/ns/net").expect("a namespace");
+    let own = std::os::unix::fs::MetadataExt::ino(&own).to_string();
+    assert!(Path::new("/run/rbuild/networks").join(own).exists());
 }

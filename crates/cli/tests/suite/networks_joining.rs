@@ -1,7 +1,10 @@
 //! Containers that come to networks and leave them.
 
+use rstest::rstest;
+
 use crate::containers::{field, lab};
-use crate::networks::{SERVER, ask, on_the_host, published, serve};
+use crate::networks::{SERVER, ask, published, serve};
+use crate::networks_default::assert_gone;
 use crate::support::{Caller, Lab};
 
 /// What a command in a container prints.
@@ -10,11 +13,22 @@ fn inside(lab: &Lab, container: &str, script: &str) -> String {
     lab.rbuild(&run).success().stdout
 }
 
-#[test]
-fn a_running_container_comes_to_a_network_and_leaves_it() {
-    let Some(lab) = lab(Caller::Root) else { return };
-    lab.rbuild(&["network", "create", "--subnet", "10.213.5.0/24", "inner"])
-        .success();
+#[rstest]
+#[case(Caller::Root, "10.213.5")]
+#[case(Caller::Ranges, "10.213.6")]
+fn a_running_container_comes_to_a_network_and_leaves_it(
+    #[case] caller: Caller,
+    #[case] subnet: &str,
+) {
+    let Some(lab) = lab(caller) else { return };
+    lab.rbuild(&[
+        "network",
+        "create",
+        "--subnet",
+        &format!("{subnet}.0/24"),
+        "inner",
+    ])
+    .success();
     let options = [
         "--name",
         "web",
@@ -26,15 +40,9 @@ fn a_running_container_comes_to_a_network_and_leaves_it() {
         "127.0.0.1::80",
     ];
     serve(&lab, &options, SERVER);
+    let address = format!("{subnet}.9");
     let connect = [
-        "network",
-        "connect",
-        "--ip",
-        "10.213.5.9",
-        "--alias",
-        "www",
-        "inner",
-        "web",
+        "network", "connect", "--ip", &address, "--alias", "www", "inner", "web",
     ];
     lab.rbuild(&connect).success();
     lab.rbuild(&connect)
@@ -42,7 +50,7 @@ fn a_running_container_comes_to_a_network_and_leaves_it() {
         .says("endpoint with name web already exists in network inner");
     // It has names from now on, and others find it by its own.
     let told = inside(&lab, "web", "cat /etc/hosts /etc/resolv.conf");
-    assert!(told.contains("10.213.5.9\th\n"), "{told}");
+    assert!(told.contains(&format!("{address}\th\n")), "{told}");
     assert!(told.contains("nameserver 127.0.0.11\n"), "{told}");
     lab.rbuild(&["rename", "web", "site"]).success();
     let script = "nslookup www && nslookup site && ! nslookup web";
@@ -56,13 +64,13 @@ fn a_running_container_comes_to_a_network_and_leaves_it() {
         "-c",
         script,
     ]);
-    assert!(found.success().stdout.contains("10.213.5.9"));
-    let address = field(
+    assert!(found.success().stdout.contains(&address));
+    let shown = field(
         &lab,
         "site",
         "{{.NetworkSettings.Networks.inner.IPAddress}}",
     );
-    assert_eq!(address, "10.213.5.9");
+    assert_eq!(shown, address);
     let members = field(&lab, "inner", "{{json .Containers}}");
     assert!(members.contains("\"Name\":\"site\""), "{members}");
 
@@ -71,25 +79,27 @@ fn a_running_container_comes_to_a_network_and_leaves_it() {
         .success();
     assert_eq!(ask(published(&lab, "site", "80")), "hello\n");
     let routes = inside(&lab, "site", "ip route");
-    assert!(routes.contains("default via 10.213.5.1 "), "{routes}");
+    assert!(
+        routes.contains(&format!("default via {subnet}.1 ")),
+        "{routes}"
+    );
     lab.rbuild(&["network", "disconnect", "bridge", "site"])
         .failure()
         .says("is not connected to network bridge");
     lab.rbuild(&["network", "disconnect", "-f", "inner", "site"])
         .success();
     let told = inside(&lab, "site", "ip -o link; cat /etc/hosts");
-    assert!(
-        !told.contains("eth") && !told.contains("10.213.5.9"),
-        "{told}"
-    );
+    assert!(!told.contains("eth") && !told.contains(&address), "{told}");
     assert_eq!(field(&lab, "inner", "{{json .Containers}}"), "{}");
     lab.rbuild(&["rm", "-f", "site"]).success();
-    assert_eq!(on_the_host(&lab), [""; 0]);
+    assert_gone(&lab);
 }
 
-#[test]
-fn what_a_container_wrote_over_its_names_is_left_to_it() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn what_a_container_wrote_over_its_names_is_left_to_it(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "inner"]).success();
     serve(&lab, &["--name", "web", "--network", "bridge"], SERVER);
     let script = r"printf '\377mine\n' > /etc/hosts";
@@ -102,9 +112,11 @@ fn what_a_container_wrote_over_its_names_is_left_to_it() {
     lab.rbuild(&["rm", "-f", "web"]).success();
 }
 
-#[test]
-fn a_stopped_container_is_on_a_network_when_it_starts() {
-    let Some(lab) = lab(Caller::Root) else { return };
+#[rstest]
+fn a_stopped_container_is_on_a_network_when_it_starts(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    let Some(lab) = lab(caller) else { return };
     lab.rbuild(&["network", "create", "Later"]).success();
     let script = "ip -o -4 addr";
     let command = [

@@ -35,6 +35,8 @@ enum Event {
     Helper(usize),
     /// A health check is done.
     Probe,
+    /// Who keeps the user's networks is dead.
+    Network,
 }
 
 impl Supervisor {
@@ -105,6 +107,10 @@ impl Supervisor {
             events.push(Event::Probe);
             watched.push(PollFd::from_borrowed_fd(probe.done(), PollFlags::IN));
         }
+        if let Some(trouble) = self.network.trouble() {
+            events.push(Event::Network);
+            watched.push(PollFd::from_borrowed_fd(trouble, PollFlags::IN));
+        }
         let timeout = self.timeout().map(|pause| Timespec {
             tv_sec: pause.as_secs() as i64,
             tv_nsec: i64::from(pause.subsec_nanos()),
@@ -165,6 +171,7 @@ impl Supervisor {
                 let _ = self.helpers[index].child.wait();
             }
             Event::Probe => self.probe_ended(),
+            Event::Network => self.network.mend(),
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::{Connection, Membership, Ways, Wishes};
+use super::{Connection, Membership, Wishes};
+use crate::household::{Ground, Home};
 use crate::{DEFAULT_NETWORK, NetworkError, Networks, namespace, way_out};
 
 impl Connection {
-    /// A network of its own that leads out: root's on the default bridge, a normal user's behind a program. Networks and
-    /// ways of `wishes` are of no matter. An error means that there is none to be had here.
+    /// A place on the default network, if that leads out. Networks of `wishes` are of no matter. An error means that there
+    /// is none to be had here.
     pub fn open_default(
         networks: &Networks,
         wishes: &Wishes<'_>,
@@ -17,18 +18,20 @@ impl Connection {
             network: DEFAULT_NETWORK.to_owned(),
             ..Membership::default()
         }];
-        let (memberships, ways) = if rbuild_sys::is_initial_user_namespace() {
-            (&bridge[..], Ways::Networks)
-        } else {
+        if networks.home != Home::Here {
             way_out().map_err(|reason| NetworkError::NoWayOut { reason })?;
-            (&[][..], Ways::Program)
-        };
+        }
         let wishes = Wishes {
-            networks: memberships,
-            ways,
+            networks: &bridge,
             ..wishes.clone()
         };
-        Self::open(networks, &wishes, program)
+        let connection = Self::open(networks, &wishes, program)?;
+        let blocked = connection.ground.as_ref().and_then(Ground::blocked);
+        let Some(reason) = blocked.map(str::to_owned) else {
+            return Ok(connection);
+        };
+        connection.close()?;
+        Err(NetworkError::Blocked { reason })
     }
 
     /// Whether nothing of what used it is left in it, so that somebody else may have it. Somebody who could change it is

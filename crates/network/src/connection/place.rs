@@ -7,6 +7,7 @@ use std::path::Path;
 use super::Endpoint;
 use crate::bridge::{self, Route, Unplugged};
 use crate::catalog::{Network, Networks, Reach};
+use crate::household::Ground;
 use crate::members::{Applicant, Held};
 use crate::{NetworkError, keeper};
 
@@ -22,6 +23,8 @@ pub(super) struct Wanted<'a> {
     /// The name that the interface gets in the container.
     pub(super) interface: String,
     pub(super) route: Route,
+    /// Where its bridge is to be.
+    pub(super) ground: Ground,
     /// This very program.
     pub(super) program: &'a Path,
 }
@@ -34,6 +37,7 @@ pub(super) struct Place {
     pub(super) interface: String,
     /// Whether all that goes elsewhere goes this way.
     pub(super) route: Route,
+    ground: Ground,
 }
 
 impl Wanted<'_> {
@@ -47,7 +51,9 @@ impl Wanted<'_> {
         // Somebody may have changed it meanwhile.
         self.network = networks.read(&self.network)?;
         networks.bury(&self.network.id)?;
-        bridge::bring_up(networks, &mut self.network).map_err(|error| {
+        let (ground, network) = (&self.ground, &mut self.network);
+        let up = ground.inside(|| bridge::bring_up(networks, network));
+        up.map_err(|error| {
             if error.is_denied() {
                 return NetworkError::Denied {
                     name: self.network.name.clone(),
@@ -56,7 +62,7 @@ impl Wanted<'_> {
             error
         })?;
         let plugged = self.plug(networks, namespace);
-        if networks.is_shared(&self.network.id) {
+        if !self.ground.ends_by_itself() {
             keeper::ensure(networks, &self.network, self.program);
         }
         match plugged {
@@ -65,12 +71,13 @@ impl Wanted<'_> {
                 held,
                 interface: self.interface,
                 route: self.route,
+                ground: self.ground,
             }),
             Err(error) => {
                 // Why it cannot be had says more than why it cannot be taken away.
-                let _ = networks
-                    .bury(&self.network.id)
-                    .and_then(|()| bridge::take_down_if_empty(networks, &self.network));
+                let _ = networks.bury(&self.network.id).and_then(|()| {
+                    bridge::take_down_if_empty(networks, &self.network, &self.ground)
+                });
                 Err(error)
             }
         }
@@ -78,13 +85,10 @@ impl Wanted<'_> {
 
     fn plug(&self, networks: &Networks, namespace: BorrowedFd<'_>) -> Result<Held, NetworkError> {
         let held = networks.admit(&self.network, &self.applicant)?;
-        bridge::plug(
-            &self.network,
-            &held.member,
-            namespace,
-            &self.interface,
-            self.route,
-        )?;
+        self.ground.inside(|| {
+            let (network, member) = (&self.network, &held.member);
+            bridge::plug(network, member, namespace, &self.interface, self.route)
+        })?;
         Ok(held)
     }
 }
@@ -94,8 +98,14 @@ impl Place {
         self.held.member.address
     }
 
-    pub(super) fn leads_out(&self) -> bool {
+    /// Whether it is to lead out.
+    pub(super) fn is_outward(&self) -> bool {
         self.network.reach == Reach::Outside
+    }
+
+    /// Whether it does.
+    pub(super) fn leads_out(&self) -> bool {
+        self.is_outward() && self.ground.blocked().is_none()
     }
 
     /// All that goes elsewhere goes this way from here on.
@@ -122,9 +132,10 @@ impl Place {
     /// Gives it up. Of what fails, the first is told; the rest is done all the same.
     pub(super) fn leave(self, networks: &Networks, how: Unplugged) -> Result<(), NetworkError> {
         let _lock = networks.lock(&self.network.id)?;
-        let unplugged = bridge::unplug(&self.network.id, &self.held.member.container, how);
+        let (id, container) = (&self.network.id, &self.held.member.container);
+        let unplugged = self.ground.inside(|| bridge::unplug(id, container, how));
         let left = self.held.leave();
-        let down = bridge::take_down_if_empty(networks, &self.network);
+        let down = bridge::take_down_if_empty(networks, &self.network, &self.ground);
         unplugged.and(left).and(down)
     }
 }

@@ -22,6 +22,7 @@ pub(in crate::commands) use self::limits::LimitArgs;
 pub(crate) use self::options::ContainerArgs;
 use crate::app::App;
 use crate::failure::{Interrupted, WithStatus, chain};
+use crate::identity::Need;
 use crate::render::{self, Board, Voice};
 
 /// The status of a `run` that did not come to run anything.
@@ -75,6 +76,21 @@ enum Attached {
 }
 
 impl Args {
+    /// What it may come to need of networks.
+    pub(crate) fn need(&self) -> Need {
+        let container = &self.container;
+        let insists = container.publish_all
+            || !container.publish.is_empty()
+            || container
+                .sysctls
+                .iter()
+                .any(|text| text.starts_with("net."));
+        if insists {
+            return Need::Networks;
+        }
+        Need::of_networks(&container.networks)
+    }
+
     fn attaches(&self, stream: Attached) -> bool {
         self.attach.is_empty() || self.attach.contains(&stream)
     }

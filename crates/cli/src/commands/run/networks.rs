@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use rbuild_container::{Exposed, NetworkMode, Options, Sysctl};
-use rbuild_network::{DEFAULT_NETWORK, Membership, Networks, Publish, way_out};
+use rbuild_network::{DEFAULT_NETWORK, Membership, Networks, Publish, Reach, way_out};
 
 use super::options::ContainerArgs;
 use crate::app::App;
@@ -29,7 +29,7 @@ pub(super) fn add(app: &App, args: &ContainerArgs, options: &mut Options) -> any
         NetworkMode::Default => options.networks = memberships(app, args, &named)?,
         NetworkMode::Private => {
             options.networks = memberships(app, args, &named)?;
-            warn_of_no_way_out(&options.networks);
+            warn_of_no_way_out(app, &options.networks)?;
         }
         _ if args.ip.is_some() || !args.network_aliases.is_empty() => {
             bail!("--ip and --network-alias need a network of their own (rbuild network create)")
@@ -46,17 +46,25 @@ pub(super) fn add(app: &App, args: &ContainerArgs, options: &mut Options) -> any
     Ok(())
 }
 
-/// A normal user's container on the default network has no bridge.
-fn warn_of_no_way_out(networks: &[Membership]) {
-    let has_bridge = rbuild_sys::is_initial_user_namespace();
-    if has_bridge || networks.iter().any(|one| one.network != DEFAULT_NETWORK) {
-        return;
+/// A normal user's networks lead out by a program, where there is one.
+fn warn_of_no_way_out(app: &App, memberships: &[Membership]) -> anyhow::Result<()> {
+    if rbuild_sys::is_initial_user_namespace() {
+        return Ok(());
     }
-    if let Err(reason) = way_out() {
+    let Err(reason) = way_out() else {
+        return Ok(());
+    };
+    let networks = Networks::new(app.store()?.root());
+    let leads_out = |one: &Membership| {
+        let network = networks.find(&one.network);
+        network.is_ok_and(|network| network.reach == Reach::Outside)
+    };
+    if memberships.iter().any(leads_out) {
         Board::new(Voice::Stderr).say(&format!(
             "WARNING: Nothing leads out of this container: {reason}"
         ));
     }
+    Ok(())
 }
 
 /// The networks that are named, on the command line or else in the configuration.

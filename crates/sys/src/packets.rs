@@ -2,22 +2,32 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind,
+    connect, listen, recvmsg, sendmsg, socket_with, socketpair,
 };
 
 /// The largest packet: the paths of five hundred layers fit. What is longer travels in memory files.
 const PACKET_BYTES: usize = 128 << 10;
 /// The kernel passes up to 253 descriptors at once.
-pub(crate) const MAX_DESCRIPTORS: usize = 253;
+pub const MAX_PASSED_DESCRIPTORS: usize = 253;
+
+/// Who may wait to be let in.
+const BACKLOG: i32 = 64;
 
 /// One end of a connection.
 #[derive(Debug)]
 pub struct Packets(OwnedFd);
+
+/// Where others come in, by a name in a directory.
+#[derive(Debug)]
+pub struct Door(OwnedFd);
 
 /// Whether to wait for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +53,22 @@ impl Packets {
         Ok((Self(left), Self(right)))
     }
 
+    /// Through the door of this name in `directory`; `None` if there is none, or nobody behind it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn connect(directory: &Path, name: &str) -> io::Result<Option<Self>> {
+        let Some((address, _directory)) = address(directory, name)? else {
+            return Ok(None);
+        };
+        let socket = new_socket()?;
+        match rustix::io::retry_on_intr(|| connect(&socket, &address)) {
+            Ok(()) => Ok(Some(Self(socket))),
+            Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Sends one packet, made of `parts`.
     ///
     /// # Errors
@@ -54,7 +80,7 @@ impl Packets {
         room: Room,
     ) -> io::Result<()> {
         let mut space =
-            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED_DESCRIPTORS))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors))
         {
@@ -76,7 +102,7 @@ impl Packets {
     pub fn receive(&self) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
         let mut bytes = vec![0; PACKET_BYTES];
         let mut space =
-            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_PASSED_DESCRIPTORS))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let received = recvmsg(
@@ -118,4 +144,78 @@ impl AsFd for Packets {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+impl Door {
+    /// Opens the door of this name in `directory`, in the place of one that somebody dead has left.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn open(directory: &Path, name: &str) -> io::Result<Self> {
+        Self::remove(directory, name)?;
+        let (address, _directory) = address(directory, name)?.ok_or(Errno::NOENT)?;
+        let socket = new_socket()?;
+        bind(&socket, &address)?;
+        listen(&socket, BACKLOG)?;
+        Ok(Self(socket))
+    }
+
+    /// Whoever comes from here on finds none.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove(directory: &Path, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the next one in.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn accept(&self) -> io::Result<Packets> {
+        let socket = rustix::io::retry_on_intr(|| accept_with(&self.0, SocketFlags::CLOEXEC))?;
+        Ok(Packets(socket))
+    }
+}
+
+impl From<OwnedFd> for Door {
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+}
+
+impl From<Door> for OwnedFd {
+    fn from(door: Door) -> Self {
+        door.0
+    }
+}
+
+impl AsFd for Door {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn new_socket() -> io::Result<OwnedFd> {
+    Ok(socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
+}
+
+/// A door's address, through an open directory: a socket's path has at most 107 bytes. Good as long as the descriptor.
+fn address(directory: &Path, name: &str) -> io::Result<Option<(SocketAddrUnix, OwnedFd)>> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = match rustix::fs::open(directory, flags, Mode::empty()) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
+    Ok(Some((SocketAddrUnix::new(path)?, directory)))
 }
