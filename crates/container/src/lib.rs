@@ -112,7 +112,7 @@ pub use rbuild_sandbox::Owner;
 pub use restart::RestartPolicy;
 pub use session::{Attachment, Bond, Outcome, Proxy, Streams, Typing, attach};
 pub use signals::signal_number;
-pub use spec::command_line;
+pub use spec::{apparmor_profile, command_line};
 pub use supervisor::{Clock, supervise_if_asked};
 pub use sysctl::Sysctl;
 pub use terminal::{RawTerminal, terminal_size};

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use rbuild_image::RuntimeConfig;
 use rbuild_sandbox::{
-    Access, AppArmor, DEFAULT_PATH, DEFAULT_SHM_BYTES, First, KernelPaths, Mount, Network,
-    NewPrivileges, Process, Rlimit, Root, Seccomp, Spec, rlimit_number,
+    Access, AppArmor, DEFAULT_PATH, DEFAULT_PROFILE, DEFAULT_SHM_BYTES, First, KernelPaths, Mount,
+    Network, NewPrivileges, Process, Rlimit, Root, Seccomp, Spec, has_default_profile,
+    rlimit_number,
 };
 
 use crate::environment::merge;
@@ -94,12 +95,7 @@ pub(crate) fn process(
     process.groups.clone_from(&options.groups);
     process.oom_score = options.oom_score;
     let is_privileged = options.security == Security::Privileged;
-    process.apparmor = match &options.apparmor {
-        Some(name) if name == UNCONFINED => AppArmor::Unconfined,
-        Some(name) => AppArmor::Profile(name.clone()),
-        None if is_privileged => AppArmor::Unconfined,
-        None => AppArmor::Default,
-    };
+    process.apparmor = apparmor(options);
     if options.system_calls == SystemCalls::Unconfined || is_privileged {
         process.seccomp = Seccomp::Unconfined;
     }
@@ -110,6 +106,25 @@ pub(crate) fn process(
         process.new_privileges = NewPrivileges::Denied;
     }
     Ok(process)
+}
+
+fn apparmor(options: &Options) -> AppArmor {
+    match &options.apparmor {
+        Some(name) if name == UNCONFINED => AppArmor::Unconfined,
+        Some(name) => AppArmor::Profile(name.clone()),
+        None if options.security == Security::Privileged => AppArmor::Unconfined,
+        None => AppArmor::Default,
+    }
+}
+
+/// The `AppArmor` profile that a container with these options comes under here; empty where there is none.
+pub fn apparmor_profile(options: &Options) -> String {
+    match apparmor(options) {
+        AppArmor::Unconfined => UNCONFINED.to_owned(),
+        AppArmor::Profile(name) => name,
+        AppArmor::Default if has_default_profile() => DEFAULT_PROFILE.to_owned(),
+        AppArmor::Default => String::new(),
+    }
 }
 
 /// What runs: ENTRYPOINT and CMD of the image, as far as the user does not replace them. An entrypoint of the user's

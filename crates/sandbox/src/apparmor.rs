@@ -37,17 +37,20 @@ pub(crate) fn profile(wanted: &AppArmor) -> Result<Option<&str>, SandboxError> {
 
 /// The name of our own profile, which is loaded then; `None` where there cannot be one.
 fn default_profile() -> io::Result<Option<&'static str>> {
-    let can_load = is_initial_user_namespace() && rustix::process::geteuid().is_root();
-    if !can_load || !is_enabled() {
+    if !has_default_profile() {
         return Ok(None);
     }
     if !is_loaded() {
-        if !Path::new(PARSER).exists() {
-            return Ok(None);
-        }
         load()?;
     }
     Ok(Some(DEFAULT_PROFILE))
+}
+
+/// Whether the caller's sandboxes come under [`DEFAULT_PROFILE`] if nothing else is said. Not within a container of another
+/// program's, where the kernel's list of profiles cannot be seen.
+pub fn has_default_profile() -> bool {
+    let is_root = is_initial_user_namespace() && rustix::process::geteuid().is_root();
+    is_root && is_enabled() && [PARSER, LOADED].iter().all(|path| Path::new(path).exists())
 }
 
 fn is_enabled() -> bool {

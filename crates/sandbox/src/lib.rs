@@ -49,7 +49,7 @@ mod text;
 mod user;
 mod view;
 
-pub use apparmor::DEFAULT_PROFILE;
+pub use apparmor::{DEFAULT_PROFILE, has_default_profile};
 pub use capabilities::Capabilities;
 pub use channel::{TerminalSize, Tie};
 pub use copy::{Owner, copy_contents, copy_directory, copy_tree};

@@ -154,6 +154,12 @@ fn where_the_host_has_apparmor_root_is_confined_by_it_unless_it_says_otherwise()
         with("apparmor=x").says("this machine's kernel has no AppArmor");
         return;
     }
+    let create = "create --name one --security-opt no-new-privileges app";
+    lab.rbuild(&create.split(' ').collect::<Vec<_>>()).success();
+    let format = "{{.AppArmorProfile}} {{.HostConfig.SecurityOpt}}";
+    let inspected = lab.rbuild(&["inspect", "-f", format, "one"]).success();
+    assert_eq!(inspected.stdout, "rbuild-default [no-new-privileges]\n");
+    lab.rbuild(&["rm", "one"]).success();
     let profile = ["cat", "/proc/self/attr/current"];
     assert_eq!(told(&lab, &[], &profile), "rbuild-default (enforce)");
     for lifted in [

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use rbuild_container::{
-    Condition, ContainerId, Health, RootAccess, StoredConfig, Volume, config_as_it_is, health,
-    volume,
+    Condition, ContainerId, Health, RootAccess, StoredConfig, Volume, apparmor_profile,
+    config_as_it_is, health, volume,
 };
 use rbuild_store::{Container, ContainerState, Store};
 use serde_json::{Value, json};
@@ -46,6 +46,7 @@ pub(super) fn describe(
         "RestartCount": restarts(container),
         "Driver": "overlay",
         "Platform": "linux",
+        "AppArmorProfile": config.as_ref().map_or_else(String::new, |config| apparmor_profile(&config.options)),
         "HostConfig": config.as_ref().map(host_config),
         "NetworkSettings": config.as_ref().map(|config| network::settings(store, container, config)),
         "Mounts": config.as_ref().map(|config| mounts(store, config)).transpose()?,

@@ -1,8 +1,8 @@
 //! What a container was asked to have of the host: `HostConfig`.
 
 use rbuild_container::{
-    Cleanup, Exposed, FirstProcess, IpcMode, Naming, NetworkMode, Options, PidMode, RestartPolicy,
-    RootAccess, Security, Sharing, StoredConfig, UserMode,
+    Cleanup, Exposed, FirstProcess, IpcMode, Naming, NetworkMode, Options, PidMode, Privileges,
+    RestartPolicy, RootAccess, Security, Sharing, StoredConfig, SystemCalls, UserMode,
 };
 use serde_json::{Map, Value, json};
 
@@ -36,6 +36,7 @@ pub(super) fn host_config(config: &StoredConfig) -> Value {
         "PublishAllPorts": options.exposed == Exposed::Published,
         "AutoRemove": options.cleanup == Cleanup::Remove,
         "Privileged": options.security == Security::Privileged,
+        "SecurityOpt": security_options(options),
         "Init": options.first == FirstProcess::Init,
         "Sysctls": options.sysctls.iter().map(|one| (one.name.clone(), json!(one.value))).collect::<Map<_, _>>(),
         "RestartPolicy": restart_policy(options.restart),
@@ -55,6 +56,21 @@ pub(super) fn host_config(config: &StoredConfig) -> Value {
             "Name": limit.name, "Soft": limit.soft, "Hard": limit.hard,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// As they are given with `--security-opt`.
+fn security_options(options: &Options) -> Vec<String> {
+    let denied = options.new_privileges == Privileges::Denied;
+    let unfiltered = options.system_calls == SystemCalls::Unconfined;
+    let profile = options.apparmor.as_ref();
+    [
+        denied.then(|| "no-new-privileges".to_owned()),
+        unfiltered.then(|| "seccomp=unconfined".to_owned()),
+        profile.map(|name| format!("apparmor={name}")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What is the container's own is not named, as in docker's.
