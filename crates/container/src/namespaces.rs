@@ -185,18 +185,28 @@ fn open(
 ) -> Result<OwnedFd, ContainerError> {
     let refused =
         |reason: &str| ContainerError::option(option, format!("container:{name}"), reason);
-    if !rbuild_sys::is_initial_user_namespace() {
-        return Err(refused(
-            "a normal user's containers have user namespaces of their own each, and cannot enter each other's",
-        ));
-    }
     let other = lifecycle::find(store, name)?;
     let Some(pid) = live_process(&other) else {
         return Err(refused("that container is not running"));
     };
+    if !rbuild_sys::is_initial_user_namespace() && !is_beside_us(pid) {
+        return Err(refused(
+            "that container is in another user namespace: it was started before others of this user, without need of their networks; start it again with a network or a port",
+        ));
+    }
     let path = format!("/proc/{pid}/ns/{kind}");
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| ContainerError::Supervise(error.into()))
+}
+
+/// Whether a process is in our user namespace.
+fn is_beside_us(pid: u32) -> bool {
+    let inode = |path: String| rustix::fs::stat(path).map(|stat| stat.st_ino);
+    let (own, other) = (
+        inode("/proc/self/ns/user".to_owned()),
+        inode(format!("/proc/{pid}/ns/user")),
+    );
+    matches!((own, other), (Ok(own), Ok(other)) if own == other)
 }
 
 fn check_shareable(store: &Store, name: &str) -> Result<(), ContainerError> {

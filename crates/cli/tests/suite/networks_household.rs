@@ -1,5 +1,6 @@
 //! What the commands of a normal user share: one network, and the process that keeps it.
 
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,9 @@ use rstest::rstest;
 
 use crate::containers::{field, lab};
 use crate::networks::{SERVER, serve};
+use crate::networks_default::assert_gone;
 use crate::networks_without_root::{open_tunnel, own_address};
-use crate::support::{Caller, Lab, note_skipped, require};
+use crate::support::{Caller, Lab, Running, note_skipped, require};
 
 /// How long something may take that nobody waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -260,4 +262,74 @@ fn children(parent: Pid) -> Vec<PathBuf> {
     numbers
         .map(|number| Path::new("/proc").join(number))
         .collect()
+}
+
+/// Runs commands side by side.
+fn at_once(lab: &Lab, commands: impl Iterator<Item = String>) {
+    let start = |text: String| Running::start(lab.command(&[]).args(text.split(' ')));
+    let started: Vec<Running> = commands.map(start).collect();
+    for one in started {
+        one.wait().success();
+    }
+}
+
+#[rstest]
+fn a_crowd_comes_and_goes_on_one_network_and_none_is_lost(
+    #[values(Caller::Root, Caller::Ranges)] caller: Caller,
+) {
+    const THIRD: usize = 8;
+    let Some(lab) = lab(caller) else { return };
+    lab.rbuild(&["network", "create", "crowd"]).success();
+    let all = 0..THIRD * 3;
+    let run = |number| format!("run -d --name c{number} --network crowd app sleep 1000");
+    at_once(&lab, all.clone().map(run));
+    let members = || {
+        field(
+            &lab,
+            "crowd",
+            "{{range .Containers}}{{.IPv4Address}} {{end}}",
+        )
+    };
+    let addresses = || members().split_whitespace().collect::<HashSet<_>>().len();
+    assert_eq!(addresses(), THIRD * 3);
+    // Some end, some end and come back, some go, all at the same time.
+    let change = |number| match number % 3 {
+        0 => format!("stop -t 0 c{number}"),
+        1 => format!("restart -t 0 c{number}"),
+        _ => format!("rm -f c{number}"),
+    };
+    at_once(&lab, all.clone().map(change));
+    assert_eq!(addresses(), THIRD);
+    let known = lab.rbuild(&["ps", "-aq"]).success().stdout;
+    assert_eq!(known.lines().count(), THIRD * 2);
+    let ended = all.clone().filter(|number| number % 3 == 0);
+    at_once(&lab, ended.map(|number| format!("start c{number}")));
+    assert_eq!(addresses(), THIRD * 2);
+    let left: Vec<usize> = all.filter(|number| number % 3 != 2).collect();
+    let ask = |number: &usize| format!("nslookup c{number} >/dev/null");
+    let script: Vec<String> = left.iter().map(ask).collect();
+    let script = script.join(" && ");
+    let run = ["run", "--rm", "--network", "crowd", "app", "sh", "-c"];
+    lab.rbuild(&[&run[..], &[&script]].concat()).success();
+    at_once(&lab, left.iter().map(|number| format!("rm -f c{number}")));
+    assert_eq!(members(), "");
+    assert_gone(&lab);
+    lab.rbuild(&["network", "rm", "crowd"]).success();
+    let left = std::fs::read_dir(lab.path("root/containers")).expect("a folder");
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn containers_of_a_normal_user_can_share_memory() {
+    let Some(lab) = lab(Caller::Ranges) else {
+        return;
+    };
+    let script = "echo kept > /dev/shm/note; sleep 1000";
+    let options = ["--name", "one", "--ipc", "shareable", "--network", "bridge"];
+    serve(&lab, &options, script);
+    let script = "until cat /dev/shm/note; do sleep 0.01; done";
+    let run = ["run", "--rm", "--ipc", "container:one", "app", "sh", "-c"];
+    let told = lab.rbuild(&[&run[..], &[script]].concat()).success();
+    assert_eq!(told.stdout, "kept\n");
+    lab.rbuild(&["rm", "-f", "one"]).success();
 }

@@ -62,6 +62,7 @@ impl Keeper {
         let null = lock::open(Path::new("/dev/null")).map_err(io::Error::other)?;
         rustix::stdio::dup2_stdin(&null)?;
         rustix::stdio::dup2_stdout(&null)?;
+        std::env::set_current_dir("/")?;
         let _ = rustix::process::setsid();
         let _ = rustix::thread::set_name(c"rbuild-network");
         let user_namespace = rbuild_sys::user_namespace().map_err(io::Error::other)?;

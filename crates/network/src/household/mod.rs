@@ -192,8 +192,8 @@ impl Founding {
             .arg0("rbuild-network")
             .args([OsString::from(ARGUMENT), self.directory.clone().into()])
             .arg(ids)
+            // Where it is to be it goes itself: a process that is started in a directory costs more.
             .env_clear()
-            .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(door)))
             .stdout(network)
             .stderr(Stdio::null())
