@@ -3,16 +3,16 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, network, pause,
-    port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, update,
-    version, volume, wait,
+    imagetools, import, info, inspect, kill, layers, load, login, logout, logs, manifest, network,
+    pause, port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top,
+    update, version, volume, wait,
 };
 use crate::groups::{BuilderVerb, BuildxVerb, ContainerVerb, ImageVerb, SystemVerb};
-use crate::maintenance;
+use crate::{maintenance, switches};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -153,6 +153,8 @@ pub(crate) enum Command {
     /// What docker's buildx does and this program does too
     #[command(subcommand, arg_required_else_help = true)]
     Buildx(BuildxVerb),
+    /// Show this machine and the store
+    Info(info::Args),
     /// Show the version
     Version(version::Args),
     /// Sync and sweep the store; builds start it by themselves
@@ -161,6 +163,13 @@ pub(crate) enum Command {
     /// Look for images in registries, which this program does not do
     #[command(hide = true)]
     Search {
+        /// Whatever docker takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Follow what happens to all containers, which this program does not do
+    #[command(hide = true)]
+    Events {
         /// Whatever docker takes
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
@@ -186,6 +195,7 @@ const VERBS: &[&str] = &[
     "manifest",
     "fsck",
     "history",
+    "info",
     "inspect",
     "import",
     "layers",
@@ -207,6 +217,7 @@ const VERBS: &[&str] = &[
     "wait",
     "attach",
     "logs",
+    "events",
     "exec",
     "network",
     "pause",
@@ -234,10 +245,61 @@ const VERBS: &[&str] = &[
 ];
 
 /// Options that may stand before a verb and take a value.
-const GLOBAL_WITH_VALUE: &[&str] = &["--config", "--root"];
+pub(crate) const GLOBAL_WITH_VALUE: &[&str] = &["--config", "--root"];
 
-/// `arguments` with `build` put in where no verb was typed.
-pub(crate) fn with_default_verb(arguments: Vec<OsString>) -> Vec<OsString> {
+/// What is typed makes no sense.
+#[derive(Debug)]
+pub(crate) struct Misread {
+    error: clap::Error,
+    status: i32,
+}
+
+impl Misread {
+    /// Says so, or prints the help that was asked for, and ends the program.
+    pub(crate) fn exit(self) -> ! {
+        // There is nobody to tell when the streams are gone.
+        let _ = self.error.print();
+        let status = if self.error.use_stderr() {
+            self.status
+        } else {
+            0
+        };
+        std::process::exit(status)
+    }
+
+    /// What is wrong.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> String {
+        self.error.to_string()
+    }
+}
+
+/// The status of arguments that make no sense.
+const STATUS_MISREAD: i32 = 2;
+/// The same where a container was to be run: docker's, which none of a container's is taken for.
+const STATUS_MISREAD_RUN: i32 = 125;
+
+/// What was typed, put as clap knows it: with `build` where no verb was typed, and switches without values.
+pub(crate) fn read(arguments: Vec<OsString>) -> Result<Cli, Misread> {
+    let (arguments, at) = with_default_verb(arguments);
+    let word = |at: usize| arguments.get(at).and_then(|word| word.to_str());
+    let group = usize::from(word(at) == Some("container"));
+    let status = match word(at + group) {
+        Some("run" | "create") => STATUS_MISREAD_RUN,
+        _ => STATUS_MISREAD,
+    };
+    parse(arguments, at).map_err(|error| Misread { error, status })
+}
+
+fn parse(arguments: Vec<OsString>, at: usize) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command().args_override_self(true);
+    let arguments = switches::plain(&command, arguments, at);
+    Cli::from_arg_matches(&command.try_get_matches_from_mut(arguments)?)
+        .map_err(|error| error.format(&mut command))
+}
+
+/// `arguments` with `build` put in where no verb was typed, and where the verb is.
+fn with_default_verb(arguments: Vec<OsString>) -> (Vec<OsString>, usize) {
     let mut at = 1;
     while let Some(argument) = arguments.get(at).and_then(|argument| argument.to_str()) {
         if GLOBAL_WITH_VALUE.contains(&argument) {
@@ -252,15 +314,13 @@ pub(crate) fn with_default_verb(arguments: Vec<OsString>) -> Vec<OsString> {
         }
     }
     let first = arguments.get(at).and_then(|argument| argument.to_str());
-    let first = first.map(str::to_owned);
-    let first = first.as_deref();
     let only_asks = matches!(first, None | Some("-h" | "--help" | "-V" | "--version"));
     if only_asks || first.is_some_and(|first| VERBS.contains(&first)) {
-        return arguments;
+        return (arguments, at);
     }
     let mut completed = arguments;
     completed.insert(at, "build".into());
-    completed
+    (completed, at)
 }
 
 fn is_assignment(argument: &str, option: &str) -> bool {
@@ -270,121 +330,5 @@ fn is_assignment(argument: &str, option: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn completed(words: &[&str]) -> Vec<String> {
-        let arguments = std::iter::once("rbuild").chain(words.iter().copied());
-        with_default_verb(arguments.map(OsString::from).collect())
-            .into_iter()
-            .skip(1)
-            .map(|word| word.into_string().expect("the test's words are UTF-8"))
-            .collect()
-    }
-
-    #[test]
-    fn no_option_means_two_things() {
-        use clap::CommandFactory as _;
-        Cli::command().debug_assert();
-    }
-
-    /// Definitions are made when their verb is typed: what they say of themselves would then take the place of the verb's line.
-    #[test]
-    fn a_verb_says_the_same_in_the_list_and_in_its_own_help() {
-        use clap::CommandFactory as _;
-
-        fn compare(listed: &clap::Command, built: &clap::Command, differ: &mut Vec<String>) {
-            for own in built
-                .get_subcommands()
-                .filter(|own| own.get_name() != "help")
-            {
-                let line = listed
-                    .find_subcommand(own.get_name())
-                    .and_then(|verb| verb.get_about().map(ToString::to_string));
-                let about = own.get_about().map(ToString::to_string);
-                if line != about || own.get_long_about().is_some() {
-                    differ.push(format!("{}: {line:?}, {about:?}", own.get_name()));
-                }
-            }
-        }
-
-        let listed = Cli::command();
-        let mut built = Cli::command();
-        built.build();
-        let mut differ = Vec::new();
-        compare(&listed, &built, &mut differ);
-        for group in listed
-            .get_subcommands()
-            .filter(|verb| verb.has_subcommands())
-        {
-            let own = built.find_subcommand(group.get_name());
-            compare(
-                group,
-                own.expect("it is the same command line"),
-                &mut differ,
-            );
-        }
-        assert_eq!(differ, [""; 0]);
-    }
-
-    #[test]
-    fn every_verb_may_stand_first() {
-        use clap::CommandFactory as _;
-        for verb in Cli::command().get_subcommands() {
-            assert!(VERBS.contains(&verb.get_name()), "{}", verb.get_name());
-        }
-    }
-
-    #[test]
-    fn building_needs_no_verb() {
-        assert_eq!(completed(&["-t", "app", "."]), ["build", "-t", "app", "."]);
-        assert_eq!(completed(&["."]), ["build", "."]);
-    }
-
-    #[test]
-    fn dockers_longer_forms_are_understood() {
-        let parses = |line: &str| {
-            let words = completed(&line.split(' ').collect::<Vec<_>>());
-            let words = std::iter::once("rbuild".to_owned()).chain(words);
-            if let Err(error) = Cli::try_parse_from(words) {
-                panic!("{line}: {error}");
-            }
-        };
-        for line in [
-            "image ls",
-            "image list -a",
-            "image build .",
-            "image rm app",
-            "image prune -f",
-            "container ls -a",
-            "container ps",
-            "container run --rm app true",
-            "container remove -f one",
-            "container prune --filter until=24h",
-            "builder prune -f",
-            "builder build .",
-            "buildx build --load .",
-            "buildx b .",
-            "buildx imagetools inspect app",
-            "system df",
-            "system prune -af --volumes",
-        ] {
-            parses(line);
-        }
-    }
-
-    #[test]
-    fn global_options_may_stand_before_the_verb() {
-        assert_eq!(
-            completed(&["--root", "/x", "images"]),
-            ["--root", "/x", "images"]
-        );
-        assert_eq!(completed(&["--root=/x", "."]), ["--root=/x", "build", "."]);
-    }
-
-    #[test]
-    fn asking_for_help_builds_nothing() {
-        assert_eq!(completed(&["--help"]), ["--help"]);
-        assert_eq!(completed(&[]), Vec::<String>::new());
-    }
-}
+#[path = "args_tests.rs"]
+mod tests;

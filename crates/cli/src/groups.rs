@@ -15,8 +15,8 @@ use clap::Subcommand;
 use crate::app::App;
 use crate::commands::{
     attach, build, commit, cp, create, df, diff, exec, export, history, images, imagetools, import,
-    inspect, kill, load, logs, pause, port, prune, ps, pull, push, rename, rm, rmi, run, save,
-    start, stats, stop, tag, top, update, wait,
+    info, inspect, kill, load, logs, pause, port, prune, ps, pull, push, rename, rm, rmi, run,
+    save, start, stats, stop, tag, top, update, wait,
 };
 
 /// `rbuild image …`
@@ -30,7 +30,7 @@ pub(crate) enum ImageVerb {
     /// Make an image of the files in a tar
     Import(import::Args),
     /// Show everything about images, as JSON
-    Inspect(inspect::Named),
+    Inspect(inspect::OfPlatform),
     /// Take images from an archive
     Load(load::Args),
     /// List images
@@ -162,14 +162,27 @@ impl ContainerVerb {
     }
 }
 
+/// Why there are no events.
+pub(crate) const NO_EVENTS: &str = "events are told by a daemon, and there is none: rbuild wait waits for a container's end, rbuild logs -f \
+     follows what one writes, and rbuild ps tells what all of them do";
+
 /// `rbuild system …`
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub(crate) enum SystemVerb {
     /// Show how much disk is used, as docker tells it (rbuild du tells more)
     Df(df::Args),
+    /// Show this machine and the store
+    Info(info::Args),
     /// Remove what nothing uses any more
     Prune(prune::SystemArgs),
+    /// Follow what happens to all containers, which this program does not do
+    #[command(hide = true)]
+    Events {
+        /// Whatever docker takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 impl SystemVerb {
@@ -177,6 +190,8 @@ impl SystemVerb {
     pub(crate) fn run(self, app: &App) -> anyhow::Result<ExitCode> {
         match self {
             Self::Df(args) => df::run(app, &args),
+            Self::Info(args) => info::run(app, &args),
+            Self::Events { .. } => anyhow::bail!("{NO_EVENTS}"),
             Self::Prune(args) => prune::run_system(app, &args),
         }
     }

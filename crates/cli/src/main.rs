@@ -18,20 +18,22 @@ mod lender;
 mod maintenance;
 mod network_config;
 mod no_room;
+mod refused;
 mod render;
+mod switches;
 mod users_config;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 use crate::app::App;
-use crate::args::{Cli, Command, with_default_verb};
+use crate::args::{Cli, Command};
 use crate::commands::{
     attach, build, cache, commit, cp, create, diff, du, exec, export, fsck, history, images,
-    imagetools, import, inspect, kill, layers, load, login, logout, logs, manifest, network, pause,
-    port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top, update,
-    verify, version, volume, wait,
+    imagetools, import, info, inspect, kill, layers, load, login, logout, logs, manifest, network,
+    pause, port, prune, ps, pull, push, rename, rm, rmi, run, save, start, stats, stop, tag, top,
+    update, verify, version, volume, wait,
 };
 
 fn main() -> ExitCode {
@@ -39,7 +41,10 @@ fn main() -> ExitCode {
     rbuild_sandbox::init_if_asked();
     rbuild_network::help_if_asked();
     rbuild_container::supervise_if_asked(std::time::SystemTime::now);
-    let cli = Cli::parse_from(with_default_verb(std::env::args_os().collect()));
+    let cli = match args::read(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     match dispatch(cli) {
         Ok(code) => code,
         Err(error) => failure::report(&error),
@@ -111,6 +116,8 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
         Command::Search { .. } => anyhow::bail!(
             "registries are not searched: look on their web pages (https://hub.docker.com/search), and name the image to rbuild pull"
         ),
+        Command::Events { .. } => anyhow::bail!("{}", groups::NO_EVENTS),
+        Command::Info(args) => info::run(app, &args),
         Command::Version(_) | Command::Completion { .. } => Ok(ExitCode::SUCCESS),
     }
 }

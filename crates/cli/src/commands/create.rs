@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::run::{Asked, ContainerArgs, failure, with_status};
 use crate::app::App;
+use crate::refused::{Refusal, Refused, Table, option};
 use crate::render;
 
 // What was typed after `rbuild create`.
@@ -13,6 +14,20 @@ use crate::render;
 pub(crate) struct Args {
     #[command(flatten)]
     container: ContainerArgs,
+    #[command(flatten)]
+    refused: Refused<OfCreate>,
+}
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfCreate;
+
+impl Table for OfCreate {
+    const REFUSED: &'static [Refusal] = &[option(
+        "attach",
+        "streams are connected when the container is started: rbuild start -a",
+    )
+    .or('a')];
 }
 
 /// Makes a container and prints its ID.

@@ -1,9 +1,11 @@
 //! What an image of the store is: its platform's manifest and config, and what its layers weigh.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use rbuild_container::StoredConfig;
 use rbuild_image::{Digest, Platform, Reference};
 use rbuild_plan::{ImageOrigin, ResolvedImage};
 use rbuild_store::{ImageOrigin as StoredOrigin, Store, StoredImage};
@@ -33,6 +35,21 @@ pub(crate) fn for_platform(
         .map_err(|error| anyhow::anyhow!(error))
         .with_context(|| format!("failed to read image {}", image.id.short()))?;
     Ok(found.map(Arc::new))
+}
+
+/// The documents of `image`, which was called `name`, for the platform that was typed, else for any.
+pub(crate) fn chosen(
+    app: &App,
+    image: &StoredImage,
+    name: &str,
+    platform: Option<&str>,
+) -> anyhow::Result<Arc<ResolvedImage>> {
+    let Some(text) = platform else {
+        return any_platform(app, image);
+    };
+    let platform = super::pull::platform(app, Some(text))?;
+    for_platform(app, image, &platform)?
+        .with_context(|| format!("image {name} is not here for {platform}"))
 }
 
 /// The documents of `image` for this machine, else for the first platform that is here.
@@ -77,6 +94,14 @@ pub(crate) fn layer_sizes(store: &Store, image: &ResolvedImage) -> anyhow::Resul
             Ok(layer.map_or_else(|| blob.size(), |layer| layer.bytes()))
         })
         .collect()
+}
+
+/// Labels of a container: those of its image, and its own.
+pub(crate) fn labels(config: &StoredConfig) -> BTreeMap<String, String> {
+    let own = config.options.labels.iter();
+    let own = own.map(|label| label.split_once('=').unwrap_or((label, "")));
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    config.image.labels.clone().into_iter().chain(own).collect()
 }
 
 /// When the image says that it was made.

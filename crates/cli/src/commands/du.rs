@@ -18,7 +18,7 @@ use rbuild_store::{
 use serde_json::{Value, json};
 
 use super::documents;
-use super::filter::{Filters, is_mutable, project_name, type_name};
+use super::filter::usage::{Filters, is_mutable, project_name, type_name};
 use super::format::Format;
 use super::history::shortened;
 use crate::app::App;

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::builder::BoolishValueParser;
 use rbuild_container::{
     Condition, ContainerError, DetachKeys, ExecOptions, ExecOutcome, Options, Security,
     parse_env_file,
@@ -22,33 +21,12 @@ use crate::failure::WithStatus;
 pub(crate) struct Args {
     /// Let the process read standard input
     #[arg(short, long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     interactive: bool,
     /// Give the process a terminal
     #[arg(short, long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     tty: bool,
     /// Do not wait for it
     #[arg(short, long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     detach: bool,
     /// User: NAME|UID[:GROUP|GID]
     #[arg(short, long)]
@@ -67,13 +45,6 @@ pub(crate) struct Args {
     detach_keys: String,
     /// All capabilities, no system call filter
     #[arg(long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     privileged: bool,
     /// The container, by name or ID, and what runs in it
     // One list: the options after the container are not ours, whatever they look like.

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     #[arg(short = 'H', long, num_args = 0..=1, require_equals = true)]
     #[arg(default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     human: bool,
+    /// Of the image for this platform, where it is for several
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
     /// json, or a template such as '{{.ID}} {{.CreatedBy}}'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -39,7 +42,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let format = args.format.as_deref().map(Format::parse).transpose()?;
     let store = app.store()?;
     let found = lookup::image(store, &args.image)?;
-    let resolved = documents::any_platform(app, &found.image)?;
+    let resolved = documents::chosen(app, &found.image, &args.image, args.platform.as_deref())?;
     let sizes = documents::layer_sizes(store, &resolved)?;
     let steps = steps(&resolved.config.history, &sizes);
     let rows: Vec<Value> = steps

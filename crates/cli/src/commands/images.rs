@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
 use rbuild_image::Reference;
 use rbuild_store::{Store, StoredImage};
 use serde_json::{Value, json};
 
+use super::filter::Filters;
 use super::format::Format;
 use super::{documents, lookup};
 use crate::app::App;
-use crate::render::{self, Table, ago, bytes_decimal};
+use crate::refused::{Refusal, Refused, Table, flag};
+use crate::render::{self, ago, bytes_decimal};
 
 // What was typed after `rbuild images`.
 #[derive(Debug, clap::Args)]
@@ -32,35 +33,40 @@ pub(crate) struct Args {
     /// Complete IDs
     #[arg(long)]
     no_trunc: bool,
-    /// Only images that fit: reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE, since=IMAGE
+    /// Only images that fit: reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE, since=IMAGE, until=24h
     #[arg(short, long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
     /// json, or a template such as '{{.Repository}}:{{.Tag}}'
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
+    #[command(flatten)]
+    refused: Refused<OfImages>,
+}
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfImages;
+
+impl Table for OfImages {
+    const REFUSED: &'static [Refusal] = &[flag(
+        "tree",
+        "the platforms of an image are shown by rbuild imagetools inspect, its layers by rbuild layers",
+    )];
 }
 
 /// Lists images.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let format = args.format.as_deref().map(Format::parse).transpose()?;
     let store = app.store()?;
-    let mut filters = args
-        .filters
-        .iter()
-        .map(|text| Filter::parse(app, store, text))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    if let Some(repository) = &args.repository {
-        filters.push(Filter::Reference(repository.clone()));
-    }
+    let choice = Choice::new(app, args)?;
     let mut rows = Vec::new();
     for image in store.images()? {
         let image = Listed::read(app, store, image)?;
-        let fits = |name: Option<&Reference>| filters.iter().all(|one| one.fits(&image, name));
         let names: Vec<Option<&Reference>> = match image.stored.names.as_slice() {
             [] => vec![None],
             names => names.iter().map(Some).collect(),
         };
-        let shown = names.into_iter().filter(|name| fits(*name));
+        let shown = names.into_iter().filter(|name| choice.fits(&image, *name));
         rows.extend(shown.map(|name| Row::new(&image, name)));
     }
     rows.sort_by(|one, other| {
@@ -92,6 +98,11 @@ struct Listed {
 }
 
 impl Listed {
+    /// When it was made; of one that does not say, long ago.
+    fn made(&self) -> SystemTime {
+        self.created.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
     fn read(app: &App, store: &Store, stored: StoredImage) -> anyhow::Result<Self> {
         // An image that cannot be read is listed, so that it can be removed.
         let Ok(resolved) = documents::any_platform(app, &stored) else {
@@ -111,58 +122,60 @@ impl Listed {
     }
 }
 
-/// A `--filter`.
-enum Filter {
-    Reference(String),
-    Dangling(bool),
-    Label(String, Option<String>),
-    Before(Option<SystemTime>),
-    Since(Option<SystemTime>),
+/// Names of filters.
+const KEYS: &[&str] = &[
+    "reference",
+    "dangling",
+    "label",
+    "label!",
+    "before",
+    "since",
+    "until",
+];
+
+/// The images that are asked for.
+struct Choice {
+    filters: Filters,
+    dangling: Option<bool>,
+    before: Option<SystemTime>,
+    since: Option<SystemTime>,
+    until: Option<SystemTime>,
+    repository: Option<String>,
 }
 
-impl Filter {
-    fn parse(app: &App, store: &Store, text: &str) -> anyhow::Result<Self> {
-        let (key, value) = text
-            .split_once('=')
-            .with_context(|| format!("invalid filter {text:?}: it is KEY=VALUE"))?;
-        let time = || {
-            let found = lookup::image(store, value)?;
-            anyhow::Ok(documents::created(&*documents::any_platform(
-                app,
-                &found.image,
-            )?))
+impl Choice {
+    fn new(app: &App, args: &Args) -> anyhow::Result<Self> {
+        let filters = Filters::parse(&args.filters, KEYS)?;
+        let made = |key| {
+            let name = filters.one(key)?;
+            name.map(|name| when_made(app, name)).transpose()
         };
-        Ok(match key {
-            "reference" => Self::Reference(value.to_owned()),
-            "dangling" => Self::Dangling(match value {
-                "true" | "1" => true,
-                "false" | "0" => false,
-                _ => bail!("invalid filter {text:?}: dangling is true or false"),
-            }),
-            "label" => match value.split_once('=') {
-                Some((label, value)) => Self::Label(label.to_owned(), Some(value.to_owned())),
-                None => Self::Label(value.to_owned(), None),
-            },
-            "before" => Self::Before(time()?),
-            "since" => Self::Since(time()?),
-            _ => bail!(
-                "invalid filter {text:?}: there are reference, dangling, label, before and since"
-            ),
+        Ok(Self {
+            dangling: filters.truth("dangling")?,
+            before: made("before")?,
+            since: made("since")?,
+            until: filters.until(app.environment.now())?,
+            repository: args.repository.clone(),
+            filters,
         })
     }
 
     fn fits(&self, image: &Listed, name: Option<&Reference>) -> bool {
-        match self {
-            Self::Reference(pattern) => name.is_some_and(|name| fits_pattern(name, pattern)),
-            Self::Dangling(wanted) => name.is_none() == *wanted,
-            Self::Label(label, value) => image
-                .labels
-                .get(label)
-                .is_some_and(|found| value.as_ref().is_none_or(|value| value == found)),
-            Self::Before(time) => image.created < *time,
-            Self::Since(time) => image.created > *time,
-        }
+        let called = |pattern: &str| name.is_some_and(|name| fits_pattern(name, pattern));
+        self.repository.as_deref().is_none_or(called)
+            && self.filters.any("reference", called)
+            && self.dangling.is_none_or(|wanted| name.is_none() == wanted)
+            && self.before.is_none_or(|before| image.made() < before)
+            && self.since.is_none_or(|since| image.made() > since)
+            && self.until.is_none_or(|until| image.made() < until)
+            && self.filters.labels_fit(&image.labels)
     }
+}
+
+fn when_made(app: &App, name: &str) -> anyhow::Result<SystemTime> {
+    let found = lookup::image(app.store()?, name)?;
+    let image = documents::any_platform(app, &found.image)?;
+    Ok(documents::created(&image).unwrap_or(SystemTime::UNIX_EPOCH))
 }
 
 /// Whether the familiar or the complete name fits; without a tag in the pattern, any tag does.
@@ -272,7 +285,7 @@ fn table(args: &Args, rows: &[Row], now: SystemTime) -> String {
         header.push("DIGEST");
     }
     header.extend(["IMAGE ID", "CREATED", "SIZE"]);
-    let mut table = Table::new(&header);
+    let mut table = render::Table::new(&header);
     for row in rows {
         let mut cells = vec![row.repository.clone(), row.tag.clone()];
         if args.digests {

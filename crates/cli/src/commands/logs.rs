@@ -2,12 +2,12 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use rbuild_container::{LogLine, LogQuery, Stream, follow_log};
 
-use super::documents;
+use super::moment::moment;
 use super::several::{one, worded};
 use crate::app::App;
 
@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// With the time of each line
     #[arg(short, long)]
     timestamps: bool,
+    /// With the details that --log-opt asked for, of which there are none here: only their column
+    #[arg(long)]
+    details: bool,
 }
 
 /// Writes each line to the stream that the container wrote it to.
@@ -47,10 +50,11 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let container = one(store, &args.container)?;
     let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
     let mut show = |line: LogLine| {
+        let details = if args.details { " " } else { "" };
         let text = if args.timestamps {
-            format!("{} {}", line.time, line.text)
+            format!("{} {details}{}", line.time, line.text)
         } else {
-            line.text
+            format!("{details}{}", line.text)
         };
         match line.stream {
             Stream::Stdout => {
@@ -76,27 +80,12 @@ fn tail(text: &str) -> anyhow::Result<Option<usize>> {
     }
 }
 
-/// A moment: RFC 3339 with or without a zone, seconds since 1970, or how long ago.
 fn time(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
-    if let Some(moment) = documents::time(text).or_else(|| documents::time(&format!("{text}Z"))) {
-        return Ok(moment);
-    }
-    if let Some(moment) = documents::time(&format!("{text}T00:00:00Z")) {
-        return Ok(moment);
-    }
-    if let Ok(seconds) = text.parse::<f64>()
-        && let Ok(since) = Duration::try_from_secs_f64(seconds)
-    {
-        return Ok(SystemTime::UNIX_EPOCH + since);
-    }
-    match super::filter::duration(text) {
-        Some(ago) => Ok(now.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)),
-        None => {
-            bail!(
-                "{text:?} is no time: give one such as 2026-11-21T10:00:00, or 10m for ten minutes ago"
-            )
-        }
-    }
+    moment(text, now).with_context(|| {
+        format!(
+            "{text:?} is no time: give one such as 2026-11-21T10:00:00, or 10m for ten minutes ago"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -104,20 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_given_as_docker_takes_them() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000);
-        let seconds = |text: &str| {
-            let moment = time(text, now).expect("a time");
-            let since = moment.duration_since(SystemTime::UNIX_EPOCH);
-            since.expect("after 1970").as_secs_f64()
-        };
-        assert!((seconds("1970-01-01T00:01:00Z") - 60.0).abs() < 1e-9);
-        assert!((seconds("1970-01-01T00:01:00") - 60.0).abs() < 1e-9);
-        assert!((seconds("1970-01-02") - 86_400.0).abs() < 1e-9);
-        assert!((seconds("1.5") - 1.5).abs() < 1e-9);
-        assert!((seconds("1m") - 9_940.0).abs() < 1e-9);
-        assert!(time("yesterday", now).is_err());
+    fn the_last_lines_are_counted() {
         assert_eq!(tail("all").expect("all"), None);
         assert_eq!(tail("3").expect("three"), Some(3));
+        assert!(tail("few").is_err());
     }
 }

@@ -25,8 +25,9 @@ use rbuild_store::{
     Pruned, Store, UsageItem,
 };
 
+pub(super) use self::chosen::Chosen;
 use super::du::{NAME_LETTERS, short_id};
-use super::filter::{Filters, type_name};
+use super::filter::usage::{Filters, type_name};
 use super::history::shortened;
 use super::volume;
 use crate::app::App;

@@ -2,6 +2,7 @@
 
 mod filter;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -12,7 +13,7 @@ use rbuild_container::{
 use rbuild_store::{Container, Store, tree_bytes};
 use serde_json::{Value, json};
 
-use self::filter::{Filter, Key, same_port};
+use self::filter::{Choice, same_port};
 use super::documents;
 use super::format::Format;
 use super::history::{cell, column, shortened};
@@ -44,7 +45,7 @@ pub(crate) struct Args {
     /// How much disk each takes: its own files, and all that it sees
     #[arg(short, long)]
     size: bool,
-    /// Only containers that fit: name=TEXT, id=PREFIX, status=STATUS, exited=CODE, health=HEALTH, ancestor=IMAGE,
+    /// Only containers that fit: name=PATTERN, id=PATTERN, status=STATUS, exited=CODE, health=HEALTH, ancestor=IMAGE,
     /// label=KEY[=VALUE], network=NAME, volume=NAME|PATH, publish=PORT, expose=PORT, before=CONTAINER, since=CONTAINER
     #[arg(short, long = "filter", value_name = "FILTER")]
     filters: Vec<String>,
@@ -65,15 +66,8 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let now = app.environment.now();
     let store = app.store()?;
     let containers = store.containers()?;
-    let filters = args
-        .filters
-        .iter()
-        .map(|text| Filter::parse(text, store))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let by_state = filters
-        .iter()
-        .any(|filter| matches!(filter.key, Key::Status | Key::Exited));
-    let everything = args.all || by_state || newest.is_some();
+    let choice = Choice::new(&args.filters, store)?;
+    let everything = args.all || choice.asks_for_states() || newest.is_some();
     let sized = args.size
         || args
             .format
@@ -84,7 +78,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let rows: Vec<Value> = listed
         .into_iter()
         .filter(|one| everything || one.condition.is_active())
-        .filter(|one| filters.iter().all(|filter| filter.fits(one)))
+        .filter(|one| choice.fits(one))
         .take(newest.unwrap_or(usize::MAX))
         .map(|one| {
             let mut row = one.row(store, letters, now);
@@ -170,16 +164,16 @@ impl<'a> Listed<'a> {
             shortened(&command, COMMAND_LETTERS)
         };
         let created = documents::age(now, self.container.created);
-        let labels = self
-            .config
-            .as_ref()
-            .map(|config| config.options.labels.join(","));
+        let labels = self.labels().into_iter();
+        let labels: Vec<String> = labels
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         json!({
             "Command": format!("{shown:?}"),
             "CreatedAt": documents::table_time(self.container.created),
             "ID": if whole { id.as_str() } else { id.short() },
             "Image": self.container.image_name,
-            "Labels": labels.unwrap_or_default(),
+            "Labels": labels.join(","),
             "LocalVolumes": self.local_volumes().to_string(),
             "Names": self.container.name,
             "Networks": self.networks(),
@@ -187,6 +181,27 @@ impl<'a> Listed<'a> {
             "RunningFor": ago(created),
             "State": self.condition.word(),
             "Status": self.status(now),
+        })
+    }
+
+    /// Its labels, those of its image too.
+    fn labels(&self) -> BTreeMap<String, String> {
+        self.config
+            .as_ref()
+            .map(documents::labels)
+            .unwrap_or_default()
+    }
+
+    /// Whether a volume, or something at a path, is mounted.
+    fn mounts(&self, what: &str) -> bool {
+        let volumes = self
+            .config
+            .iter()
+            .flat_map(|config| &config.options.volumes);
+        volumes.into_iter().any(|volume| {
+            let paths = [Some(&volume.target), volume.source.as_ref()];
+            let mut paths = paths.into_iter().flatten();
+            volume.name.as_deref() == Some(what) || paths.any(|path| path.as_os_str() == what)
         })
     }
 

@@ -9,6 +9,7 @@ use rbuild_solve::Cancel;
 use super::fetch;
 use crate::app::App;
 use crate::interrupt;
+use crate::refused::{ContentTrust, Refusal, Refused, Table, flag};
 use crate::render::{self, Board, Voice};
 
 // What was typed after `rbuild pull`.
@@ -22,6 +23,22 @@ pub(crate) struct Args {
     /// Print only the image's name
     #[arg(short, long)]
     quiet: bool,
+    #[command(flatten)]
+    content_trust: ContentTrust,
+    #[command(flatten)]
+    refused: Refused<OfPull>,
+}
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfPull;
+
+impl Table for OfPull {
+    const REFUSED: &'static [Refusal] = &[flag(
+        "all-tags",
+        "name the tags that you mean, each with a pull of its own",
+    )
+    .or('a')];
 }
 
 /// Pulls an image.

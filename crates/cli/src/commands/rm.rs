@@ -8,6 +8,7 @@ use rbuild_store::{Container, Store};
 
 use super::several::{each_printing, worded};
 use crate::app::App;
+use crate::refused::{Refusal, Refused, Table, flag};
 
 // What was typed after `rbuild rm`.
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,20 @@ pub(crate) struct Args {
     /// Also their anonymous volumes
     #[arg(short, long)]
     volumes: bool,
+    #[command(flatten)]
+    refused: Refused<OfRm>,
+}
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfRm;
+
+impl Table for OfRm {
+    const REFUSED: &'static [Refusal] = &[flag(
+        "link",
+        "containers are not linked: those of one network know each other by name",
+    )
+    .or('l')];
 }
 
 /// Removes containers; the failure of one does not keep the others.

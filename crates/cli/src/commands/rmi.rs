@@ -11,6 +11,7 @@ use rbuild_store::{Container, ImageOrigin, ImageRemoval, Store, StoredImage};
 use super::lookup;
 use crate::app::App;
 use crate::failure::{all_of, chain};
+use crate::refused::{Refusal, Refused, Table, option};
 use crate::render;
 
 // What was typed after `rbuild rmi`.
@@ -22,6 +23,22 @@ pub(crate) struct Args {
     /// Also images that have several names or that containers use
     #[arg(short, long)]
     force: bool,
+    /// Docker's, for what steps left: here that is cache, and never an image
+    #[arg(long, hide = true)]
+    no_prune: bool,
+    #[command(flatten)]
+    refused: Refused<OfRmi>,
+}
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfRmi;
+
+impl Table for OfRmi {
+    const REFUSED: &'static [Refusal] = &[option(
+        "platform",
+        "an image is removed for all its platforms",
+    )];
 }
 
 /// Removes images; the failure of one does not keep the others.

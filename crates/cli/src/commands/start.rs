@@ -12,6 +12,7 @@ use rbuild_store::Container;
 use super::run::{ended, failure, own_streams};
 use super::several::{each, one, worded};
 use crate::app::App;
+use crate::refused::{Refusal, Refused, Table, option};
 
 // What was typed after `rbuild start`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,21 @@ pub(crate) struct Args {
     /// Keys that leave the container without ending it
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
     detach_keys: String,
+    #[command(flatten)]
+    refused: Refused<OfStart>,
+}
+
+const CHECKPOINTS: &str = "processes are not frozen to disk and woken up again";
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfStart;
+
+impl Table for OfStart {
+    const REFUSED: &'static [Refusal] = &[
+        option("checkpoint", CHECKPOINTS),
+        option("checkpoint-dir", CHECKPOINTS),
+    ];
 }
 
 /// Starts containers; those that run already are fine.

@@ -11,7 +11,7 @@ use super::format::Format;
 use super::history::cell;
 use super::several::one;
 use crate::app::App;
-use crate::render::{self, Table, bytes_decimal};
+use crate::render::{self, Table, bytes_binary, bytes_decimal};
 
 /// How long processor time is measured.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -110,31 +110,13 @@ fn traffic(bytes: Traffic) -> String {
 }
 
 /// All of the machine's, as /proc/meminfo tells it.
-fn machine_memory() -> u64 {
+pub(super) fn machine_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kibibytes = text.lines().find_map(|line| {
         let rest = line.strip_prefix("MemTotal:")?;
         rest.split_whitespace().next()?.parse::<u64>().ok()
     });
     kibibytes.unwrap_or_default() * 1024
-}
-
-/// `1.5MiB`, as docker writes memory.
-fn bytes_binary(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let digits = match value {
-        value if unit == 0 || value >= 1000.0 => 0,
-        value if value >= 100.0 => 1,
-        value if value >= 10.0 => 2,
-        _ => 3,
-    };
-    format!("{value:.digits$}{}", UNITS[unit])
 }
 
 fn table(rows: &[Value]) -> String {
@@ -155,16 +137,4 @@ fn table(rows: &[Value]) -> String {
         table.row(fields.map(|field| cell(row, field)));
     }
     table.render()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_told_in_binary_units() {
-        assert_eq!(bytes_binary(512), "512B");
-        assert_eq!(bytes_binary(1_572_864), "1.500MiB");
-        assert_eq!(bytes_binary(23 << 30), "23.00GiB");
-    }
 }

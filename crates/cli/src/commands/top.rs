@@ -1,26 +1,52 @@
 //! `rbuild top`: the processes of a container.
 
+mod host;
+
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use anyhow::bail;
 use rbuild_container::ProcessFacts;
 
 use super::several::{one, worded};
 use crate::app::App;
 use crate::render::{self, Table};
 
+/// docker's columns of this list are wider than those of others.
+const MIN_COLUMN: usize = 20;
+
 // What was typed after `rbuild top`.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "rbuild top CONTAINER [ps OPTIONS]")]
 pub(crate) struct Args {
-    /// Name, ID, or beginning of an ID
-    container: String,
+    /// Name, ID, or beginning of an ID, and options of this machine's ps, such as -o pid,cmd
+    // One list: the options after the container are not ours.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "CONTAINER [ps OPTIONS]")]
+    words: Vec<String>,
 }
 
-/// Lists them as `ps -ef` does, numbered as on the host.
+/// Lists them, numbered as on the host: as `ps -ef` does, or as the host's own ps is asked to.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
+    let Some((name, options)) = args.words.split_first() else {
+        bail!("top needs a container");
+    };
+    if name.starts_with('-') {
+        bail!("unknown flag: {name} (see rbuild top --help)");
+    }
     let store = app.store()?;
-    let container = one(store, &args.container)?;
+    let container = one(store, name)?;
     let processes = rbuild_container::processes(store, &container).map_err(worded)?;
+    let table = if options.is_empty() {
+        full(app, processes)
+    } else {
+        host::listed(options, &processes)?
+    };
+    render::out(&table.at_least(MIN_COLUMN).render())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn full(app: &App, processes: Vec<ProcessFacts>) -> Table {
     let names = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let boot = app.environment.booted();
     let mut table = Table::new(&["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]);
@@ -36,8 +62,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
             one.command,
         ]);
     }
-    render::out(&table.render())?;
-    Ok(ExitCode::SUCCESS)
+    table
 }
 
 /// A user's name on the host, else its number.

@@ -8,6 +8,7 @@ use rbuild_container::{Limits, RestartPolicy, Update, update};
 use super::run::LimitArgs;
 use super::several::{each, worded};
 use crate::app::App;
+use crate::refused::{Refusal, Refused, Table, option};
 
 // What was typed after `rbuild update`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,23 @@ pub(crate) struct Args {
     /// When it is started again after its end: no, always, unless-stopped, on-failure[:N]
     #[arg(long, value_name = "POLICY")]
     restart: Option<String>,
+    #[command(flatten)]
+    refused: Refused<OfUpdate>,
+}
+
+const LIMITS: &str = "this limit is not supported";
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfUpdate;
+
+impl Table for OfUpdate {
+    const REFUSED: &'static [Refusal] = &[
+        option("blkio-weight", LIMITS),
+        option("cpu-rt-period", LIMITS),
+        option("cpu-rt-runtime", LIMITS),
+        option("kernel-memory", LIMITS),
+    ];
 }
 
 /// Changes them, at once where they run.

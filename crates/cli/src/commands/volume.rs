@@ -11,6 +11,7 @@ use rbuild_store::{Action, Store, tree_bytes};
 use serde_json::{Value, json};
 
 use super::documents;
+use super::filter::Filters;
 use super::format::Format;
 use super::history::{cell, column};
 use super::inspect::indented;
@@ -18,7 +19,8 @@ use super::prune::{SURE, confirmed};
 use super::several::worded;
 use crate::app::App;
 use crate::failure::{all_of, chain};
-use crate::render::{self, Table, bytes_human};
+use crate::refused::{Refusal, Refused, Table, flag, option};
+use crate::render::{self, bytes_human};
 
 // What was typed after `rbuild volume`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +40,12 @@ enum Verb {
         /// Label: NAME[=VALUE]
         #[arg(long = "label", value_name = "LABEL")]
         labels: Vec<String>,
+        /// local
+        #[arg(short, long, value_name = "DRIVER", default_value = "local")]
+        #[arg(value_parser = ["local"], hide_possible_values = true)]
+        driver: String,
+        #[command(flatten)]
+        refused: Refused<OfCreate>,
     },
     /// List volumes
     #[command(alias = "list")]
@@ -45,9 +53,14 @@ enum Verb {
         /// Only names
         #[arg(short, long)]
         quiet: bool,
+        /// Only volumes that fit: name=PATTERN, driver=local, label=NAME[=VALUE], dangling=true|false
+        #[arg(short, long = "filter", value_name = "FILTER")]
+        filters: Vec<String>,
         /// json, or a template such as '{{.Name}}'
         #[arg(long, value_name = "FORMAT")]
         format: Option<String>,
+        #[command(flatten)]
+        refused: Refused<OfLs>,
     },
     /// Remove volumes that no container has
     #[command(alias = "remove")]
@@ -76,17 +89,59 @@ enum Verb {
         /// Also those that were given a name
         #[arg(short, long)]
         all: bool,
+        /// Only what fits: label=NAME[=VALUE], label!=NAME[=VALUE]
+        #[arg(long = "filter", value_name = "FILTER")]
+        filters: Vec<String>,
     },
+}
+
+const SWARM: &str = "volumes are directories of this machine";
+
+/// Options of `create` that are refused.
+#[derive(Debug)]
+struct OfCreate;
+
+impl Table for OfCreate {
+    const REFUSED: &'static [Refusal] = &[
+        option("availability", SWARM),
+        option("group", SWARM),
+        option("limit-bytes", SWARM),
+        option("opt", "what a volume is made of cannot be chosen: mount it on the host, and give its path to -v").or('o'),
+        option("required-bytes", SWARM),
+        option("scope", SWARM),
+        option("secret", SWARM),
+        option("sharing", SWARM),
+        option("topology-preferred", SWARM),
+        option("topology-required", SWARM),
+        option("type", SWARM),
+    ];
+}
+
+/// Options of `ls` that are refused.
+#[derive(Debug)]
+struct OfLs;
+
+impl Table for OfLs {
+    const REFUSED: &'static [Refusal] = &[flag("cluster", SWARM)];
 }
 
 /// Does it.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     match &args.verb {
-        Verb::Create { name, labels } => create(app, name.as_deref(), labels)?,
-        Verb::Ls { quiet, format } => list(app, *quiet, format.as_deref())?,
+        Verb::Create { name, labels, .. } => create(app, name.as_deref(), labels)?,
+        Verb::Ls {
+            quiet,
+            filters,
+            format,
+            ..
+        } => list(app, *quiet, filters, format.as_deref())?,
         Verb::Rm { names, force } => remove(app, names, *force)?,
         Verb::Inspect { names, format } => inspect(app, names, format.as_deref())?,
-        Verb::Prune { force, all } => prune(app, *force, *all)?,
+        Verb::Prune {
+            force,
+            all,
+            filters,
+        } => prune(app, *force, *all, filters)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -108,10 +163,23 @@ fn create(app: &App, name: Option<&str>, labels: &[String]) -> anyhow::Result<()
     Ok(())
 }
 
-fn list(app: &App, quiet: bool, format: Option<&str>) -> anyhow::Result<()> {
+fn list(app: &App, quiet: bool, filters: &[String], format: Option<&str>) -> anyhow::Result<()> {
     let format = format.map(Format::parse).transpose()?;
-    let rows: Vec<Value> = volumes(app.store()?)
-        .map_err(worded)?
+    let filters = Filters::parse(filters, &["name", "driver", "label", "label!", "dangling"])?;
+    let dangling = filters.truth("dangling")?;
+    let store = app.store()?;
+    let mut fitting = Vec::new();
+    for one in volumes(store).map_err(worded)? {
+        let unused = || volume_users(store, &one.name).map(|users| users.is_empty());
+        if filters.matches("name", &one.name)
+            && filters.any("driver", |value| value == "local")
+            && filters.labels_fit(&one.labels)
+            && (dangling.is_none() || dangling == Some(unused().map_err(worded)?))
+        {
+            fitting.push(one);
+        }
+    }
+    let rows: Vec<Value> = fitting
         .iter()
         .map(|one| {
             let labels = one
@@ -131,7 +199,7 @@ fn list(app: &App, quiet: bool, format: Option<&str>) -> anyhow::Result<()> {
         _ if quiet => column(&rows, "Name"),
         Some(format) => format.render(&rows)?,
         None => {
-            let mut table = Table::new(&["DRIVER", "VOLUME NAME"]);
+            let mut table = render::Table::new(&["DRIVER", "VOLUME NAME"]);
             for row in &rows {
                 table.row([cell(row, "Driver"), cell(row, "Name")]);
             }
@@ -222,7 +290,9 @@ pub(super) fn remove_unused(
     Ok((format!("{done} Volumes:\n{names}\n"), freed))
 }
 
-fn prune(app: &App, force: bool, all: bool) -> anyhow::Result<()> {
+fn prune(app: &App, force: bool, all: bool, filters: &[String]) -> anyhow::Result<()> {
+    let filters = Filters::parse(filters, &["label", "label!", "all"])?;
+    let all = all || filters.truth("all")? == Some(true);
     let which = if all {
         "all local volumes not used by at least one container"
     } else {
@@ -232,7 +302,7 @@ fn prune(app: &App, force: bool, all: bool) -> anyhow::Result<()> {
     if !force && !confirmed(&format!("{warning}\n{SURE}"))? {
         return Ok(());
     }
-    let meant = |one: &NamedVolume| all || is_anonymous(one);
+    let meant = |one: &NamedVolume| (all || is_anonymous(one)) && filters.labels_fit(&one.labels);
     let (text, freed) = remove_unused(app.store()?, meant, Action::Remove)?;
     let freed = bytes_human(freed);
     render::out(&format!("{text}Total reclaimed space: {freed}\n"))?;

@@ -9,6 +9,7 @@ const MIN_COLUMN: usize = 10;
 /// A table with a header.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
+    min_column: usize,
 }
 
 impl Table {
@@ -16,7 +17,14 @@ impl Table {
     pub(crate) fn new(header: &[&str]) -> Self {
         Self {
             rows: vec![header.iter().map(|&cell| cell.to_owned()).collect()],
+            min_column: MIN_COLUMN,
         }
+    }
+
+    /// With columns of at least `letters`, their gaps included.
+    pub(crate) fn at_least(mut self, letters: usize) -> Self {
+        self.min_column = letters;
+        self
     }
 
     /// Adds a row.
@@ -33,7 +41,7 @@ impl Table {
                 .filter_map(|row| row.get(column))
                 .map(|cell| cell.chars().count())
                 .max()
-                .map_or(MIN_COLUMN, |widest| MIN_COLUMN.max(widest + GAP))
+                .map_or(self.min_column, |widest| self.min_column.max(widest + GAP))
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();

@@ -4,27 +4,47 @@ use std::time::Duration;
 
 /// `1.23MB`, in powers of 1000 with three significant digits, as docker has it of images and layers.
 pub(crate) fn bytes_decimal(bytes: u64) -> String {
-    with_digits(bytes, 3)
+    with_digits(bytes, 3, &DECIMAL)
 }
 
 /// `1.234MB`: four digits, as docker has it of disk usage and of what is on its way.
 pub(crate) fn bytes_human(bytes: u64) -> String {
-    with_digits(bytes, 4)
+    with_digits(bytes, 4, &DECIMAL)
 }
 
-/// In powers of 1000, with `significant` digits but without zeros at the end.
-fn with_digits(bytes: u64, significant: usize) -> String {
-    const UNITS: &[&str] = &["B", "kB", "MB", "GB", "TB", "PB"];
+/// `1.5MiB`, in powers of 1024, as docker has it of memory.
+pub(crate) fn bytes_binary(bytes: u64) -> String {
+    with_digits(bytes, 4, &BINARY)
+}
+
+/// What sizes are counted in.
+struct Scale {
+    base: f64,
+    units: &'static [&'static str],
+}
+
+const DECIMAL: Scale = Scale {
+    base: 1000.0,
+    units: &["B", "kB", "MB", "GB", "TB", "PB"],
+};
+const BINARY: Scale = Scale {
+    base: 1024.0,
+    units: &["B", "KiB", "MiB", "GiB", "TiB", "PiB"],
+};
+
+/// With `significant` digits but without zeros at the end.
+fn with_digits(bytes: u64, significant: usize, scale: &Scale) -> String {
     let mut value = bytes as f64;
     let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
+    while value >= scale.base && unit + 1 < scale.units.len() {
+        value /= scale.base;
         unit += 1;
     }
     if unit == 0 {
         return format!("{bytes}B");
     }
     let before_the_dot = match value {
+        value if value >= 1000.0 => 4,
         value if value >= 100.0 => 3,
         value if value >= 10.0 => 2,
         _ => 1,
@@ -36,7 +56,7 @@ fn with_digits(bytes: u64, significant: usize) -> String {
     } else {
         &text
     };
-    format!("{text}{}", UNITS[unit])
+    format!("{text}{}", scale.units[unit])
 }
 
 /// `2 hours ago`, as docker has it.
@@ -79,6 +99,15 @@ mod tests {
         assert_eq!(bytes_human(16_430_000), "16.43MB");
         assert_eq!(bytes_human(1_234_567_890), "1.235GB");
         assert_eq!(bytes_human(100_000), "100kB");
+    }
+
+    #[test]
+    fn memory_is_told_in_binary_units() {
+        assert_eq!(bytes_binary(512), "512B");
+        assert_eq!(bytes_binary(1_572_864), "1.5MiB");
+        assert_eq!(bytes_binary(23 << 30), "23GiB");
+        assert_eq!(bytes_binary(1_060_864), "1.012MiB");
+        assert_eq!(bytes_binary(1_047_552), "1023KiB");
     }
 
     #[test]

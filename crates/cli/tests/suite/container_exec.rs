@@ -182,6 +182,7 @@ fn a_shell_can_be_left_by_keys_and_hung_up_on() {
         "{rbuild} exec -it home sh -c touch /tmp/up; sleep 1000"
     ));
     assert!(killer.status().expect("pkill is there").success());
+    screen.until("sleep 1000'\n#");
     // The terminal is as it was: what is typed is shown, and the line's end is seen.
     screen.type_line("echo ended-$?");
     screen.until("ended-143");

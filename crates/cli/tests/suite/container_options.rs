@@ -129,3 +129,110 @@ fn containers_are_listed_with_their_sizes_and_by_more_than_their_names() {
     }
     out(&lab, "rm first second");
 }
+
+#[test]
+fn what_docker_tells_on_request_is_told() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let script = "echo line; echo 12345 > /tmp/file; exec sleep 1000";
+    let run = [
+        "run",
+        "-d=true",
+        "-t=false",
+        "--rm=false",
+        "--name",
+        "one",
+        "app",
+        "sh",
+        "-c",
+        script,
+    ];
+    lab.rbuild(&run).success();
+    while out(&lab, "logs one") != "line\n" {}
+    assert_eq!(out(&lab, "logs --details one"), " line\n");
+    let stamped = out(&lab, "logs --details=true -t one");
+    assert!(stamped.ends_with("Z  line\n"), "{stamped}");
+
+    let top = out(&lab, "top one");
+    let titles = "UID                 PID                 PPID                C                   STIME               TTY                 TIME                CMD\n";
+    assert!(top.starts_with(titles), "{top}");
+    let pid = out(&lab, "inspect -f {{.State.Pid}} one");
+    let top = out(&lab, "top one -o pid,args");
+    assert_eq!(
+        top,
+        format!(
+            "PID                 COMMAND\n{:<20}sleep 1000\n",
+            pid.trim()
+        )
+    );
+    let top = out(&lab, "top one aux");
+    assert!(
+        top.starts_with("USER ") && top.lines().count() == 2,
+        "{top}"
+    );
+    lab.rbuild(&["top", "one", "-o", "args"])
+        .says("couldn't find PID field");
+    lab.rbuild(&["top", "one", "-o", "nothing"])
+        .says("ps -o nothing: ");
+
+    let sizes = out(&lab, "inspect -s -f {{.SizeRw}} one");
+    assert!(
+        sizes.trim().parse::<u64>().expect("a number") >= 6,
+        "{sizes}"
+    );
+    let whole = out(&lab, "container inspect --size one");
+    assert!(whole.contains("\"SizeRootFs\": "), "{whole}");
+    assert!(!out(&lab, "inspect one").contains("SizeRw"));
+
+    let told = out(&lab, "info");
+    for line in [
+        "Server:\n Containers: 1\n  Running: 1\n",
+        " OSType: linux\n",
+        " Swarm: inactive\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert_eq!(
+        out(&lab, "system info --format {{.ContainersRunning}}"),
+        "1\n"
+    );
+    lab.rbuild(&["events", "--since", "1h"])
+        .failure()
+        .says("there is none");
+    lab.rbuild(&["rm", "-f", "one"]).success();
+}
+
+#[test]
+fn containers_are_found_by_patterns_and_several_values() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    for name in ["web", "web-two", "db"] {
+        let label = format!("role={name}");
+        lab.rbuild(&[
+            "create", "--name", name, "--label", &label, "--label", "kept", "app", "true",
+        ])
+        .success();
+    }
+    let listed = |filters: &[&str]| {
+        let mut line = vec!["ps", "-a", "--format", "{{.Names}}"];
+        line.extend(filters.iter().flat_map(|filter| ["-f", filter]));
+        lab.rbuild(&line).success().stdout
+    };
+    assert_eq!(listed(&["name=^web$"]), "web\n");
+    assert_eq!(listed(&["name=web"]), "web-two\nweb\n");
+    assert_eq!(listed(&["name=^web$", "name=db"]), "db\nweb\n");
+    assert_eq!(listed(&["label=kept", "label=role=db"]), "db\n");
+    assert_eq!(
+        listed(&["label!=role=db", "status=created", "status=exited"]),
+        "web-two\nweb\n"
+    );
+    lab.rbuild(&["ps", "-f", "status=up"])
+        .says("there are created, restarting");
+    lab.rbuild(&["ps", "-f", "color=red"])
+        .says("there are name, id, status");
+    lab.rbuild(&["volume", "create", "--label", "a=1", "one"])
+        .success();
+    lab.rbuild(&["volume", "create", "two"]).success();
+    assert_eq!(out(&lab, "volume ls -q -f label=a"), "one\n");
+    assert_eq!(out(&lab, "volume ls -q -f dangling=1 -f name=tw"), "two\n");
+    let pruned = out(&lab, "volume prune -af --filter label!=a");
+    assert!(pruned.starts_with("Deleted Volumes:\ntwo\n\n"), "{pruned}");
+}

@@ -145,7 +145,7 @@ fn cache(items: &[&UsageItem], now: SystemTime) -> String {
     for item in items {
         table.row([
             short(&item.id),
-            filter::type_name(item.kind).to_owned(),
+            filter::usage::type_name(item.kind).to_owned(),
             bytes_decimal(item.bytes),
             since(item.created, now),
             since(item.last_used, now),

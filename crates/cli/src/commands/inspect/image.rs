@@ -10,9 +10,14 @@ use crate::app::App;
 use crate::commands::documents;
 
 /// All that is known of it.
-pub(super) fn describe(app: &App, image: &StoredImage) -> anyhow::Result<Value> {
+pub(super) fn describe(
+    app: &App,
+    image: &StoredImage,
+    name: &str,
+    platform: Option<&str>,
+) -> anyhow::Result<Value> {
     let store = app.store()?;
-    let resolved = documents::any_platform(app, image)?;
+    let resolved = documents::chosen(app, image, name, platform)?;
     let size: u64 = documents::layer_sizes(store, &resolved)?.iter().sum();
     let config = &resolved.config;
     let tags = image.names.iter().filter(|name| name.tag().is_some());

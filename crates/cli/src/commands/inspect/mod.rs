@@ -28,6 +28,16 @@ pub(crate) struct Args {
     kind: Option<Kind>,
 }
 
+// Images, of one platform where that is asked for.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OfPlatform {
+    #[command(flatten)]
+    named: Named,
+    /// The image for this platform, where it is for several
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+}
+
 // Containers, with how much disk they take where that is asked for.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sized {
@@ -64,17 +74,32 @@ pub(crate) enum Kind {
 
 /// Prints what was found, and fails for what was not.
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
-    show(app, &args.sized.named, args.kind, Detail::of(&args.sized))
+    show(app, &args.sized.named, About::new(&args.sized, args.kind))
 }
 
 /// `rbuild container inspect`
 pub(crate) fn run_containers(app: &App, args: &Sized) -> anyhow::Result<ExitCode> {
-    show(app, &args.named, Some(Kind::Container), Detail::of(args))
+    show(app, &args.named, About::new(args, Some(Kind::Container)))
 }
 
 /// `rbuild image inspect`
-pub(crate) fn run_images(app: &App, args: &Named) -> anyhow::Result<ExitCode> {
-    show(app, args, Some(Kind::Image), Detail::Known)
+pub(crate) fn run_images(app: &App, args: &OfPlatform) -> anyhow::Result<ExitCode> {
+    let about = About {
+        kind: Some(Kind::Image),
+        platform: args.platform.as_deref(),
+        detail: Detail::Known,
+    };
+    show(app, &args.named, about)
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+struct About<'a> {
+    /// Only objects of this kind.
+    kind: Option<Kind>,
+    /// Of images, the one for this platform.
+    platform: Option<&'a str>,
+    detail: Detail,
 }
 
 /// What is told of a container.
@@ -86,18 +111,26 @@ enum Detail {
     Sizes,
 }
 
-impl Detail {
-    fn of(args: &Sized) -> Self {
-        if args.size { Self::Sizes } else { Self::Known }
+impl About<'_> {
+    fn new(args: &Sized, kind: Option<Kind>) -> Self {
+        Self {
+            kind,
+            platform: None,
+            detail: if args.size {
+                Detail::Sizes
+            } else {
+                Detail::Known
+            },
+        }
     }
 }
 
-fn show(app: &App, args: &Named, kind: Option<Kind>, detail: Detail) -> anyhow::Result<ExitCode> {
+fn show(app: &App, args: &Named, about: About<'_>) -> anyhow::Result<ExitCode> {
     let format = args.format.as_deref().map(Format::parse).transpose()?;
     let mut found = Vec::new();
     let mut missing = Vec::new();
     for name in &args.names {
-        match object(app, name, kind, detail)? {
+        match object(app, name, about)? {
             Some(value) => found.push(value),
             None => missing.push(name),
         }
@@ -109,7 +142,7 @@ fn show(app: &App, args: &Named, kind: Option<Kind>, detail: Detail) -> anyhow::
     let Some(first) = missing.first() else {
         return Ok(ExitCode::SUCCESS);
     };
-    let kind = match kind {
+    let kind = match about.kind {
         Some(Kind::Container) => "container",
         Some(Kind::Image) => "image",
         Some(Kind::Network) => "network",
@@ -132,18 +165,13 @@ pub(super) fn indented(value: &Value) -> anyhow::Result<String> {
 }
 
 /// A container by that name, else an image, a network, or a volume.
-fn object(
-    app: &App,
-    name: &str,
-    kind: Option<Kind>,
-    detail: Detail,
-) -> anyhow::Result<Option<Value>> {
+fn object(app: &App, name: &str, about: About<'_>) -> anyhow::Result<Option<Value>> {
     let store = app.store()?;
-    let may_be = |one| kind.is_none_or(|kind| kind == one);
+    let may_be = |one| about.kind.is_none_or(|kind| kind == one);
     if may_be(Kind::Container)
         && let Some(container) = store.container(name)?
     {
-        return Ok(Some(container::describe(store, &container, detail)?));
+        return Ok(Some(container::describe(store, &container, about.detail)?));
     }
     let image = if may_be(Kind::Image) {
         lookup::find(store, name)
@@ -151,7 +179,12 @@ fn object(
         Ok(None)
     };
     if let Ok(Some(found)) = &image {
-        return Ok(Some(image::describe(app, &found.image)?));
+        return Ok(Some(image::describe(
+            app,
+            &found.image,
+            name,
+            about.platform,
+        )?));
     }
     if may_be(Kind::Network)
         && let Some(value) = network::find(app, name)?

@@ -9,6 +9,7 @@ use rbuild_network::{Membership, Networks};
 use super::known;
 use crate::app::App;
 use crate::commands::several::{one, worded};
+use crate::refused::{Refusal, Refused, Table, option};
 
 /// What was typed after `network connect`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,31 @@ pub(super) struct Joining {
     /// Another name by which it is found there
     #[arg(long = "alias", value_name = "NAME")]
     aliases: Vec<String>,
+    #[command(flatten)]
+    refused: Refused<OfConnect>,
+}
+
+const ADDRESSES: &str =
+    "private networks have IPv4 addresses, from which those of interfaces follow";
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfConnect;
+
+impl Table for OfConnect {
+    const REFUSED: &'static [Refusal] = &[
+        option("driver-opt", "bridges have no options of a container"),
+        option(
+            "gw-priority",
+            "the way out leads through the first network that has one",
+        ),
+        option("ip6", ADDRESSES),
+        option(
+            "link",
+            "containers of one network know each other by name: give --alias",
+        ),
+        option("link-local-ip", ADDRESSES),
+    ];
 }
 
 /// What was typed after `network disconnect`.

@@ -1,6 +1,7 @@
 //! Networks in docker's words.
 
-use anyhow::{Context as _, bail};
+use std::collections::BTreeMap;
+
 use rbuild_container::{NetworkMode, NetworkRecord, StoredConfig, exposed_ports, network_record};
 use rbuild_network::{Endpoint, Network, Networks, Publish, Reach};
 use rbuild_store::{Container, Store};
@@ -8,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::worded;
 use crate::commands::documents;
+use crate::commands::filter::Filters;
 use crate::commands::history::cell;
 
 /// The networks that are no data of ours: name, driver, id.
@@ -75,55 +77,45 @@ pub(super) fn rows(networks: &[Network], ids: Ids) -> Vec<Value> {
     rows
 }
 
-/// A `--filter` of `ls`.
-pub(super) struct Filter {
-    key: Key,
-    value: String,
+/// Names of the filters of `ls`.
+const KEYS: &[&str] = &[
+    "name", "id", "driver", "label", "label!", "type", "scope", "dangling",
+];
+
+/// What `ls --filter` asks for.
+pub(super) fn filters(texts: &[String]) -> anyhow::Result<Filters> {
+    let filters = Filters::parse(texts, KEYS)?.only("type", &["custom", "builtin"])?;
+    filters.truth("dangling")?;
+    Ok(filters)
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Key {
-    Name,
-    Id,
-    Driver,
-    Label,
-    Type,
-}
-
-impl Filter {
-    pub(super) fn parse(text: &str) -> anyhow::Result<Self> {
-        let (key, value) = text
-            .split_once('=')
-            .with_context(|| format!("invalid filter {text:?}: it is KEY=VALUE"))?;
-        let key = match key {
-            "name" => Key::Name,
-            "id" => Key::Id,
-            "driver" => Key::Driver,
-            "label" => Key::Label,
-            "type" if matches!(value, "custom" | "builtin") => Key::Type,
-            _ => bail!("invalid filter {text:?}: there are name, id, driver, label and type"),
-        };
-        Ok(Self {
-            key,
-            value: value.to_owned(),
+/// Whether a row is asked for; `network` is what it tells of, if that is data of ours.
+pub(super) fn fits(
+    filters: &Filters,
+    row: &Value,
+    network: Option<&Network>,
+    use_of_it: Use,
+) -> bool {
+    let name = cell(row, "Name");
+    let is_builtin = matches!(name.as_str(), "bridge" | "host" | "none");
+    let is_dangling = !is_builtin && use_of_it == Use::Unused;
+    let none = BTreeMap::new();
+    filters.matches("name", &name)
+        && filters.matches("id", &cell(row, "ID"))
+        && filters.any("driver", |value| value == cell(row, "Driver"))
+        && filters.any("scope", |value| value == cell(row, "Scope"))
+        && filters.any("type", |value| is_builtin == (value == "builtin"))
+        && filters.labels_fit(network.map_or(&none, |network| &network.labels))
+        && filters.any("dangling", |value| {
+            is_dangling == matches!(value, "true" | "1")
         })
-    }
+}
 
-    pub(super) fn fits(&self, row: &Value) -> bool {
-        let value = &self.value;
-        match self.key {
-            Key::Name => cell(row, "Name").contains(value),
-            Key::Id => cell(row, "ID").starts_with(value),
-            Key::Driver => cell(row, "Driver") == *value,
-            Key::Label => cell(row, "Labels")
-                .split(',')
-                .any(|label| label == value || label.split('=').next() == Some(value)),
-            Key::Type => {
-                let is_builtin = matches!(cell(row, "Name").as_str(), "bridge" | "host" | "none");
-                is_builtin == (value == "builtin")
-            }
-        }
-    }
+/// Whether containers are on a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Used,
+    Unused,
 }
 
 /// A network that is no data of ours.

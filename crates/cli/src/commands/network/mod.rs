@@ -16,9 +16,11 @@ pub(super) use self::describe::{bindings, settings};
 use super::format::Format;
 use super::history::{cell, column};
 use super::inspect::indented;
+use super::prune::Chosen;
 use crate::app::App;
 use crate::failure::{all_of, chain};
-use crate::render::{self, Table};
+use crate::refused::{Refusal, Refused, Table, flag, option};
+use crate::render;
 
 // What was typed after `rbuild network`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +44,8 @@ enum Verb {
         /// Complete IDs
         #[arg(long)]
         no_trunc: bool,
-        /// Only networks that fit: name=TEXT, id=PREFIX, driver=DRIVER, label=KEY[=VALUE], type=custom|builtin
+        /// Only networks that fit: name=PATTERN, id=PATTERN, driver=DRIVER, label=KEY[=VALUE], type=custom|builtin,
+        /// scope=local, dangling=true|false
         #[arg(short, long = "filter", value_name = "FILTER")]
         filters: Vec<String>,
         /// json, or a template such as '{{.Name}}'
@@ -80,6 +83,9 @@ enum Verb {
         /// Do not ask
         #[arg(short, long)]
         force: bool,
+        /// Only what fits: until=24h, label=NAME[=VALUE], label!=NAME[=VALUE]
+        #[arg(long = "filter", value_name = "FILTER")]
+        filters: Vec<String>,
     },
 }
 
@@ -115,6 +121,32 @@ struct New {
     /// Option of the driver: NAME=VALUE
     #[arg(short, long = "opt", value_name = "OPTION")]
     options: Vec<String>,
+    /// Addresses of IPv4
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    ipv4: Option<bool>,
+    #[command(flatten)]
+    refused: Refused<OfCreate>,
+}
+
+const SWARM: &str = "networks are of this machine alone";
+const SOURCES: &str = "a network is described by its own options";
+const ADDRESSES: &str =
+    "addresses are given one by one, the lowest that is free: give --ip-range to keep others out";
+
+/// Options that are refused.
+#[derive(Debug)]
+struct OfCreate;
+
+impl Table for OfCreate {
+    const REFUSED: &'static [Refusal] = &[
+        option("aux-address", ADDRESSES),
+        option("config-from", SOURCES),
+        flag("config-only", SOURCES),
+        flag("ingress", SWARM),
+        option("ipam-driver", ADDRESSES),
+        option("ipam-opt", ADDRESSES),
+        option("scope", SWARM),
+    ];
 }
 
 /// Does it.
@@ -139,7 +171,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
         Verb::Disconnect(leaving) => connect::disconnect(app, leaving)?,
         Verb::Rm { names, force } => remove(app, names, *force)?,
         Verb::Inspect { names, format, .. } => inspect(app, names, format.as_deref())?,
-        Verb::Prune { force } => prune(app, *force)?,
+        Verb::Prune { force, filters } => prune(app, *force, filters)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -177,6 +209,9 @@ fn create(app: &App, new: &New) -> anyhow::Result<()> {
             "network driver {:?} is not supported: there is bridge",
             new.driver
         );
+    }
+    if new.ipv4 == Some(false) {
+        bail!("--ipv4=false is not supported: private networks have IPv4 addresses");
     }
     if new.ipv6 == Some(true) {
         bail!("--ipv6 is not supported: private networks have IPv4 addresses only");
@@ -220,20 +255,29 @@ fn list(
     format: Option<&str>,
 ) -> anyhow::Result<String> {
     let format = format.map(Format::parse).transpose()?;
-    let filters = filters
-        .iter()
-        .map(|text| describe::Filter::parse(text))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let (_, networks) = all(app)?;
-    let rows: Vec<Value> = describe::rows(&networks, ids)
-        .into_iter()
-        .filter(|row| filters.iter().all(|filter| filter.fits(row)))
-        .collect();
+    let filters = describe::filters(filters)?;
+    let (home, networks) = all(app)?;
+    let fits = |row: &Value| {
+        let name = cell(row, "Name");
+        let network = networks.iter().find(|network| network.name == name);
+        let members = network.map(|network| home.members(&network.id));
+        let used = match members.transpose().map_err(worded)? {
+            Some(members) if members.is_empty() => describe::Use::Unused,
+            _ => describe::Use::Used,
+        };
+        anyhow::Ok(describe::fits(&filters, row, network, used))
+    };
+    let mut rows = Vec::new();
+    for row in describe::rows(&networks, ids) {
+        if fits(&row)? {
+            rows.push(row);
+        }
+    }
     Ok(match format {
         _ if quiet => column(&rows, "ID"),
         Some(format) => format.render(&rows)?,
         None => {
-            let mut table = Table::new(&["NETWORK ID", "NAME", "DRIVER", "SCOPE"]);
+            let mut table = render::Table::new(&["NETWORK ID", "NAME", "DRIVER", "SCOPE"]);
             for row in &rows {
                 table.row(["ID", "Name", "Driver", "Scope"].map(|field| cell(row, field)));
             }
@@ -287,7 +331,8 @@ pub(super) fn find(app: &App, name: &str) -> anyhow::Result<Option<Value>> {
     document(app, &networks, name).map(Some)
 }
 
-fn prune(app: &App, force: bool) -> anyhow::Result<()> {
+fn prune(app: &App, force: bool, filters: &[String]) -> anyhow::Result<()> {
+    let chosen = Chosen::parse(filters, app.environment.now())?;
     if !force {
         if !std::io::stdin().is_terminal() {
             bail!(
@@ -304,6 +349,9 @@ fn prune(app: &App, force: bool) -> anyhow::Result<()> {
     rbuild_network::sweep(&networks).map_err(worded)?;
     let mut text = String::new();
     for network in networks.list().map_err(worded)? {
+        if !chosen.fits(Some(network.created), &network.labels) {
+            continue;
+        }
         match networks.remove(&network.name) {
             Ok(()) => {
                 text.push_str(&network.name);

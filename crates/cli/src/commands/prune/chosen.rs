@@ -1,71 +1,37 @@
-//! `--filter` of `container prune` and `image prune`: how old, and which labels.
+//! `--filter` of `container prune`, `image prune` and their like: how old, and which labels.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, bail};
-
-use crate::commands::filter::until;
+use crate::commands::filter::Filters;
 
 /// What all filters together ask for.
-#[derive(Debug, Default)]
-pub(super) struct Chosen {
-    before: Option<SystemTime>,
-    labels: Vec<Label>,
-}
-
 #[derive(Debug)]
-struct Label {
-    name: String,
-    value: Option<String>,
-    wanted: bool,
+pub(in crate::commands) struct Chosen {
+    before: Option<SystemTime>,
+    filters: Filters,
 }
 
 impl Chosen {
     /// Reads what was typed: `until=24h`, `label=NAME`, `label!=NAME=VALUE`.
-    pub(super) fn parse(texts: &[String], now: SystemTime) -> anyhow::Result<Self> {
-        let mut chosen = Self::default();
-        for text in texts {
-            let (key, value) = text
-                .split_once('=')
-                .with_context(|| format!("invalid filter {text:?}: it is KEY=VALUE"))?;
-            match key {
-                "until" if chosen.before.is_some() => {
-                    bail!("invalid filter {text:?}: until is given twice")
-                }
-                "until" => chosen.before = Some(until(value, now)?),
-                "label" | "label!" => {
-                    let (name, value) = match value.split_once('=') {
-                        Some((name, value)) => (name, Some(value.to_owned())),
-                        None => (value, None),
-                    };
-                    chosen.labels.push(Label {
-                        name: name.to_owned(),
-                        value,
-                        wanted: key == "label",
-                    });
-                }
-                _ => bail!("invalid filter {text:?}: there are until, label and label!"),
-            }
-        }
-        Ok(chosen)
+    pub(in crate::commands) fn parse(texts: &[String], now: SystemTime) -> anyhow::Result<Self> {
+        let filters = Filters::parse(texts, &["until", "label", "label!"])?;
+        Ok(Self {
+            before: filters.until(now)?,
+            filters,
+        })
     }
 
     /// Whether something that was made then, with these labels, is meant.
-    pub(super) fn fits(&self, made: Option<SystemTime>, labels: &BTreeMap<String, String>) -> bool {
+    pub(in crate::commands) fn fits(
+        &self,
+        made: Option<SystemTime>,
+        labels: &BTreeMap<String, String>,
+    ) -> bool {
         let old_enough = self
             .before
             .is_none_or(|before| made.is_none_or(|made| made < before));
-        old_enough && self.labels.iter().all(|label| label.holds(labels))
-    }
-}
-
-impl Label {
-    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
-        let has = labels
-            .get(&self.name)
-            .is_some_and(|found| self.value.as_ref().is_none_or(|value| value == found));
-        has == self.wanted
+        old_enough && self.filters.labels_fit(labels)
     }
 }
 

@@ -9,6 +9,7 @@ use rbuild_store::{Choice, Container, Prune, PruneOptions, UsageItem};
 use super::chosen::Chosen;
 use super::{SURE, confirmed, note_ends, tell};
 use crate::app::App;
+use crate::commands::documents;
 
 // What was typed after `rbuild container prune`.
 #[derive(Debug, clap::Args)]
@@ -43,14 +44,8 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Those of its image, and its own.
 fn labels(container: &Container) -> BTreeMap<String, String> {
     let id = ContainerId::from_store(&container.id);
-    let Ok(config) = StoredConfig::from_json(&id, &container.config) else {
-        return BTreeMap::new();
-    };
-    let own = config.options.labels.iter();
-    let own = own.map(|label| label.split_once('=').unwrap_or((label, "")));
-    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    config.image.labels.into_iter().chain(own).collect()
+    let config = StoredConfig::from_json(&id, &container.config);
+    config.as_ref().map(documents::labels).unwrap_or_default()
 }

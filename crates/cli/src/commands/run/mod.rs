@@ -11,7 +11,6 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use clap::builder::BoolishValueParser;
 use rbuild_container::{
     Attachment, Bond, ContainerError, ContainerId, DetachKeys, HostFiles, Options, Outcome, Proxy,
     Seed, Streams, Typing, run_detached,
@@ -35,13 +34,6 @@ const STATUS_FAILED: u8 = 125;
 pub(crate) struct Args {
     /// Do not wait for the container: print its ID and leave it to itself
     #[arg(short, long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     detach: bool,
     /// Connect only to these: stdin, stdout, stderr
     #[arg(

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::builder::BoolishValueParser;
 
 use super::limits::LimitArgs;
 use super::request::PullPolicy;
-use super::unsupported::Unsupported;
+use super::unsupported::OfRun;
+use crate::refused::{ContentTrust, Refused};
 
 // The container that is asked for.
 #[derive(Debug, clap::Args)]
@@ -15,33 +15,12 @@ use super::unsupported::Unsupported;
 pub(crate) struct ContainerArgs {
     /// Let the container read standard input
     #[arg(short, long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) interactive: bool,
     /// Give the container a terminal
     #[arg(short, long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) tty: bool,
     /// Remove the container when it has ended
     #[arg(long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) rm: bool,
     /// The container's name
     #[arg(long)]
@@ -87,26 +66,12 @@ pub(crate) struct ContainerArgs {
     pub(in crate::commands) publish: Vec<String>,
     /// Publish all ports that the image exposes, on free ports of the host
     #[arg(short = 'P', long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) publish_all: bool,
     /// Port that the container exposes
     #[arg(long, value_name = "PORT")]
     pub(in crate::commands) expose: Vec<String>,
     /// Nothing of the image can be changed
     #[arg(long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) read_only: bool,
     /// Line for /etc/hosts: NAME:ADDRESS
     #[arg(long = "add-host", value_name = "HOST")]
@@ -128,23 +93,9 @@ pub(crate) struct ContainerArgs {
     pub(in crate::commands) pull: PullPolicy,
     /// No lines about pulling
     #[arg(short, long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) quiet: bool,
     /// All capabilities, nothing masked, no system call filter
     #[arg(long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) privileged: bool,
     /// Size of /dev/shm
     #[arg(long, value_name = "BYTES")]
@@ -193,13 +144,6 @@ pub(crate) struct ContainerArgs {
     pub(in crate::commands) security_options: Vec<String>,
     /// An init that passes signals on and reaps what the command leaves
     #[arg(long)]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) init: bool,
     /// Kernel parameter of the container's own: NAME=VALUE
     #[arg(long = "sysctl", value_name = "PARAMETER")]
@@ -264,13 +208,6 @@ pub(crate) struct ContainerArgs {
     pub(in crate::commands) health_retries: Option<u32>,
     /// Leave the image's HEALTHCHECK alone
     #[arg(long, conflicts_with_all = ["health_cmd", "health_interval", "health_timeout", "health_start_period", "health_start_interval", "health_retries"])]
-    #[arg(num_args = 0..=1, require_equals = true, value_name = "BOOL", hide_default_value = true)]
-    #[arg(
-        default_value = "false",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
-    #[arg(action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub(in crate::commands) no_healthcheck: bool,
     /// What becomes of what it writes: json-file keeps it for `logs`, none does not
     #[arg(long, value_name = "DRIVER", default_value = "json-file")]
@@ -278,10 +215,8 @@ pub(crate) struct ContainerArgs {
     /// How much of the log is kept: max-size=16m, max-file=3
     #[arg(long = "log-opt", value_name = "OPTION")]
     pub(in crate::commands) log_options: Vec<String>,
-    /// Docker's default, and the only way here: signatures are not asked for
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = BoolishValueParser::new())]
-    pub(in crate::commands) disable_content_trust: Option<bool>,
+    #[command(flatten)]
+    content_trust: ContentTrust,
     /// File that the container's ID is written to
     #[arg(long, value_name = "FILE")]
     pub(in crate::commands) cidfile: Option<PathBuf>,
@@ -294,7 +229,7 @@ pub(crate) struct ContainerArgs {
     #[arg(long, action = clap::ArgAction::Help)]
     pub(in crate::commands) help: Option<bool>,
     #[command(flatten)]
-    pub(in crate::commands) unsupported: Unsupported,
+    refused: Refused<OfRun>,
 }
 
 impl ContainerArgs {
@@ -313,11 +248,6 @@ impl ContainerArgs {
         if self.image().starts_with('-') {
             bail!("unknown flag: {} (see rbuild run --help)", self.image());
         }
-        if self.disable_content_trust == Some(false) {
-            bail!(
-                "--disable-content-trust=false is refused: signatures are not verified; pin images by their digests"
-            );
-        }
-        self.unsupported.check()
+        Ok(())
     }
 }

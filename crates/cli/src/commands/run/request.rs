@@ -255,16 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn unsupported_options_are_refused_by_name() {
-        let args = args(&["--link", "db", "--mac-address", "x", "busybox"]);
-        let words = args.unsupported.check().expect_err("refused").to_string();
-        for name in ["--link", "--mac-address"] {
-            assert!(words.contains(name), "{words}");
-        }
-        assert!(self::args(&["busybox"]).check().is_ok());
-    }
-
-    #[test]
     fn relative_volumes_are_taken_from_here() {
         let here = std::env::current_dir().expect("a directory");
         let expected = format!("{}:/data", here.join("x").display());

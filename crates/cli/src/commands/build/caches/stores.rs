@@ -15,7 +15,7 @@ use rbuild_objects::{
 };
 
 use super::spec::Way;
-use crate::commands::filter::duration;
+use crate::commands::moment::duration;
 
 /// The list of entries that is read and written if nothing else is said; the scope of the Actions cache likewise.
 const DEFAULT_NAME: &str = "buildkit";

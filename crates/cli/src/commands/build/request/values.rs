@@ -6,7 +6,7 @@ use rbuild_image::Reference;
 use rbuild_plan::NetworkMode;
 use rbuild_solve::CacheTtl;
 
-use crate::commands::filter::duration;
+use crate::commands::moment::duration;
 
 pub(super) fn parse_name(name: &str) -> anyhow::Result<Reference> {
     let reference: Reference = name.parse()?;

@@ -6,13 +6,13 @@
 //!
 //! All given filters hold at once; of several values for one key, any does (and of those that must not be, none).
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use rbuild_store::{UsageItem, UsageKind};
 use regex::Regex;
 
-use super::documents;
+use crate::commands::moment::until;
 
 /// What can be asked for, as an error lists it.
 const KEYS: &str = "until, id, type, description (or name), project, inuse, mutable, immutable, shared and private";
@@ -233,41 +233,10 @@ pub(crate) fn type_name(kind: UsageKind) -> &'static str {
     }
 }
 
-/// A time, or how long ago: `2h30m`, `7d`.
-pub(super) fn until(text: &str, now: SystemTime) -> anyhow::Result<SystemTime> {
-    if let Some(time) = documents::time(text) {
-        return Ok(time);
-    }
-    let age = duration(text).with_context(|| {
-        format!("invalid time {text:?}: it is an age such as 24h, or 2026-11-21T12:00:00Z")
-    })?;
-    now.checked_sub(age)
-        .with_context(|| format!("invalid time {text:?}: it is too long ago"))
-}
-
-/// Go's durations, and days: `1h30m`, `90s`, `7d`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut seconds: u64 = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        let mut letters = rest[digits..].chars();
-        let unit = match letters.next()? {
-            's' => 1,
-            'm' => 60,
-            'h' => 60 * 60,
-            'd' => 24 * 60 * 60,
-            _ => return None,
-        };
-        seconds = seconds.checked_add(number.checked_mul(unit)?)?;
-        rest = letters.as_str();
-    }
-    (!text.is_empty()).then(|| Duration::from_secs(seconds))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn item(kind: UsageKind, name: &str) -> UsageItem {
@@ -337,28 +306,5 @@ mod tests {
             project_name("/src/app\ndev.Dockerfile"),
             "/src/app (dev.Dockerfile)"
         );
-    }
-
-    #[test]
-    fn ages_are_read_as_go_writes_them() {
-        let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
-        assert_eq!(duration("24h"), hours(24));
-        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
-        assert_eq!(duration("7d"), hours(168));
-        for wrong in ["", "h", "12", "1x", "99999999999999999999h"] {
-            assert_eq!(duration(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_moment_serves_as_well_as_an_age() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000);
-        let hour_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(6_400);
-        assert_eq!(until("1h", now).expect("an age"), hour_ago);
-        assert_eq!(
-            until("1970-01-01T01:46:40Z", now).expect("a time"),
-            hour_ago
-        );
-        assert!(until("yesterday", now).is_err());
     }
 }
