@@ -50,7 +50,7 @@ impl UserRange {
         let given = all_subordinate_ids();
         let free = (0..RANGES)
             .map(|number| FIRST + number * Self::COUNT)
-            .filter(|first| !given.iter().any(|range| overlap(*first, range)));
+            .filter(|first| !given.iter().any(|range| overlap(*first, *range)));
         for first in free {
             if let Some(lock) = lock(first).map_err(SandboxError::Range)? {
                 return Ok(Self { first, _lock: lock });
@@ -68,7 +68,7 @@ impl UserRange {
     }
 }
 
-fn overlap(first: u32, given: &IdRange) -> bool {
+fn overlap(first: u32, given: IdRange) -> bool {
     let end = |first: u32, count: u32| u64::from(first) + u64::from(count);
     u64::from(given.first) < end(first, UserRange::COUNT)
         && u64::from(first) < end(given.first, given.count)
@@ -101,10 +101,10 @@ mod tests {
     #[test]
     fn a_range_that_shares_an_id_with_a_users_is_known() {
         let given = |first, count| IdRange { first, count };
-        assert!(overlap(FIRST, &given(FIRST - 1, 2)));
-        assert!(overlap(FIRST, &given(FIRST + UserRange::COUNT - 1, 1)));
-        assert!(overlap(FIRST, &given(0, u32::MAX)));
-        assert!(!overlap(FIRST, &given(FIRST - 1, 1)));
-        assert!(!overlap(FIRST, &given(FIRST + UserRange::COUNT, 1)));
+        assert!(overlap(FIRST, given(FIRST - 1, 2)));
+        assert!(overlap(FIRST, given(FIRST + UserRange::COUNT - 1, 1)));
+        assert!(overlap(FIRST, given(0, u32::MAX)));
+        assert!(!overlap(FIRST, given(FIRST - 1, 1)));
+        assert!(!overlap(FIRST, given(FIRST + UserRange::COUNT, 1)));
     }
 }

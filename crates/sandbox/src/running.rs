@@ -1,4 +1,4 @@
-//! A command in its sandbox: signals to it, its terminal, its end.
+//! A command in its sandbox, from outside: heard until it runs, waited for, killed.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -39,19 +39,19 @@ impl Exit {
 #[derive(Debug)]
 pub struct Running {
     /// Our own child; that of a process that was added is its supervisor's.
-    pub(crate) keeper: Option<Child>,
-    pub(crate) control: Channel,
-    pub(crate) pid: u32,
-    pub(crate) killer: Killer,
-    pub(crate) terminal: Option<OwnedFd>,
-    pub(crate) made: Vec<MadeAt>,
-    pub(crate) changes: Option<PathBuf>,
-    pub(crate) exit: Option<Exit>,
+    keeper: Option<Child>,
+    control: Channel,
+    pid: u32,
+    killer: Killer,
+    terminal: Option<OwnedFd>,
+    made: Vec<MadeAt>,
+    changes: Option<PathBuf>,
+    exit: Option<Exit>,
 }
 
 /// Ends a sandbox from another thread.
 #[derive(Debug, Clone)]
-pub struct Killer(pub(crate) Arc<OwnedFd>);
+pub struct Killer(Arc<OwnedFd>);
 
 impl Killer {
     /// Kills the command and with it all that it started. No error when it has already ended.
@@ -78,6 +78,11 @@ impl Running {
     /// The command's process id, outside.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Another descriptor of the command's process.
+    pub(crate) fn process(&self) -> io::Result<OwnedFd> {
+        self.killer.0.try_clone()
     }
 
     /// A handle that other threads can end the sandbox with.
@@ -145,7 +150,7 @@ impl Running {
         self.finish()
     }
 
-    pub(crate) fn finish(&mut self) -> Result<Exit, SandboxError> {
+    fn finish(&mut self) -> Result<Exit, SandboxError> {
         if let Some(exit) = self.exit {
             return Ok(exit);
         }
@@ -186,6 +191,53 @@ impl Drop for Running {
             self.killer.kill();
             // There is nobody left to tell.
             let _ = self.finish();
+        }
+    }
+}
+
+/// Listens until the command runs, which closes the report channel, or something failed.
+pub(crate) fn await_start(
+    changes: Option<PathBuf>,
+    keeper: Option<Child>,
+    control: Channel,
+    report: &Channel,
+) -> Result<Running, SandboxError> {
+    let (pid, pidfd) = match control.receive().map_err(SandboxError::Prepare) {
+        Ok(Some((Report::Started { pid }, mut descriptors))) if descriptors.len() == 1 => {
+            (pid, descriptors.remove(0))
+        }
+        other => {
+            drop(control);
+            reap(keeper);
+            return Err(match other {
+                Ok(Some((Report::Failed(failure), _))) => SandboxError::Init(failure),
+                Ok(_) => SandboxError::Died,
+                Err(error) => error,
+            });
+        }
+    };
+    let mut running = Running {
+        keeper,
+        control,
+        pid,
+        killer: Killer(Arc::new(pidfd)),
+        terminal: None,
+        made: Vec::new(),
+        changes,
+        exit: None,
+    };
+    loop {
+        match report.receive().map_err(SandboxError::Prepare)? {
+            None => return Ok(running),
+            Some((Report::Terminal, mut descriptors)) => running.terminal = descriptors.pop(),
+            Some((Report::Made(mut made), _)) => running.made.append(&mut made),
+            Some((Report::Failed(failure), _)) => {
+                running.finish()?;
+                return Err(SandboxError::Init(failure));
+            }
+            Some((Report::Started { .. } | Report::Ended { .. }, _)) => {
+                return Err(SandboxError::Died);
+            }
         }
     }
 }

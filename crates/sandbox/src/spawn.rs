@@ -1,4 +1,4 @@
-//! The caller's side: start an init, hear how it went, wait for the end.
+//! The caller's side: start an init, and hear how it went ([`Running`] then waits for the end).
 //!
 //! ```text
 //!   caller            keeper                init → command
@@ -15,15 +15,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio as ProcessStdio};
-use std::sync::Arc;
 
 use rbuild_sys::{MAX_PASSED_DESCRIPTORS, sealed_memory_file};
 use serde::Serialize;
 
 use crate::apparmor;
-use crate::channel::{Channel, Order, Report, TerminalSize, Tie};
+use crate::channel::{Channel, Order, TerminalSize, Tie};
 use crate::init::{ENTER_ARGUMENT, INIT_ARGUMENT};
-use crate::running::{Killer, Running, reap};
+use crate::running::{Running, await_start, reap};
 use crate::{
     Namespace, Network, Process, SandboxError, Seccomp, SharedMemory, Source, Spec, cleanup,
     executable, scaffold, seccomp,
@@ -111,15 +110,11 @@ pub fn start_keeper_inside(
     cgroups: &[PathBuf],
     control: OwnedFd,
 ) -> Result<Child, SandboxError> {
-    let process = running
-        .killer
-        .0
-        .try_clone()
-        .map_err(SandboxError::Prepare)?;
+    let process = running.process().map_err(SandboxError::Prepare)?;
     Command::new(executable::safe_program()?)
         .arg0("rbuild-exec")
         .arg(OsStr::new(ENTER_ARGUMENT))
-        .arg(running.pid.to_string())
+        .arg(running.pid().to_string())
         .args(cgroups)
         .env_clear()
         .stdin(ProcessStdio::from(control))
@@ -205,51 +200,4 @@ fn send_order(
         .send(&order, &descriptors)
         .map_err(SandboxError::Prepare)?;
     Ok(report)
-}
-
-/// Listens until the command runs, which closes the report channel, or something failed.
-fn await_start(
-    changes: Option<PathBuf>,
-    keeper: Option<Child>,
-    control: Channel,
-    report: &Channel,
-) -> Result<Running, SandboxError> {
-    let (pid, pidfd) = match control.receive().map_err(SandboxError::Prepare) {
-        Ok(Some((Report::Started { pid }, mut descriptors))) if descriptors.len() == 1 => {
-            (pid, descriptors.remove(0))
-        }
-        other => {
-            drop(control);
-            reap(keeper);
-            return Err(match other {
-                Ok(Some((Report::Failed(failure), _))) => SandboxError::Init(failure),
-                Ok(_) => SandboxError::Died,
-                Err(error) => error,
-            });
-        }
-    };
-    let mut running = Running {
-        keeper,
-        control,
-        pid,
-        killer: Killer(Arc::new(pidfd)),
-        terminal: None,
-        made: Vec::new(),
-        changes,
-        exit: None,
-    };
-    loop {
-        match report.receive().map_err(SandboxError::Prepare)? {
-            None => return Ok(running),
-            Some((Report::Terminal, mut descriptors)) => running.terminal = descriptors.pop(),
-            Some((Report::Made(mut made), _)) => running.made.append(&mut made),
-            Some((Report::Failed(failure), _)) => {
-                running.finish()?;
-                return Err(SandboxError::Init(failure));
-            }
-            Some((Report::Started { .. } | Report::Ended { .. }, _)) => {
-                return Err(SandboxError::Died);
-            }
-        }
-    }
 }

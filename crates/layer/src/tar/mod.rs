@@ -9,6 +9,7 @@ pub(crate) mod sparse;
 mod sparse_map;
 pub(crate) mod visit;
 pub(crate) mod write;
+mod write_header;
 
 /// Everything in a tar comes in blocks of this size.
 pub(crate) const BLOCK_BYTES: usize = 512;

@@ -4,6 +4,7 @@ mod chunked_layers;
 mod compression;
 mod hostile;
 mod index;
+mod other_tars;
 mod other_tools;
 mod round_trip;
 mod support;

@@ -190,8 +190,8 @@ impl Step<'_, '_, '_> {
         match word.value.as_str() {
             "sandbox" => Ok(SecurityMode::Sandbox),
             "insecure" => {
-                self.require(Entitlement::SecurityInsecure, "--security=insecure", word)?;
                 self.require_host_users(word)?;
+                self.require(Entitlement::SecurityInsecure, "--security=insecure", word)?;
                 Ok(SecurityMode::Insecure)
             }
             other => {

@@ -3,7 +3,7 @@
 use rbuild_plan::{
     Access, CacheIdOrigin, CacheUse, ContextSource, Entitlement, ExecMount, Input, MainContext,
     MountKind, NetworkMode, NoCache, Operation, PlanOptions, Presence, SecretFile, SecurityMode,
-    Sharing,
+    Sharing, StepUsers,
 };
 
 use crate::common::{
@@ -323,6 +323,21 @@ fn the_hosts_network_and_all_capabilities_need_to_be_allowed() {
         let exec = execs(&planned.plan)[0];
         assert!(exec.network == NetworkMode::Host || exec.security == SecurityMode::Insecure);
     }
+}
+
+#[test]
+fn steps_with_users_of_their_own_are_the_same_and_never_root_of_the_host() {
+    let mut options = PlanOptions {
+        users: StepUsers::Own,
+        ..PlanOptions::default()
+    };
+    options.entitlements.insert(Entitlement::SecurityInsecure);
+    let mistakes = mistakes_with("FROM debian\nRUN --security=insecure x\n", &options);
+    assert_eq!(mistakes[0].code, "insecure-with-own-users");
+    let text = "FROM debian\nRUN --network=none --mount=type=cache,target=/c x\n";
+    let plan = |options| planned_with(text, options).plan;
+    let own = plan(&options);
+    assert_eq!(execs(&own), execs(&plan(&PlanOptions::default())));
 }
 
 #[test]

@@ -86,9 +86,10 @@ impl Opener<'_> {
     /// What has to be opened of a mount.
     fn mount(&self, mount: &Mount) -> Result<Option<OwnedFd>, InitFailure> {
         match &mount.source {
-            Source::Path(path) => Ok(Some(clone_tree(CWD, path, Recursion::Tree)?)),
             Source::Volume(path) if self.users.is_some() => self.tree(path).map(Some),
-            Source::Volume(path) => Ok(Some(clone_tree(CWD, path, Recursion::Tree)?)),
+            Source::Path(path) | Source::Volume(path) => {
+                Ok(Some(clone_tree(CWD, path, Recursion::Tree)?))
+            }
             Source::Layers { merged, path } => self.part(merged, path).map(Some),
             Source::Tree(index) => {
                 if let (Some(users), Some(tree)) = (self.users, self.trees.get(*index)) {

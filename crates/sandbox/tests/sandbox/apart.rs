@@ -40,9 +40,7 @@ pub(crate) fn start(case: &str) {
 
 /// In that process.
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
-    let case = cases::ALL
-        .iter()
-        .find(|(name, _)| arguments.first().is_some_and(|asked| asked == name));
+    let case = cases::all().find(|(name, _)| arguments.first().is_some_and(|asked| asked == name));
     let Some((_, body)) = case else {
         return ExitCode::FAILURE;
     };

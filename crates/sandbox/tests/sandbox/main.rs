@@ -57,21 +57,21 @@ struct Test {
 
 fn tests() -> Vec<Test> {
     let mut tests = Vec::new();
-    for (name, body) in cases::ALL {
+    for (name, body) in cases::all() {
         tests.push(Test {
             name: format!("root::{name}"),
             body: Box::new(*body),
         });
     }
     for kind in [rootless::Kind::Ranges, rootless::Kind::Single] {
-        for (name, _) in cases::ALL {
+        for (name, _) in cases::all() {
             tests.push(Test {
                 name: format!("{}::{name}", kind.name()),
                 body: Box::new(move || rootless::start(kind, name)),
             });
         }
     }
-    for (name, _) in cases::ALL {
+    for (name, _) in cases::all() {
         tests.push(Test {
             name: format!("root_in_a_user_namespace::{name}"),
             body: Box::new(move || apart::start(name)),

@@ -120,8 +120,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     assert_eq!(ranged, Kind::parse(kind) == Kind::Ranges, "{entered:?}");
     assert_eq!(entered.outer_user, USER);
     assert!(rustix::process::geteuid().is_root());
-    let (_, body) = cases::ALL
-        .iter()
+    let (_, body) = cases::all()
         .find(|(name, _)| name == case)
         .expect("a case of that name");
     body();
