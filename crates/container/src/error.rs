@@ -96,6 +96,11 @@ pub enum ContainerError {
         "pause the container: it has no control group, which only root or a user with a delegated one can make"
     )]
     NoFreezer,
+    /// The rules for devices cannot be set.
+    #[error(
+        "keep a container with CAP_SYS_ADMIN from the host's devices (--privileged gives it all of them)"
+    )]
+    Devices(#[source] io::Error),
     /// The control group could not be frozen.
     #[error("pause the container")]
     Freeze(#[source] io::Error),

@@ -21,6 +21,7 @@
 //! ```
 
 mod descriptor;
+mod devices;
 mod error;
 mod id_map;
 mod joining;
@@ -41,6 +42,7 @@ pub use descriptor::{
     FIRST_AFTER_STDIO, close_for_good_from, close_on_exec_from, duplicate_onto, memory_file,
     sealed_memory_file,
 };
+pub use devices::{DeviceKind, DeviceRule, restrict_devices};
 pub use error::SysError;
 pub use id_map::{IdRange, SubordinateIds, all_subordinate_ids, subordinate_ids};
 pub use joining::{

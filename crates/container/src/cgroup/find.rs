@@ -10,8 +10,8 @@ use super::Kind;
 /// The directory between our group and those of containers.
 const OURS: &str = "rbuild";
 /// Controllers that are used where they are mounted.
-const CONTROLLERS: [&str; 7] = [
-    "memory", "cpu", "cpuacct", "cpuset", "pids", "freezer", "blkio",
+const CONTROLLERS: [&str; 8] = [
+    "memory", "cpu", "cpuacct", "cpuset", "pids", "freezer", "blkio", "devices",
 ];
 
 /// What we may do with a group.

@@ -9,6 +9,7 @@
 //! below a group that was delegated otherwise. Where none can be made containers go without; a limit that cannot be applied
 //! is an error.
 
+mod devices;
 mod find;
 mod record;
 mod scope;

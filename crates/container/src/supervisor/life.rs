@@ -133,6 +133,7 @@ impl Supervisor {
         if let Some(range) = &self.ids {
             spec.users = range.users();
         }
+        self.cgroup.guard_devices(&spec)?;
         descriptors.extend(shared.descriptors());
         let sandbox = spawn(&spec, wiring.stdio(), &descriptors)?;
         drop(descriptors);
