@@ -80,6 +80,11 @@ impl Running {
         self.pid
     }
 
+    /// Whether [`Running::pid`] is still the command's number: what was looked up by it before this was asked was its own.
+    pub fn has_its_number(&self) -> bool {
+        rbuild_sys::send_signal(self.killer.0.as_fd(), 0).is_ok()
+    }
+
     /// Another descriptor of the command's process.
     pub(crate) fn process(&self) -> io::Result<OwnedFd> {
         self.killer.0.try_clone()

@@ -157,6 +157,84 @@ fn a_working_directory_is_no_way_to_what_the_builder_has_open(
     lab.assert_nothing_left();
 }
 
+/// The ways of CVE-2024-23651 and CVE-2024-23652.
+#[rstest]
+fn links_that_a_step_leaves_lead_neither_its_mounts_nor_what_tidies_up_to_the_host(
+    #[values(Fence::Root, Fence::RootWithUsersOfItsOwn, Fence::User)] fence: Fence,
+) {
+    let Some(lab) = Lab::new(fence.caller()) else {
+        return;
+    };
+    let victim = lab.own_folder("victim");
+    std::fs::create_dir_all(victim.join("b/c")).expect("ours");
+    std::fs::write(victim.join("secret"), "").expect("ours");
+    for folder in ["b", "b/c"] {
+        let user = fence.caller().user();
+        chown(victim.join(folder), user, user).expect("root may");
+    }
+    let host = victim.display();
+    let project = lab.project(&format!(
+        "FROM busybox\n\
+         RUN --mount=type=tmpfs,target=/a/b/c mv /a /z && ln -s {host} /a\n\
+         RUN --mount=type=cache,id=x,target=/x ln -s {host} /x/way && ln -s / /x/all && mkdir -p /x{host}\n\
+         RUN --mount=type=cache,id=x,source=way,target=/h [ ! -e /h/secret ]\n\
+         RUN --mount=type=cache,id=x,source=all,target=/h [ -L /h/way ]\n\
+         RUN --mount=type=tmpfs,target=/a/made [ -d /a/made ]\n",
+    ));
+    let users: &[&str] = match fence {
+        Fence::RootWithUsersOfItsOwn => &["--userns", "auto"],
+        Fence::Root | Fence::User => &[],
+    };
+    lab.build(&project, users);
+    assert!(victim.join("b/c").is_dir() && !victim.join("made").exists());
+    lab.assert_nothing_left();
+}
+
+#[test]
+fn a_container_that_may_mount_opens_no_devices_but_its_own() {
+    let Some(lab) = Lab::new(Caller::Root) else {
+        return;
+    };
+    lab.build(&lab.project("FROM busybox\n"), &["-t", "app"]);
+    let script = "mkdir -p /mnt && mount -t tmpfs none /mnt && mknod /mnt/full c 1 7 && mknod /mnt/tun c 10 200 && mknod /mnt/fuse c 10 229 || exit 2; \
+        for one in null zero full random urandom ptmx; do (: < /dev/$one) || exit 3; done; \
+        (: < /mnt/full) || exit 4; \
+        for one in tun fuse; do (: < /mnt/$one) 2>/dev/null && exit 5; done; exit 0";
+    let run = |options: &[&str], script: &str| {
+        let told = lab.rbuild(
+            &[
+                &["run", "--rm", "--cap-add", "SYS_ADMIN"],
+                options,
+                &["app", "sh", "-c", script],
+            ]
+            .concat(),
+        );
+        told.status.code()
+    };
+    assert_eq!(run(&[], script), Some(0));
+    assert_eq!(run(&["--init"], script), Some(0));
+    if std::path::Path::new("/dev/fuse").exists() {
+        let open = ["--device", "/dev/fuse"];
+        assert_eq!(run(&open, ": < /dev/fuse"), Some(0));
+    }
+    lab.rbuild(&[
+        "run",
+        "-d",
+        "--name",
+        "one",
+        "--cap-add",
+        "SYS_ADMIN",
+        "app",
+        "sleep",
+        "1000",
+    ])
+    .success();
+    let exec = ["exec", "one", "sh", "-c", script];
+    assert_eq!(lab.rbuild(&exec).status.code(), Some(0));
+    lab.rbuild(&["rm", "-f", "one"]).success();
+    lab.assert_nothing_left();
+}
+
 /// What a container may not do with streams that are not its own.
 #[rstest]
 fn the_files_that_are_a_containers_streams_are_read_and_written_and_nothing_else(

@@ -10,6 +10,9 @@ use crate::support::{Caller, Lab, Running, note_skipped};
 /// Takes more and more memory.
 const HUNGRY: &str = "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done";
 
+/// What is said.
+const WANT: &str = "the kernel had ended a process because memory ran out";
+
 /// A control group with a limit on memory, for as long as this lives.
 struct Limited {
     directory: PathBuf,
@@ -72,7 +75,6 @@ fn a_step_that_is_killed_for_want_of_memory_is_told_as_such_and_one_that_is_kill
     let Some(limited) = Limited::new(256 << 20) else {
         return;
     };
-    const WANT: &str = "the kernel had ended a process because memory ran out";
     for command in [HUNGRY.to_owned(), format!("sh -c '{HUNGRY}'; exit $?")] {
         let project = lab.project(&format!("FROM busybox\nRUN {command}\n"));
         let build = lab.build_command(&[]);

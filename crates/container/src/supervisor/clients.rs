@@ -237,7 +237,11 @@ impl Supervisor {
         };
         let path = format!("/proc/{}/root/", run.sandbox.pid());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(rustix::fs::open(path, flags, Mode::empty())?)
+        let root = rustix::fs::open(path, flags, Mode::empty())?;
+        if !run.sandbox.has_its_number() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(root)
     }
 
     /// What cannot be applied changes nothing that is kept; the kernel then has some of it.

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rbuild_sandbox::{Exit, Merged, Root, Stdio, spawn};
+use rustix::event::{PollFd, PollFlags};
 
 use crate::world::{World, run};
 
@@ -14,6 +15,7 @@ cases![
     a_daemon_left_behind_neither_hangs_nor_survives,
     a_killed_builder_takes_its_step_along,
     a_step_can_be_killed_from_another_thread,
+    a_number_is_known_to_be_anothers_once_the_step_has_ended,
     the_thread_that_started_it_may_end,
     fifty_at_once,
 ];
@@ -63,6 +65,16 @@ fn a_step_can_be_killed_from_another_thread() {
     let other = thread::spawn(move || killer.kill());
     assert_eq!(running.wait().expect("it ends"), Exit::Signal(9));
     other.join().expect("it does not panic");
+}
+
+fn a_number_is_known_to_be_anothers_once_the_step_has_ended() {
+    let world = World::new();
+    let running = spawn(&world.shell("sleep 987654"), Stdio::Null, &[]).expect("it starts");
+    assert!(running.has_its_number());
+    running.kill();
+    let mut end = [PollFd::from_borrowed_fd(running.end(), PollFlags::IN)];
+    rustix::event::poll(&mut end, None).expect("it ends");
+    assert!(!running.has_its_number());
 }
 
 fn the_thread_that_started_it_may_end() {
