@@ -50,7 +50,8 @@ impl<'a> Screen<'a> {
     pub(crate) fn until(&self, text: &str) {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
-            let shown = self.tmux(&["capture-pane", "-p"]);
+            // Lines that were too long are one again.
+            let shown = self.tmux(&["capture-pane", "-p", "-J"]);
             if shown.contains(text) {
                 return;
             }
