@@ -128,7 +128,7 @@ pub enum NetworkError {
     },
     /// Other processes of the user have the networks, and cannot be joined.
     #[error(
-        "reach the networks of this store: they belong to another user namespace, whose ids are not ours any more, or which was made at the same time; stop the containers of this store and try again"
+        "reach the networks of this store: they belong to another user namespace, whose ids are not ours any more, or which was made at the same time; stop the containers of this store and start them again"
     )]
     Apart,
     /// It does not answer.
@@ -206,7 +206,7 @@ impl NetworkError {
 
     /// Whether no bridge can be had here, whichever network it is.
     pub fn is_for_all_networks(&self) -> bool {
-        self.is_denied() || matches!(self, Self::NoFirewall { .. } | Self::Apart | Self::NoKeeper)
+        self.is_denied() || matches!(self, Self::NoFirewall { .. } | Self::NoKeeper)
     }
 
     /// Whether the kernel denied what only an administrator may do.

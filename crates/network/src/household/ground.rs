@@ -4,9 +4,13 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Founding, Household, are_one};
+use super::{Founding, Household, LINGER, are_one};
 use crate::{NetworkError, namespace};
+
+/// What ends after it has lingered may take as long.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Where the bridges of a store are to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +36,14 @@ impl Home {
         let Self::Household(directory) = self else {
             return Ok(Ground::Here);
         };
-        if let Some(there) = Household::at(directory) {
-            return Ground::of(there);
+        match enter(directory, program) {
+            Err(NetworkError::Apart) => {
+                // It may be there for nobody any more.
+                std::thread::sleep(LINGER + PAUSE);
+                enter(directory, program)
+            }
+            other => other,
         }
-        let founding = Founding::at(directory)?;
-        if let Some(there) = founding.find() {
-            return Ground::of(there);
-        }
-        let _presence = founding.start(program, &own_ids()?)?;
-        Ground::of(Household::at(directory).ok_or(NetworkError::NoKeeper)?)
     }
 
     /// Goes there, if there is anything.
@@ -53,6 +56,19 @@ impl Home {
             }
         }
     }
+}
+
+/// The network of the household in `directory`, which is started if it is not there.
+fn enter(directory: &Path, program: &Path) -> Result<Ground, NetworkError> {
+    if let Some(there) = Household::at(directory) {
+        return Ground::of(there);
+    }
+    let founding = Founding::at(directory)?;
+    if let Some(there) = founding.find() {
+        return Ground::of(there);
+    }
+    let _presence = founding.start(program, &own_ids()?)?;
+    Ground::of(Household::at(directory).ok_or(NetworkError::NoKeeper)?)
 }
 
 fn own_ids() -> Result<String, NetworkError> {

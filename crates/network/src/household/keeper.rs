@@ -10,13 +10,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use super::way_out::WayOut;
-use super::{ARGUMENT, Answer, DOOR, Greeting, LOCK, Request};
+use super::{ARGUMENT, Answer, DOOR, Greeting, LINGER, LOCK, Request};
 use crate::netlink::index_of;
 use crate::{NetworkError, lock, namespace};
 
-/// How long it stays when nobody is connected: commands that people type come one after the other, and save the making of
-/// namespaces.
-const LINGER: Duration = Duration::from_secs(3);
 /// The interface that leads out.
 const OUTSIDE: &str = "tap0";
 

@@ -25,6 +25,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rbuild_sys::{Door, Packets, Room};
+use rustix::net::sockopt::{self, Timeout};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,13 @@ const ARGUMENT: &str = "--rbuild-household";
 const DOOR: &str = "household";
 /// Held while somebody becomes the keeper, or ends as such.
 const LOCK: &str = "household.lock";
+
+/// How long a keeper stays when nobody is connected: commands that people type come one after the other, and save the making of
+/// namespaces.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// How long an answer may take. Who is stopped is not waited for for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a keeper says first; the user namespace comes along.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,6 +91,7 @@ impl Household {
 
     fn at(directory: &Path) -> Option<Self> {
         let link = Packets::connect(directory, DOOR).ok()??;
+        sockopt::set_socket_timeout(&link, Timeout::Recv, Some(PATIENCE)).ok()?;
         // One that ends just now says nothing.
         let (greeting, descriptors) = hear::<Greeting>(&link).ok()?;
         Some(Self {
