@@ -13,6 +13,7 @@ mod cache_mounts;
 mod caching;
 mod calls;
 mod checks;
+mod chosen_parts;
 mod ci;
 mod commit_points;
 mod conditions;
