@@ -295,7 +295,6 @@ fn parse(arguments: Vec<OsString>, at: usize) -> Result<Cli, clap::Error> {
     let mut command = Cli::command().args_override_self(true);
     let arguments = switches::plain(&command, arguments, at);
     Cli::from_arg_matches(&command.try_get_matches_from_mut(arguments)?)
-        .map_err(|error| error.format(&mut command))
 }
 
 /// `arguments` with `build` put in where no verb was typed, and where the verb is.

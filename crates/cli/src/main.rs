@@ -52,8 +52,8 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    if let Some(code) = without_state(&cli.command) {
-        return Ok(code);
+    if let Some(done) = without_state(&cli.command) {
+        return done;
     }
     let app = App::new(&cli.global, cli.command.need())?;
     run_command(&app, cli.command).map_err(|error| no_room::advised(&app, error))
@@ -123,9 +123,9 @@ fn run_command(app: &App, command: Command) -> anyhow::Result<ExitCode> {
 }
 
 /// What needs neither a namespace nor the store.
-fn without_state(command: &Command) -> Option<ExitCode> {
+fn without_state(command: &Command) -> Option<anyhow::Result<ExitCode>> {
     match command {
-        Command::Version(args) => version::run(args),
+        Command::Version(args) => return Some(version::run(args)),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "rbuild", &mut script);
@@ -134,5 +134,5 @@ fn without_state(command: &Command) -> Option<ExitCode> {
         }
         _ => return None,
     }
-    Some(ExitCode::SUCCESS)
+    Some(Ok(ExitCode::SUCCESS))
 }

@@ -161,7 +161,7 @@ enum Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::AddHost;
+    use crate::AddHost;
 
     #[test]
     fn names_of_the_host_network_stay_and_new_ones_follow() {

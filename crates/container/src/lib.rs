@@ -35,6 +35,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod add_host;
 mod cgroup;
 mod changes;
 mod commit;
@@ -78,6 +79,7 @@ mod volume_store;
 mod volumes;
 mod volumes_from;
 
+pub use add_host::AddHost;
 pub use cgroup::{Traffic, Usage};
 pub use changes::{Changed, How, changes, export};
 pub use commit::{Commit, NewImage, commit};
@@ -105,8 +107,8 @@ pub use namespaces::{IpcMode, PidMode, Sharing};
 pub use network::{NetworkRecord, config_as_it_is, exposed_ports, network_record};
 pub use network_change::{connect_network, disconnect_network};
 pub use options::{
-    AddHost, Cleanup, Exposed, FirstProcess, NetworkMode, Options, Privileges, RootAccess,
-    Security, SystemCalls,
+    Cleanup, Exposed, FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security,
+    SystemCalls,
 };
 pub use rbuild_sandbox::Owner;
 pub use restart::RestartPolicy;

@@ -13,6 +13,7 @@ use super::run::{failure, own_streams};
 use super::several::one;
 use crate::app::App;
 use crate::failure::WithStatus;
+use crate::render::{Board, Voice};
 
 // What was typed after `rbuild exec`.
 #[derive(Debug, clap::Args)]
@@ -78,7 +79,10 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let ended = rbuild_container::exec(store, &container, &options, own_streams(), &keys);
     match ended.map_err(told)? {
         ExecOutcome::Ended(code) => Ok(ExitCode::from(code as u8)),
-        ExecOutcome::Left => bail!("read escape sequence"),
+        ExecOutcome::Left => {
+            Board::new(Voice::Stderr).say("read escape sequence");
+            Ok(ExitCode::FAILURE)
+        }
         ExecOutcome::Interrupted(signal) => Ok(ExitCode::from(128 + signal as u8)),
     }
 }

@@ -1,5 +1,7 @@
 //! `rbuild version`.
 
+use std::process::ExitCode;
+
 use serde_json::json;
 
 use super::format::Format;
@@ -13,18 +15,20 @@ pub(crate) struct Args {
     format: Option<Format>,
 }
 
-/// Prints the version.
-pub(crate) fn run(args: &Args) {
-    let version = json!({
+/// Prints the version. Who asks for docker's client or server gets the same: there is one program.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut version = json!({
         "Version": env!("CARGO_PKG_VERSION"),
         "Os": std::env::consts::OS,
         "Arch": std::env::consts::ARCH,
     });
-    let plain = format!("rbuild {}\n", env!("CARGO_PKG_VERSION"));
-    let text = match &args.format {
-        Some(format) => format.render(&[version]).unwrap_or(plain),
-        None => plain,
-    };
-    // There is nobody to tell when standard output is gone.
-    let _ = render::out(&text);
+    let both = [version.clone(), version.clone()];
+    for (name, side) in ["Client", "Server"].into_iter().zip(both) {
+        version[name] = side;
+    }
+    render::out(&match &args.format {
+        Some(format) => format.render(&[version])?,
+        None => format!("rbuild {}\n", env!("CARGO_PKG_VERSION")),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use rbuild_container::{
     ANONYMOUS_LABEL, NamedVolume, create_volume, remove_volume, volume, volume_users, volumes,
 };
@@ -227,18 +226,18 @@ fn remove(app: &App, names: &[String], force: bool) -> anyhow::Result<()> {
 
 fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<()> {
     let format = format.map(Format::parse).transpose()?;
-    let mut found = Vec::new();
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in names {
         match volume(app.store()?, name).map_err(worded)? {
             Some(one) => found.push(described(&one)),
-            None => bail!("no such volume: {name}"),
+            None => failures.push(format!("no such volume: {name}")),
         }
     }
     render::out(&match format {
         Some(format) => format.render(&found)?,
         None => format!("{}\n", indented(&Value::Array(found))?),
     })?;
-    Ok(())
+    all_of(&failures)
 }
 
 /// What there is to tell of a volume; `None` if there is none of this name.

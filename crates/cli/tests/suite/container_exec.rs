@@ -30,6 +30,14 @@ fn until_there(lab: &Lab, path: &str) {
     }
 }
 
+/// Waits until no process has this command line.
+fn until_gone(line: &str) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !processes_with(line).is_empty() {
+        assert!(Instant::now() < end, "{line} does not end");
+    }
+}
+
 #[rstest]
 fn a_process_goes_on_when_the_command_that_started_it_is_killed(
     #[values(Caller::Root, Caller::Ranges)] caller: Caller,
@@ -161,28 +169,24 @@ fn a_shell_can_be_left_by_keys_and_hung_up_on() {
     screen.until("left-1");
     until_there(&lab, "/tmp/later");
 
-    screen.type_line("clear");
-    screen.type_line(&format!("{rbuild} exec -it --detach-keys ctrl-x,d home sh"));
-    screen.until("/ $");
+    let chosen = format!("{rbuild} exec -it --detach-keys ctrl-x,d home sh");
+    screen.type_line(&chosen);
     screen.type_line("trap 'echo heard > /tmp/int' INT; echo size-$(stty size)");
     screen.until("size-30 100");
     screen.tmux(&["send-keys", "C-c"]);
     until_there(&lab, "/tmp/int");
     screen.tmux(&["send-keys", "C-x"]);
-    screen.type_line("d");
-    screen.until("read escape sequence");
+    screen.tmux(&["send-keys", "d"]);
+    until_gone(&chosen);
 
-    screen.type_line("clear");
-    screen.type_line(&format!(
-        "{rbuild} exec -it home sh -c 'touch /tmp/up; sleep 1000'"
-    ));
+    let killed = format!("{rbuild} exec -it home sh -c");
+    screen.type_line(&format!("{killed} 'touch /tmp/up; sleep 1000'"));
     until_there(&lab, "/tmp/up");
-    let mut killer = std::process::Command::new("pkill");
-    killer.args(["-TERM", "-f", "-x"]).arg(format!(
-        "{rbuild} exec -it home sh -c touch /tmp/up; sleep 1000"
-    ));
-    assert!(killer.status().expect("pkill is there").success());
-    screen.until("sleep 1000'\n#");
+    let killed = format!("{killed} touch /tmp/up; sleep 1000");
+    let mut pkill = std::process::Command::new("pkill");
+    pkill.args(["-TERM", "-f", "-x", &killed]);
+    assert!(pkill.status().expect("pkill is there").success());
+    until_gone(&killed);
     // The terminal is as it was: what is typed is shown, and the line's end is seen.
     screen.type_line("echo ended-$?");
     screen.until("ended-143");

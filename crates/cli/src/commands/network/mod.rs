@@ -303,15 +303,18 @@ fn remove(app: &App, names: &[String], force: bool) -> anyhow::Result<()> {
 fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<()> {
     let format = format.map(Format::parse).transpose()?;
     let (networks, _) = all(app)?;
-    let mut found = Vec::new();
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in names {
-        found.push(document(app, &networks, name)?);
+        match document(app, &networks, name) {
+            Ok(value) => found.push(value),
+            Err(error) => failures.push(chain(error.as_ref())),
+        }
     }
     render::out(&match format {
         Some(format) => format.render(&found)?,
         None => format!("{}\n", indented(&Value::Array(found))?),
     })?;
-    Ok(())
+    all_of(&failures)
 }
 
 fn document(app: &App, networks: &Networks, name: &str) -> anyhow::Result<Value> {
