@@ -10,6 +10,7 @@ mod base_images;
 mod cache_config;
 mod commands;
 mod containers_files;
+mod environment;
 mod failure;
 mod groups;
 mod identity;

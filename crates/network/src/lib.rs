@@ -55,5 +55,4 @@ pub fn help_if_asked() {
     relay::relay_if_asked();
     keeper::keep_if_asked();
     household::keep_if_asked();
-    household::become_tied_if_asked();
 }

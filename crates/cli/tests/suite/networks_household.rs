@@ -14,7 +14,7 @@ use crate::containers::{field, lab};
 use crate::networks::{SERVER, serve};
 use crate::networks_default::assert_gone;
 use crate::networks_without_root::{open_tunnel, own_address};
-use crate::support::{Caller, Lab, Running, note_skipped, require};
+use crate::support::{Caller, Lab, Running, note_skipped};
 
 /// How long something may take that nobody waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -206,19 +206,11 @@ fn no_container_gets_hold_of_the_network_that_all_are_connected_with() {
     lab.rbuild(&["rm", "-f", "db"]).success();
 }
 
-#[rstest]
-fn a_step_of_a_normal_user_reaches_others_and_not_the_hosts_loopback(
-    #[values("slirp4netns", "pasta")] program: &str,
-) {
+#[test]
+fn a_step_of_a_normal_user_reaches_others_and_not_the_hosts_loopback() {
     let Some(lab) = Lab::new(Caller::Ranges) else {
         return;
     };
-    if program == "pasta" {
-        if !require(program, "the other way out of normal users") {
-            return;
-        }
-        std::fs::write(lab.path("hidden"), "/usr/bin/slirp4netns").expect("our own lab");
-    }
     if !open_tunnel(&lab) {
         return;
     }
@@ -249,7 +241,7 @@ fn a_step_of_a_normal_user_reaches_others_and_not_the_hosts_loopback(
     let mine = children(number(&keeper));
     assert_eq!(mine.len(), 1);
     let line = std::fs::read_to_string(mine[0].join("cmdline")).expect("it runs");
-    assert!(line.contains(program), "{line}");
+    assert!(line.contains("slirp4netns"), "{line}");
     kill(number(&keeper), Signal::SIGKILL).expect("ours");
     until(|| (!mine[0].join("ns/net").exists()).then_some(()));
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! user namespace      every command and supervisor of the store is root of it
-//!   network namespace   eth0 of each container ─ bridges ─ tap0 ─▶ slirp4netns or pasta ─▶ the world
+//!   network namespace   eth0 of each container ─ bridges ─ tap0 ─▶ slirp4netns ─▶ the world
 //!
 //! command ─ networks/household, a socket ─▶ keeper    the user namespace comes back as a descriptor,
 //!                                                     and the network when it is asked for
@@ -35,7 +35,6 @@ use crate::lock::{self, Lock};
 
 pub(crate) use self::ground::{Ground, Home};
 pub(crate) use self::keeper::keep_if_asked;
-pub(crate) use self::way_out::become_tied_if_asked;
 pub use self::way_out::{NoWayOut, way_out};
 
 /// What makes a start of this program a household's keeper; no user types it.

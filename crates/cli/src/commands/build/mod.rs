@@ -26,6 +26,7 @@ mod outputs;
 mod places;
 mod planning;
 mod policed;
+mod progress;
 mod request;
 mod rescue;
 mod result_files;
@@ -39,7 +40,7 @@ use std::sync::{Arc, Mutex};
 
 use rbuild_export::{AheadBuild, BuiltImages, Dating, ExportError, Layering, assemble, squashed};
 use rbuild_plan::{Plan, Planned};
-use rbuild_progress::{Colors, Mode, RenderOptions, Renderer, Reporter, TerminalSize};
+use rbuild_progress::{Mode, Reporter};
 use rbuild_solve::{Build, Cancel, Reuse, Solution, solve};
 
 use self::answers::Answer;
@@ -55,6 +56,7 @@ use self::lock::Lock;
 use self::outputs::{Ahead, Outcome, Wanted};
 use self::places::Places;
 use self::planning::Unplanned;
+use self::progress::progress;
 pub(crate) use self::request::bytes;
 use self::request::{Action, Diagnostics, Repetition, Request};
 pub(crate) use self::verification::local_context;
@@ -379,29 +381,4 @@ fn export(
         Ok::<_, ExportError>(BuiltImages::new(images, request.image_form))
     };
     outputs::write(app, wanted, planned.source_date_epoch, &assembled, steps)
-}
-
-/// The progress that was asked for, on stderr.
-fn progress(app: &App, mode: Mode) -> (Reporter, Renderer) {
-    let terminal = app.environment.stderr_is_terminal().then(|| {
-        let size = || {
-            let (columns, rows) = rbuild_container::terminal_size(std::io::stderr())
-                .map_or((80, 24), |size| (size.columns, size.rows));
-            TerminalSize { columns, rows }
-        };
-        Box::new(size) as Box<dyn Fn() -> TerminalSize + Send>
-    });
-    let options = RenderOptions {
-        mode,
-        terminal,
-        colors: if app.environment.colors_allowed() {
-            Colors::Ansi
-        } else {
-            Colors::None
-        },
-        viewer: app.environment.log_viewer(),
-        started_at: app.environment.now(),
-        ..RenderOptions::default()
-    };
-    Renderer::start(options, Box::new(std::io::stderr()))
 }

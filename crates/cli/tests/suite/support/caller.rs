@@ -7,14 +7,13 @@ use std::process::Command;
 /// A normal user that exists only in a mount namespace.
 const USER: u32 = 54_322;
 const NAME: &str = "rbuild-e2e";
-/// Hides the machine's users (and, in a lab that has such, the device of tunnels and programs) behind ours, and what a normal user may not reach behind what it may; then becomes the user.
+/// Hides the machine's users (and, in a lab that has one, the device of tunnels) behind ours, and what a normal user may not reach behind what it may; then becomes the user.
 const BECOME: &str = r#"
 set -e
 lab=$1 binary=$2 images=$3; shift 3
 for table in passwd subuid subgid; do [ ! -e /etc/$table ] || mount --bind "$lab/etc/$table" /etc/$table; done
 mount --bind "$binary" "$lab/bin/rbuild"
 mount --bind "$images" "$lab/images"
-[ ! -e "$lab/hidden" ] || for path in $(cat "$lab/hidden"); do [ ! -e $path ] || mount --bind /dev/null $path; done
 [ ! -e "$lab/tun" ] || [ ! -e /dev/net/tun ] || mount --bind "$lab/tun" /dev/net/tun
 exec setpriv --reuid 54322 --regid 54322 --clear-groups -- "$@"
 "#;

@@ -6,10 +6,10 @@
 //! build done ─→ queue closed ─→ bundle (merged with what is there)
 //! ```
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,8 +17,11 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use rbuild_image::{Descriptor, Digest, LayerId};
 use rbuild_store::{FastKey, Record, StepKey, Store};
 
+use self::state::{State, lock};
 use crate::pack::{self, BlobForm};
-use crate::{Address, Bundle, Entry, EntryLayer, Hit, Place, RemoteError, Upload};
+use crate::{Address, Entry, EntryLayer, Hit, Place, RemoteError, Upload};
+
+mod state;
 
 /// Steps that are sent at the same time. Most of it is waiting.
 const WORKERS: usize = 4;
@@ -98,14 +101,6 @@ struct Shared {
     abandoned: AtomicBool,
 }
 
-struct State {
-    target: Target,
-    bundle: OnceLock<Bundle>,
-    /// By the order of the steps.
-    listed: Mutex<BTreeMap<usize, Entry>>,
-    failure: Mutex<Option<RemoteError>>,
-}
-
 struct Job {
     target: usize,
     number: usize,
@@ -115,15 +110,9 @@ struct Job {
 impl Publisher {
     /// Sends to `targets` what is in `store`.
     pub fn new(store: &Store, targets: Vec<Target>) -> Self {
-        let states = targets.into_iter().map(|target| State {
-            target,
-            bundle: OnceLock::new(),
-            listed: Mutex::default(),
-            failure: Mutex::default(),
-        });
         let shared = Arc::new(Shared {
             store: store.clone(),
-            targets: states.collect(),
+            targets: targets.into_iter().map(State::new).collect(),
             packing: Mutex::default(),
             abandoned: AtomicBool::new(false),
         });
@@ -200,83 +189,6 @@ impl Drop for Publisher {
     /// What was not closed is given up.
     fn drop(&mut self) {
         self.shared.abandoned.store(true, Ordering::Relaxed);
-    }
-}
-
-impl State {
-    /// What the place lists, asked for once.
-    fn bundle(&self) -> Result<&Bundle, RemoteError> {
-        if let Some(known) = self.bundle.get() {
-            return Ok(known);
-        }
-        let found = match self.target.place.bundle() {
-            // What is not understood is replaced.
-            Ok(None) | Err(RemoteError::Document { .. }) => Bundle::default(),
-            Ok(Some(found)) => found,
-            Err(error) => return Err(error),
-        };
-        Ok(self.bundle.get_or_init(|| found))
-    }
-
-    /// What the place has for the step: the first to write an entry is right.
-    fn known(&self, step: &Finished) -> Result<Option<Entry>, RemoteError> {
-        let place = &self.target.place;
-        if let Come::Remote(hit) = &step.come
-            && hit.place.title() == place.title()
-        {
-            return Ok(Some(hit.entry.clone()));
-        }
-        let address = Address::Key(step.key);
-        if let Some(listed) = self.bundle()?.find(&address) {
-            return Ok(Some(listed.clone()));
-        }
-        match place.entry(&address) {
-            Err(RemoteError::Document { .. }) => Ok(None),
-            other => other,
-        }
-    }
-
-    /// The entries in the order of their steps. Of one that was sent again the later counts.
-    fn listed(&self) -> Vec<Entry> {
-        let mut seen = HashSet::new();
-        let mut listed: Vec<Entry> = lock(&self.listed)
-            .values()
-            .rev()
-            .filter(|entry| seen.insert(entry.key()))
-            .cloned()
-            .collect();
-        listed.reverse();
-        listed
-    }
-
-    fn write_bundle(&self, listed: &[Entry]) -> Result<(), RemoteError> {
-        let known = self.bundle()?;
-        let is_known = |entry: &Entry| {
-            let there = known.find(&Address::Key(entry.key()));
-            there.is_some_and(|there| {
-                there.layers == entry.layers
-                    && entry
-                        .aliases()
-                        .all(|fast| there.answers(&Address::Fast(fast)))
-            })
-        };
-        if listed.iter().all(is_known) {
-            return Ok(());
-        }
-        // Others may have written meanwhile.
-        let current = match self.target.place.bundle() {
-            Ok(found) => found.unwrap_or_default(),
-            Err(RemoteError::Document { .. }) => Bundle::default(),
-            Err(error) => return Err(error),
-        };
-        let bundle = current.merged(listed);
-        let mut waits = RETRY_WAITS.iter();
-        loop {
-            match (self.target.place.put_bundle(&bundle), waits.next()) {
-                (Err(error), Some(wait)) if error.may_pass() => std::thread::sleep(*wait),
-                (result, _) => return result,
-            }
-        }
     }
 }
 
@@ -439,8 +351,4 @@ fn fill(entry: &mut Entry, record: &Record) {
 pub(crate) fn millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
