@@ -103,6 +103,7 @@ impl Targets {
                 Err(error) => return Err(fail(error)),
             };
             if is_link(found.as_fd()).map_err(fail)? {
+                refuse_magic(here.directory(self.root.as_fd()), &name).map_err(fail)?;
                 links += 1;
                 if links > MAX_LINKS {
                     return Err(fail(Errno::LOOP));
@@ -219,6 +220,22 @@ fn open_name(directory: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Owne
         OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
         Mode::empty(),
     )
+}
+
+/// Refuses a link of /proc to what a process has open: what can be read of it is the name of a place elsewhere.
+fn refuse_magic(directory: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<()> {
+    let followed = openat2(
+        directory,
+        name,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    );
+    match followed {
+        Err(Errno::LOOP) => Err(Errno::LOOP),
+        // Where others lead is looked at by the name.
+        _ => Ok(()),
+    }
 }
 
 fn is_link(file: BorrowedFd<'_>) -> rustix::io::Result<bool> {
