@@ -73,13 +73,35 @@ fn load() -> io::Result<()> {
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;
-    if let Some(mut input) = parser.stdin.take() {
-        input.write_all(PROFILE.as_bytes())?;
-    }
+    // One that ends early says why itself.
+    let written = match parser.stdin.take() {
+        Some(mut input) => input.write_all(PROFILE.as_bytes()),
+        None => Ok(()),
+    };
     let done = parser.wait_with_output()?;
     if done.status.success() {
-        return Ok(());
+        return written;
     }
     let told = String::from_utf8_lossy(&done.stderr);
     Err(io::Error::other(format!("{PARSER}: {}", told.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine keeps the text that it was given first.
+    #[test]
+    fn another_text_takes_another_name() {
+        // FNV-1a.
+        let digest = PROFILE
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
+                (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+        assert_eq!(
+            (DEFAULT_PROFILE, digest),
+            ("rbuild-default", 0x4c07_a6b1_2999_a038)
+        );
+    }
 }

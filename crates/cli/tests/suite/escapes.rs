@@ -228,7 +228,11 @@ fn a_container_that_may_mount_opens_no_devices_but_its_own() {
         .success();
     let exec = ["exec", "one", "sh", "-c", script];
     assert_eq!(lab.rbuild(&exec).status.code(), Some(0));
-    lab.rbuild(&["rm", "-f", "one"]).success();
+    let start = ["run", "-d", "--name", "plain", "app", "sleep", "1000"];
+    lab.rbuild(&start).success();
+    let exec = ["exec", "--privileged", "plain", "sh", "-c", script];
+    assert_eq!(lab.rbuild(&exec).status.code(), Some(0));
+    lab.rbuild(&["rm", "-f", "one", "plain"]).success();
     lab.assert_nothing_left();
 }
 

@@ -1,8 +1,8 @@
 //! Which devices of the host a container can open.
 //!
 //! Everything that it sees is mounted so that device nodes in it are dead, but for the few that are bound one by one. A
-//! container with CAP_SYS_ADMIN mounts what it likes, and could make a node there that is not: its control group keeps it
-//! from all devices but these few, and those that it was given.
+//! process with CAP_SYS_ADMIN mounts what it likes, and could make a node there that is not: the control group keeps the
+//! container from all devices but these few, and those that it was given.
 
 use std::fs::{self, File};
 use std::io;
@@ -39,11 +39,14 @@ impl Cgroup {
             .is_some_and(|mounts| spec.process.capabilities.contains(mounts));
         // In a user namespace no node can be opened that was made there.
         let is_fenced = spec.users != Users::Caller || !is_initial_user_namespace();
-        if !mounts || is_fenced || spec.kernel_paths == KernelPaths::Open {
+        if is_fenced || spec.kernel_paths == KernelPaths::Open {
             return Ok(());
         }
-        self.restrict(&allowed(spec))
-            .map_err(ContainerError::Devices)
+        match self.restrict(&allowed(spec)) {
+            Err(error) if mounts => Err(ContainerError::Devices(error)),
+            // Else it is for what `exec --privileged` adds: where it cannot be had, that is not kept from devices.
+            _ => Ok(()),
+        }
     }
 
     fn restrict(&self, allowed: &[DeviceRule]) -> io::Result<()> {

@@ -12,7 +12,7 @@
 mod devices;
 mod find;
 mod record;
-mod scope;
+pub(crate) mod scope;
 mod settings;
 mod usage;
 
@@ -29,7 +29,6 @@ use self::settings::Setting;
 use crate::ContainerError;
 use crate::limits::Limits;
 
-pub(crate) use self::scope::Scope;
 pub use self::usage::{Traffic, Usage};
 
 /// How often, and how far apart, a group is asked to go whose last process has just ended.

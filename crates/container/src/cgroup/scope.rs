@@ -8,19 +8,17 @@
 //!       rbuild/<id>/           the container
 //! ```
 //!
-//! It is asked over the user's bus, by the program `busctl` that comes with it, while the supervisor does other things.
-//! systemd removes the group when nothing runs in it any more.
+//! It is asked over the user's bus, by the program `busctl` that comes with it. systemd removes the group when nothing runs in it any more.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, access};
 
-use super::Cgroup;
 use rbuild_sandbox::first_user_of;
 
 const UNIFIED: &str = "/sys/fs/cgroup";
@@ -31,32 +29,12 @@ const BUSCTL: &str = "/usr/bin/busctl";
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A group that was asked for.
-pub(crate) struct Scope {
-    container: String,
-    asked: Option<(Child, String)>,
-}
-
-impl Scope {
-    /// Asks for a group for the container `id`, where one is needed and there is somebody to ask.
-    pub(crate) fn ask(id: &str) -> Self {
-        Self {
-            container: id.to_owned(),
-            asked: bus().and_then(|bus| {
-                let name = format!("rbuild-{}-{}.scope", &id[..12], std::process::id());
-                Some((start(&bus, &name).ok()?, name))
-            }),
-        }
-    }
-
-    /// The groups that the container is to have. This process may be in another one afterwards.
-    pub(crate) fn groups(mut self) -> Cgroup {
-        if let Some((asking, name)) = self.asked.take() {
-            // Whoever cannot have it goes without, as where there is no systemd.
-            let _ = enter(asking, &name);
-        }
-        Cgroup::of(&self.container)
-    }
+/// Takes this process to a group of its own for the container `id`, where one is needed and there is somebody to ask.
+pub(crate) fn enter(id: &str) {
+    let Some(bus) = bus() else { return };
+    let name = format!("rbuild-{}-{}.scope", &id[..12], std::process::id());
+    // Whoever cannot have it goes without, as where there is no systemd.
+    let _ = ask(&bus, &name).and_then(|()| arrive(&name));
 }
 
 /// The socket of the user's bus, if that is whom to ask: this is version 2, and nothing can be made at its top.
@@ -73,9 +51,9 @@ fn bus() -> Option<PathBuf> {
         .then_some(bus)
 }
 
-fn start(bus: &Path, name: &str) -> io::Result<Child> {
+fn ask(bus: &Path, name: &str) -> io::Result<()> {
     let manager = "org.freedesktop.systemd1";
-    Command::new(BUSCTL)
+    let agreed = Command::new(BUSCTL)
         .arg(format!("--address=unix:path={}", bus.display()))
         .args(["--quiet", "call", manager, "/org/freedesktop/systemd1"])
         .arg(format!("{manager}.Manager"))
@@ -93,14 +71,15 @@ fn start(bus: &Path, name: &str) -> io::Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
+        .status()?;
+    if agreed.success() {
+        return Ok(());
+    }
+    Err(io::Error::other("systemd refused it"))
 }
 
 /// Waits until this process is in the group `name`, and goes below it.
-fn enter(mut asking: Child, name: &str) -> io::Result<()> {
-    if !asking.wait()?.success() {
-        return Err(io::Error::other("systemd refused it"));
-    }
+fn arrive(name: &str) -> io::Result<()> {
     let began = Instant::now();
     let group = loop {
         let own = fs::read_to_string("/proc/self/cgroup")?;

@@ -271,6 +271,7 @@ impl Supervisor {
         self.restarts += 1;
         if let Err(error) = self.run_again((rest * 2).min(LONGEST_REST)) {
             let trouble = crate::error::with_causes(&error);
+            self.cgroup.remove();
             self.over(&End {
                 code: i32::from(error.exit_code()),
                 at: self.now(),

@@ -30,7 +30,7 @@ use rustix::fs::{Mode, OFlags};
 use self::clients::{Client, Helper, Role};
 use self::health::Watch;
 use self::life::Life;
-use crate::cgroup::{Cgroup, Scope};
+use crate::cgroup::{Cgroup, scope};
 use crate::link::{Door, Link, Message, Packet, Room, Start, Tie, remove_door};
 use crate::log::LogWriter;
 use crate::network::Attached;
@@ -200,7 +200,10 @@ fn begin(
         UserMode::Host => None,
         UserMode::Auto => Some(UserRange::claim()?),
     };
-    let scope = Scope::ask(id.as_str());
+    // What a supervisor that was killed has left there.
+    Cgroup::recorded(&directory).remove();
+    // Before there are other processes of the container's, which are to be in the same group.
+    scope::enter(id.as_str());
     let network = Attached::new(&store, &container, &config, &host)?;
     config.options.network = network.mode(&config.options.network);
     let log = LogWriter::open(&directory, config.options.log).map_err(ContainerError::Log)?;
@@ -213,7 +216,7 @@ fn begin(
         start,
         config,
         host,
-        cgroup: scope.groups(),
+        cgroup: Cgroup::of(id.as_str()),
         network,
         ids,
         lock: Some(lock),
