@@ -281,7 +281,7 @@ const STATUS_MISREAD_RUN: i32 = 125;
 
 /// What was typed, put as clap knows it: with `build` where no verb was typed, and switches without values.
 pub(crate) fn read(arguments: Vec<OsString>) -> Result<Cli, Misread> {
-    let (arguments, at) = with_default_verb(arguments);
+    let (arguments, at) = with_default_verb(arguments, &|path| std::path::Path::new(path).exists());
     let word = |at: usize| arguments.get(at).and_then(|word| word.to_str());
     let group = usize::from(word(at) == Some("container"));
     let status = match word(at + group) {
@@ -297,8 +297,12 @@ fn parse(arguments: Vec<OsString>, at: usize) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&command.try_get_matches_from_mut(arguments)?)
 }
 
-/// `arguments` with `build` put in where no verb was typed, and where the verb is.
-fn with_default_verb(arguments: Vec<OsString>) -> (Vec<OsString>, usize) {
+/// `arguments` with `build` put in where no verb was typed, and where the verb is. A word that is neither a verb nor the name of
+/// something that `is_there` was meant to be a verb.
+fn with_default_verb(
+    arguments: Vec<OsString>,
+    is_there: &dyn Fn(&str) -> bool,
+) -> (Vec<OsString>, usize) {
     let mut at = 1;
     while let Some(argument) = arguments.get(at).and_then(|argument| argument.to_str()) {
         if GLOBAL_WITH_VALUE.contains(&argument) {
@@ -314,12 +318,18 @@ fn with_default_verb(arguments: Vec<OsString>) -> (Vec<OsString>, usize) {
     }
     let first = arguments.get(at).and_then(|argument| argument.to_str());
     let only_asks = matches!(first, None | Some("-h" | "--help" | "-V" | "--version"));
-    if only_asks || first.is_some_and(|first| VERBS.contains(&first)) {
+    let is_verb =
+        |first: &str| VERBS.contains(&first) || (looks_like_verb(first) && !is_there(first));
+    if only_asks || first.is_some_and(is_verb) {
         return (arguments, at);
     }
     let mut completed = arguments;
     completed.insert(at, "build".into());
     (completed, at)
+}
+
+fn looks_like_verb(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|letter| letter.is_ascii_lowercase())
 }
 
 fn is_assignment(argument: &str, option: &str) -> bool {

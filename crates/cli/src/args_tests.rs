@@ -4,12 +4,26 @@ use super::*;
 
 fn completed(words: &[&str]) -> Vec<String> {
     let arguments = std::iter::once("rbuild").chain(words.iter().copied());
-    with_default_verb(arguments.map(OsString::from).collect())
+    let is_there = |path: &str| path == "folder";
+    with_default_verb(arguments.map(OsString::from).collect(), &is_there)
         .0
         .into_iter()
         .skip(1)
         .map(|word| word.into_string().expect("the test's words are UTF-8"))
         .collect()
+}
+
+#[test]
+fn a_word_that_is_no_path_was_meant_to_be_a_verb() {
+    assert_eq!(completed(&["folder"]), ["build", "folder"]);
+    assert_eq!(completed(&["other/folder"]), ["build", "other/folder"]);
+    assert_eq!(completed(&["imagse"]), ["imagse"]);
+    let told = read(["rbuild", "strat", "web"].map(OsString::from).into());
+    let told = told.expect_err("there is no such verb").message();
+    assert!(
+        told.contains("'strat'") && told.contains("'start'"),
+        "{told}"
+    );
 }
 
 #[test]

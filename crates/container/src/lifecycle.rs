@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rbuild_image::{Digest, LayerId, RuntimeConfig};
 use rbuild_sandbox::{Merged, Root, Spec};
-use rbuild_store::{Container, NewContainer, Store, StoreError};
+use rbuild_store::{Container, LockGuard, NewContainer, Store, StoreError};
 
 use crate::cgroup::Cgroup;
 use crate::condition::Condition;
@@ -49,7 +49,8 @@ pub fn create(
     // A container that could never start is not made.
     crate::command_line(options, image.config)?;
     let id = ContainerId::from_seed(seed);
-    let options = options.clone().with_anonymous_volumes(image.config, seed);
+    let mut options = options.clone().with_anonymous_volumes(image.config, seed);
+    options.name_host();
     let config = StoredConfig::new(options.clone(), image.config.clone()).to_json();
     let container = enter(store, image, &options, seed, (&id, &config))?;
     let directories = Directories::new(store.container_path(id.as_str()));
@@ -116,7 +117,7 @@ pub fn layer_directories(
 }
 
 /// Starts a container that does not run, and leaves it to its supervisor. `layers` are its layers' directories, bottom
-/// first.
+/// first. That somebody else has started it meanwhile is fine.
 pub fn start_detached(
     store: &Store,
     container: &Container,
@@ -129,7 +130,19 @@ pub fn start_detached(
         tie: Tie::Detached,
         direct: [false; 3],
     };
-    begin(store, container, start, host, &[]).map(drop)
+    match begin(store, container, start, host, &[]) {
+        Err(_) if is_started(store, &container.id) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Whether somebody else has started the container, or is just about to.
+fn is_started(store: &Store, id: &str) -> bool {
+    let is_active =
+        || matches!(store.container(id), Ok(Some(one)) if Condition::of(&one).is_active());
+    // Nobody gives the lock up before it runs, or cannot be started.
+    drop(store.lock(&lock_name(id), &is_active));
+    is_active()
 }
 
 /// Starts a container that does not run, with the user's streams connected to it until it ends.
@@ -256,9 +269,7 @@ pub enum AnonymousVolumes {
 pub fn remove(store: &Store, name: &str, volumes: AnonymousVolumes) -> Result<(), ContainerError> {
     let container = find(store, name)?;
     refuse_active(&container, "remove")?;
-    let Some(_lock) = store.try_lock(&lock_name(&container.id))? else {
-        return Err(is_running(&container, "remove"));
-    };
+    let _lock = lock_at_rest(store, &container, "remove")?;
     // Those that a supervisor which was killed has left.
     Cgroup::recorded(&store.container_path(&container.id)).remove();
     network::sweep(store);
@@ -272,6 +283,21 @@ pub fn remove(store: &Store, name: &str, volumes: AnonymousVolumes) -> Result<()
         // One of another version of this program: what it had is not known.
         Err(_) => Ok(()),
     }
+}
+
+/// The lock of a container that does not run. Others who have it are waited for: they are removing it, or about to start it.
+fn lock_at_rest(
+    store: &Store,
+    container: &Container,
+    action: &'static str,
+) -> Result<LockGuard, ContainerError> {
+    let id = &container.id;
+    let is_active = |one: &Container| Condition::of(one).is_active();
+    let is_over = || !matches!(store.container(id), Ok(Some(one)) if !is_active(&one));
+    let lock = store.lock(&lock_name(id), &is_over);
+    // Gone, or running, it is not to be touched, whoever has the lock.
+    refuse_active(&find(store, id)?, action)?;
+    Ok(lock?)
 }
 
 /// Gives a container another name, by which others on its networks find it from here on.

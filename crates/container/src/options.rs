@@ -271,6 +271,14 @@ impl Options {
         Ok(())
     }
 
+    /// On the host's network, a container that is called nothing else is called as the host is, as with docker.
+    pub(crate) fn name_host(&mut self) {
+        if self.network == NetworkMode::Host && self.hostname.is_none() {
+            let names = rustix::system::uname();
+            self.hostname = Some(names.nodename().to_string_lossy().into_owned());
+        }
+    }
+
     /// Whether the values that have rules follow them.
     pub(crate) fn check(&self) -> Result<(), ContainerError> {
         if let Some(name) = &self.name {

@@ -75,8 +75,8 @@ const USUAL: &[Row] = &[
     same("processes", "cat /proc/[0-9]*/comm | grep -c rbuild", "0"),
     same(
         "host name",
-        "hostname | grep -cx '[0-9a-f]\\{12\\}'; hostname | cmp - /etc/hostname",
-        "1",
+        "hostname | cmp - /etc/hostname && grep -qw \"$(hostname)\" /etc/hosts && echo known",
+        "known",
     ),
     same("root", "touch /written; ls -d /written", "/written"),
     same(

@@ -89,3 +89,24 @@ fn a_shell_in_a_container_can_be_resized_interrupted_left_and_come_back_to() {
     screen.type_line("echo ended-$?");
     screen.until("ended-7");
 }
+
+#[test]
+fn of_those_who_remove_or_start_a_container_at_once_none_fails() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let mark = mark();
+    let both = |arguments: &[&str]| {
+        let started = [(); 4].map(|()| Running::start(&mut lab.command(arguments)));
+        for one in started {
+            one.wait().success();
+        }
+    };
+    for _ in 0..3 {
+        lab.rbuild(&["create", "--name", "one", "app", "sleep", &mark])
+            .success();
+        both(&["start", "one"]);
+        both(&["rm", "-f", "one"]);
+    }
+    assert_eq!(lab.rbuild(&["ps", "-aq"]).success().stdout, "");
+    assert_eq!(processes_with(&mark), [""; 0]);
+    lab.assert_nothing_left();
+}

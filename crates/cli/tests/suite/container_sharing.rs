@@ -179,3 +179,20 @@ fn where_the_host_has_apparmor_root_is_confined_by_it_unless_it_says_otherwise()
     with("apparmor=not-loaded").says("aa-status tells which are loaded");
     lab.assert_nothing_left();
 }
+
+#[test]
+fn a_container_on_the_hosts_network_is_called_as_the_host_is() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    let names = rustix::system::uname();
+    let host = names.nodename().to_string_lossy();
+    let on_host = ["--network", "host"];
+    assert_eq!(told(&lab, &on_host, &["hostname"]), host);
+    let other = ["--network", "host", "--hostname", "other"];
+    assert_eq!(told(&lab, &other, &["hostname"]), "other");
+    let own = told(&lab, &["--network", "none"], &["hostname"]);
+    assert!(
+        own.len() == 12 && own.chars().all(|digit| digit.is_ascii_hexdigit()),
+        "{own}"
+    );
+    lab.assert_nothing_left();
+}

@@ -299,12 +299,19 @@ impl Supervisor {
         self.tell_end(end.code);
     }
 
+    /// What was removed leaves the disk. Nobody waits for it: others' may be among it.
+    pub(super) fn empty_trash(&self) {
+        if self.config.options.cleanup == Cleanup::Remove {
+            // What stays is for the next one who does it.
+            let _ = Store::open(&self.root).and_then(|store| store.empty_trash());
+        }
+    }
+
     fn record_end(&self, end: &End) -> Result<(), ContainerError> {
         let store = Store::open(&self.root)?;
         if self.config.options.cleanup == Cleanup::Remove {
             store.remove_container(self.id.as_str())?;
             volume_store::remove_anonymous(&store, &self.config.options.volumes)?;
-            store.empty_trash()?;
             return Ok(());
         }
         let state = ContainerState::Exited { end: end.clone() };

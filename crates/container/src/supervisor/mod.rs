@@ -168,6 +168,7 @@ fn supervise(root: &Path, id: &ContainerId, link: Link, clock: Clock) {
     // From here on it does little but sleep.
     release_program_text();
     while supervisor.turn() {}
+    supervisor.empty_trash();
 }
 
 fn begin(
