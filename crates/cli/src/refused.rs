@@ -70,10 +70,14 @@ impl<T: Table> clap::Args for Refused<T> {
     fn augment_args(command: Command) -> Command {
         T::REFUSED.iter().fold(command, |command, refused| {
             let action = match refused.value {
-                Takes::Nothing => ArgAction::Count,
+                // One that says =false asks for nothing: see `switches`.
+                Takes::Nothing => ArgAction::SetTrue,
                 Takes::Value => ArgAction::Append,
             };
-            let mut arg = Arg::new(refused.long).long(refused.long).action(action);
+            let mut arg = Arg::new(refused.long)
+                .long(refused.long)
+                .action(action)
+                .overrides_with_all((refused.value == Takes::Nothing).then_some(refused.long));
             if let Some(short) = refused.short {
                 arg = arg.short(short);
             }
@@ -90,7 +94,7 @@ impl<T: Table> clap::Args for Refused<T> {
 impl<T: Table> clap::FromArgMatches for Refused<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let typed = T::REFUSED.iter().filter(|refused| match refused.value {
-            Takes::Nothing => matches.get_count(refused.long) > 0,
+            Takes::Nothing => matches.get_flag(refused.long),
             Takes::Value => matches.contains_id(refused.long),
         });
         let words = typed.map(|refused| format!("--{} is refused: {}", refused.long, refused.why));

@@ -198,6 +198,26 @@ fn each_option_of_each_verb_of_dockers_is_known() {
 const ACCEPTED: &[&str] = &["disable-content-trust", "no-prune", "ipv4", "ipv6"];
 
 #[test]
+fn a_refused_flag_that_is_switched_off_is_none() {
+    let read = |line: &[&str]| crate::args::read(line.iter().map(Into::into).collect());
+    assert!(read(&["rbuild", "rm", "--link=false", "one"]).is_ok());
+    assert!(read(&["rbuild", "volume", "ls", "--cluster=0"]).is_ok());
+    for typed in [&["--link=true"][..], &["--link", "--link"], &["--link"]] {
+        let told = read(&[&["rbuild", "rm", "one"], typed].concat()).expect_err("refused");
+        let told = told.message();
+        assert!(told.contains("--link is refused: "), "{told}");
+    }
+}
+
+#[test]
+fn nothing_that_nobody_asked_for_goes_with_what_asks_first() {
+    let line = ["rbuild", "system", "prune", "--volumes", "--automatic"];
+    let told = crate::args::read(line.iter().map(Into::into).collect());
+    let told = told.expect_err("they contradict each other").message();
+    assert!(told.contains("cannot be used with"), "{told}");
+}
+
+#[test]
 fn what_is_not_supported_is_refused_by_name_and_with_a_reason() {
     for (words, options) in DOCKERS {
         let verb = verb(words);

@@ -5,8 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ContainerError, ContainerId, Options};
 
-/// Stands in each stored configuration. A row with another number cannot be started by this program, only removed.
+/// Stands in each stored configuration. A row with a higher number cannot be started by this program, only removed; lower
+/// ones are read, and [`crate::older`] brings them up to this one.
 const CONFIG_VERSION: u32 = 2;
+
+/// What all versions of a configuration have.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    version: u32,
+}
 
 /// What a container runs: the user's options and the image's config as they were when it was created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,12 +44,19 @@ impl StoredConfig {
             id: id.short().to_owned(),
             source,
         };
-        let config: Self = serde_json::from_str(text).map_err(failed)?;
-        if config.version == CONFIG_VERSION {
-            return Ok(config);
+        let Versioned { version } = serde_json::from_str(text).map_err(failed)?;
+        if (1..=CONFIG_VERSION).contains(&version) {
+            return serde_json::from_str(text).map_err(failed);
         }
-        let reason = format!("its version is {}, not {CONFIG_VERSION}", config.version);
+        let reason = format!(
+            "another version of rbuild made it, whose configurations have the number {version}, not {CONFIG_VERSION}: use that one, or remove the container"
+        );
         Err(failed(serde::de::Error::custom(reason)))
+    }
+
+    /// Whether an older version of this program wrote it.
+    pub(crate) fn is_older(&self) -> bool {
+        self.version < CONFIG_VERSION
     }
 }
 
@@ -73,6 +87,12 @@ mod tests {
             config
         );
         let newer = json.replace("\"version\":2", "\"version\":3");
-        assert!(StoredConfig::from_json(&id, &newer).is_err());
+        let refused = StoredConfig::from_json(&id, &newer).expect_err("it is not known");
+        let reason = std::error::Error::source(&refused).expect("there is a cause");
+        assert!(reason.to_string().contains("another version of rbuild"));
+        let newest = r#"{"version":3,"options":7}"#;
+        let refused = StoredConfig::from_json(&id, newest).expect_err("it is not known");
+        let reason = std::error::Error::source(&refused).expect("there is a cause");
+        assert!(reason.to_string().contains("another version of rbuild"));
     }
 }

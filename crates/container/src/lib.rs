@@ -62,6 +62,7 @@ mod names;
 mod namespaces;
 mod network;
 mod network_change;
+mod older;
 mod options;
 mod restart;
 mod session;
@@ -106,6 +107,7 @@ pub use mount_options::{Device, MountOption, Naming, Tmpfs, Volume};
 pub use namespaces::{IpcMode, PidMode, Sharing};
 pub use network::{NetworkRecord, config_as_it_is, exposed_ports, network_record};
 pub use network_change::{connect_network, disconnect_network};
+pub use older::bring_up;
 pub use options::{
     Cleanup, Exposed, FirstProcess, NetworkMode, Options, Privileges, RootAccess, Security,
     SystemCalls,

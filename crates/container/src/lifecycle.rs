@@ -17,10 +17,11 @@ use crate::options::Cleanup;
 use crate::session::{Attachment, Outcome, Session};
 use crate::spec::{Surroundings, specification};
 use crate::supervisor::{launch, lock_name};
-use crate::volume_store;
+use crate::volume_store::{self, Volumes};
 use crate::volumes::Mounts;
 use crate::{
     ContainerError, ContainerId, HostFiles, Options, Seed, StoredConfig, control, names, network,
+    older,
 };
 
 /// What a container is made from; its layers are extracted already.
@@ -52,18 +53,18 @@ pub fn create(
     let mut options = options.clone().with_anonymous_volumes(image.config, seed);
     options.name_host();
     let config = StoredConfig::new(options.clone(), image.config.clone()).to_json();
+    // From the row on, nobody takes its volumes away.
+    let named = options.volumes.iter().any(|one| one.name.is_some());
+    let volumes = named.then(|| Volumes::lock(store)).transpose()?;
     let container = enter(store, image, &options, seed, (&id, &config))?;
     let directories = Directories::new(store.container_path(id.as_str()));
     let made = directories
         .create(image.directories.last().map(PathBuf::as_path))
-        .and_then(|()| {
-            volume_store::provide(
-                store,
-                &options.volumes,
-                image.directories,
-                container.created,
-            )
+        .and_then(|()| match &volumes {
+            Some(all) => all.provide(&options.volumes, image.directories, container.created),
+            None => Ok(()),
         });
+    drop(volumes);
     if let Err(error) = made {
         store.remove_container(id.as_str())?;
         volume_store::remove_anonymous(store, &options.volumes)?;
@@ -218,6 +219,7 @@ fn begin(
     streams: &[BorrowedFd<'_>],
 ) -> Result<Link, ContainerError> {
     refuse_active(container, "start")?;
+    older::bring_up(store, container)?;
     let id = ContainerId::from_store(&container.id);
     host.write(&store.container_path(&container.id))
         .map_err(ContainerError::Supervise)?;
@@ -270,18 +272,25 @@ pub fn remove(store: &Store, name: &str, volumes: AnonymousVolumes) -> Result<()
     let container = find(store, name)?;
     refuse_active(&container, "remove")?;
     let _lock = lock_at_rest(store, &container, "remove")?;
+    let id = ContainerId::from_store(&container.id);
+    let config = match StoredConfig::from_json(&id, &container.config) {
+        // Its volumes lie among what is removed with it.
+        Ok(config) if volumes == AnonymousVolumes::Kept => {
+            Some(older::brought_up(store, &container, config)?)
+        }
+        Ok(config) => Some(config),
+        // One of another version of this program: what it had is not known.
+        Err(_) => None,
+    };
     // Those that a supervisor which was killed has left.
     Cgroup::recorded(&store.container_path(&container.id)).remove();
     network::sweep(store);
     store.remove_container(&container.id)?;
-    if volumes == AnonymousVolumes::Kept {
-        return Ok(());
-    }
-    let id = ContainerId::from_store(&container.id);
-    match StoredConfig::from_json(&id, &container.config) {
-        Ok(config) => volume_store::remove_anonymous(store, &config.options.volumes),
-        // One of another version of this program: what it had is not known.
-        Err(_) => Ok(()),
+    match (volumes, config) {
+        (AnonymousVolumes::Removed, Some(config)) => {
+            volume_store::remove_anonymous(store, &config.options.volumes)
+        }
+        _ => Ok(()),
     }
 }
 

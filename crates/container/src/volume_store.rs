@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rbuild_sandbox::{copy_directory, mount_view};
-use rbuild_store::Store;
+use rbuild_store::{LockGuard, Store};
 use rbuild_sys::openat2;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::directories::replace_file;
 use crate::mount_options::{Naming, Volume};
-use crate::{ContainerError, ContainerId, StoredConfig, names};
+use crate::{ContainerError, ContainerId, Options, StoredConfig, names};
 
 /// Below the store's root.
 const VOLUMES: &str = "volumes";
@@ -45,6 +45,13 @@ pub struct NamedVolume {
     pub created: SystemTime,
 }
 
+/// Nobody else makes or removes volumes, or containers that have some.
+#[derive(Debug)]
+pub(crate) struct Volumes<'a> {
+    store: &'a Store,
+    _lock: LockGuard,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Facts {
     labels: BTreeMap<String, String>,
@@ -58,30 +65,7 @@ pub fn create_volume(
     labels: BTreeMap<String, String>,
     now: SystemTime,
 ) -> Result<NamedVolume, ContainerError> {
-    names::check(name)?;
-    if let Some(known) = volume(store, name)? {
-        return Ok(known);
-    }
-    let directory = place(store.root(), name);
-    let failed = |source| ContainerError::Create {
-        path: directory.clone(),
-        source,
-    };
-    // What containers write belongs to users of theirs; nobody else gets in.
-    let mut private = fs::DirBuilder::new();
-    private.recursive(true).mode(0o700);
-    private.create(&directory).map_err(failed)?;
-    let mut public = fs::DirBuilder::new();
-    public.recursive(true).mode(0o755);
-    public.create(directory.join(DATA)).map_err(failed)?;
-    let facts = Facts {
-        labels,
-        created: now,
-    };
-    let text = serde_json::to_vec(&facts).expect("facts are plain JSON");
-    // Renamed into place: a volume is known by this file.
-    replace_file(&directory, FACTS, &text).map_err(failed)?;
-    volume(store, name)?.ok_or_else(|| missing(name))
+    Volumes::lock(store)?.create(name, labels, now)
 }
 
 /// The volume `name`, if there is one.
@@ -138,73 +122,140 @@ pub fn volumes(store: &Store) -> Result<Vec<NamedVolume>, ContainerError> {
         .collect())
 }
 
-/// The names of the containers that have a volume.
+/// The names of the containers that have a volume. What cannot be read may have any.
 pub fn volume_users(store: &Store, name: &str) -> Result<Vec<String>, ContainerError> {
     let containers = store.containers()?;
-    let has = |container: &rbuild_store::Container| {
+    let user = |container: rbuild_store::Container| {
         let id = ContainerId::from_store(&container.id);
-        let config = StoredConfig::from_json(&id, &container.config);
-        config.is_ok_and(|config| {
-            let volumes = config.options.volumes.iter();
-            volumes
-                .filter_map(|volume| volume.name.as_deref())
-                .any(|own| own == name)
-        })
+        match StoredConfig::from_json(&id, &container.config) {
+            Ok(config) => config.options.has_volume(name).then_some(container.name),
+            Err(_) => Some(format!(
+                "{} (made by another version of rbuild: nobody knows what it has; remove it first)",
+                container.name
+            )),
+        }
     };
-    Ok(containers
-        .into_iter()
-        .filter(has)
-        .map(|container| container.name)
-        .collect())
+    Ok(containers.into_iter().filter_map(user).collect())
+}
+
+impl Options {
+    fn has_volume(&self, name: &str) -> bool {
+        let mut named = self.volumes.iter().filter_map(|one| one.name.as_deref());
+        named.any(|own| own == name)
+    }
 }
 
 /// Removes a volume that no container has, with all that is in it.
 pub fn remove_volume(store: &Store, name: &str) -> Result<(), ContainerError> {
-    if volume(store, name)?.is_none() {
-        return Err(missing(name));
-    }
-    let users = volume_users(store, name)?;
-    if !users.is_empty() {
-        return Err(ContainerError::VolumeInUse {
-            name: name.to_owned(),
-            users: users.join(", "),
-        });
-    }
-    let directory = place(store.root(), name);
-    let failed = |source| ContainerError::Create {
-        path: directory.clone(),
-        source,
-    };
-    // First what makes it a volume: half a removal leaves none.
-    fs::remove_file(directory.join(FACTS)).map_err(failed)?;
-    fs::remove_dir_all(&directory).map_err(failed)
+    Volumes::lock(store)?.throw_away(name)?;
+    store.empty_trash()?;
+    Ok(())
 }
 
-/// Makes those of a new container's volumes that are not there, and fills what is empty with the image's files at their
-/// places. `layers` are the image's, bottom first.
-pub(crate) fn provide(
-    store: &Store,
-    volumes: &[Volume],
-    layers: &[PathBuf],
-    now: SystemTime,
-) -> Result<(), ContainerError> {
-    let mut image = None;
-    for volume in volumes {
-        let Some(name) = &volume.name else { continue };
-        let labels = match volume.naming {
-            Naming::Given => BTreeMap::new(),
-            Naming::MadeUp => BTreeMap::from([(ANONYMOUS_LABEL.to_owned(), String::new())]),
+impl<'a> Volumes<'a> {
+    /// Waits until nobody else does.
+    pub(crate) fn lock(store: &'a Store) -> Result<Self, ContainerError> {
+        let lock = store.lock(VOLUMES, &|| false)?;
+        Ok(Self { store, _lock: lock })
+    }
+
+    fn create(
+        &self,
+        name: &str,
+        labels: BTreeMap<String, String>,
+        now: SystemTime,
+    ) -> Result<NamedVolume, ContainerError> {
+        names::check(name)?;
+        if let Some(known) = volume(self.store, name)? {
+            return Ok(known);
+        }
+        let directory = place(self.store.root(), name);
+        let failed = |source| ContainerError::Create {
+            path: directory.clone(),
+            source,
         };
-        let made = create_volume(store, name, labels, now)?;
-        if !layers.is_empty() && is_empty(&made.data)? {
-            let image = match &image {
-                Some(image) => image,
-                None => image.insert(image_view(layers)?),
+        // What containers write belongs to users of theirs; nobody else gets in.
+        let mut private = fs::DirBuilder::new();
+        private.recursive(true).mode(0o700);
+        private.create(&directory).map_err(failed)?;
+        let mut public = fs::DirBuilder::new();
+        public.recursive(true).mode(0o755);
+        public.create(directory.join(DATA)).map_err(failed)?;
+        let facts = Facts {
+            labels,
+            created: now,
+        };
+        let text = serde_json::to_vec(&facts).expect("facts are plain JSON");
+        // Renamed into place: a volume is known by this file.
+        replace_file(&directory, FACTS, &text).map_err(failed)?;
+        volume(self.store, name)?.ok_or_else(|| missing(name))
+    }
+
+    /// At once and whole: killed on the way, it is there as it was, or not at all.
+    fn throw_away(&self, name: &str) -> Result<(), ContainerError> {
+        if volume(self.store, name)?.is_none() {
+            return Err(missing(name));
+        }
+        let users = volume_users(self.store, name)?;
+        if !users.is_empty() {
+            return Err(ContainerError::VolumeInUse {
+                name: name.to_owned(),
+                users: users.join(", "),
+            });
+        }
+        Ok(self.store.throw_away(&place(self.store.root(), name))?)
+    }
+
+    /// Makes those of a new container's volumes that are not there, and fills what is empty with the image's files at
+    /// their places. `layers` are the image's, bottom first.
+    pub(crate) fn provide(
+        &self,
+        volumes: &[Volume],
+        layers: &[PathBuf],
+        now: SystemTime,
+    ) -> Result<(), ContainerError> {
+        let mut image = None;
+        for volume in volumes {
+            let Some(name) = &volume.name else { continue };
+            let labels = match volume.naming {
+                Naming::Given => BTreeMap::new(),
+                Naming::MadeUp => anonymous(),
             };
-            fill(image, &volume.target, &made.data)?;
+            let made = self.create(name, labels, now)?;
+            if !layers.is_empty() && is_empty(&made.data)? {
+                let image = match &image {
+                    Some(image) => image,
+                    None => image.insert(image_view(layers)?),
+                };
+                fill(image, &volume.target, &made.data)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the directory `own` the anonymous volume `name`, unless that was done before.
+    pub(crate) fn adopt(
+        &self,
+        own: &Path,
+        name: &str,
+        now: SystemTime,
+    ) -> Result<(), ContainerError> {
+        let made = self.create(name, anonymous(), now)?;
+        match fs::rename(own, &made.data) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(ContainerError::Create {
+                    path: made.data,
+                    source,
+                })
+            }
+            _ => Ok(()),
         }
     }
-    Ok(())
+}
+
+/// The labels of a volume that nobody gave a name.
+fn anonymous() -> BTreeMap<String, String> {
+    BTreeMap::from([(ANONYMOUS_LABEL.to_owned(), String::new())])
 }
 
 /// The image's files. Nothing can be written there.

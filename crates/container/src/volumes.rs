@@ -122,7 +122,7 @@ fn access(access: RootAccess) -> Access {
 }
 
 /// A VOLUME's path without `.`, `..` and doubled slashes, from `/`.
-fn absolute(path: &str) -> PathBuf {
+pub(crate) fn absolute(path: &str) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for part in Path::new(path).components() {
         match part {

@@ -4,7 +4,7 @@ use rbuild_store::Store;
 
 use crate::mount_options::Volume;
 use crate::options::{Options, RootAccess};
-use crate::{ContainerError, ContainerId, StoredConfig, find};
+use crate::{ContainerError, ContainerId, StoredConfig, bring_up, find};
 
 /// The volumes and bind mounts of the container that `text` names (`NAME[:ro]`), but for those in whose place `options`
 /// mounts something else.
@@ -24,7 +24,15 @@ pub fn volumes_from(
     };
     let donor = find(store, name)?;
     let id = ContainerId::from_store(&donor.id);
-    let mut all = StoredConfig::from_json(&id, &donor.config)?.options.volumes;
+    bring_up(store, &donor)?;
+    let donor = find(store, name)?;
+    let config = StoredConfig::from_json(&id, &donor.config)?;
+    if config.is_older() {
+        return Err(fail(
+            "an older version of rbuild runs that container: stop it, and start it again",
+        ));
+    }
+    let mut all = config.options.volumes;
     all.retain(|one| !options.mounts_at(&one.target));
     if read_only {
         for one in &mut all {

@@ -106,7 +106,7 @@ impl Store {
     }
 
     /// Renames `path` into the trash, which takes no time however big it is. What is not there is fine.
-    pub(crate) fn throw_away(&self, path: &Path) -> Result<()> {
+    pub fn throw_away(&self, path: &Path) -> Result<()> {
         let target = self.paths().trash().join(random_name());
         match std::fs::rename(path, &target) {
             Err(error) if !flock::is_missing(&error) => Err(StoreError::io("rename", path)(error)),

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::bail;
-use rbuild_container::Condition;
+use rbuild_container::{Condition, ContainerId, StoredConfig, bring_up};
 use rbuild_store::{
     Action, CachePrune, Choice, ContainerState, Disk, End, ImagePrune, Limits, Prune, PruneOptions,
     Pruned, Store, UsageItem,
@@ -29,6 +29,7 @@ pub(super) use self::chosen::Chosen;
 use super::du::{NAME_LETTERS, short_id};
 use super::filter::usage::{Filters, type_name};
 use super::history::shortened;
+use super::several::worded;
 use super::volume;
 use crate::app::App;
 use crate::cache_config::Space;
@@ -84,7 +85,7 @@ pub(crate) struct SystemArgs {
     #[command(flatten)]
     args: Args,
     /// Also anonymous volumes that no container has
-    #[arg(long)]
+    #[arg(long, conflicts_with = "automatic")]
     volumes: bool,
 }
 
@@ -261,6 +262,11 @@ fn note_ends(store: &Store, now: SystemTime) -> anyhow::Result<()> {
         if let Condition::Lost(end) = Condition::of(&container) {
             let end = End { at: now, ..end };
             store.set_container_state(&container.id, &ContainerState::Exited { end })?;
+        }
+        let id = ContainerId::from_store(&container.id);
+        // An older one's volumes are kept; a newer one's are none of its own files.
+        if StoredConfig::from_json(&id, &container.config).is_ok() {
+            bring_up(store, &container).map_err(worded)?;
         }
     }
     Ok(())

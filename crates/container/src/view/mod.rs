@@ -16,6 +16,7 @@ use crate::condition::Condition;
 use crate::directories::Directories;
 use crate::lifecycle::layer_directories;
 use crate::link::Message;
+use crate::older;
 use crate::supervisor::lock_name;
 use crate::users::UserMode;
 use crate::volumes::Mounts;
@@ -59,6 +60,7 @@ impl View {
         let upper = Directories::new(directory.clone()).upper();
         let tree = mount_view(&layers, Some(&upper))?;
         let config = StoredConfig::from_json(&id, &container.config)?;
+        let config = older::brought_up(store, container, config)?;
         let named = |name: &str| volume_store::data(store.root(), name);
         let mounts = Mounts::collect(&config.options, &named).mounts;
         let (mounted, root) = if mounts.is_empty() {

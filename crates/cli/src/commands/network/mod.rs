@@ -352,7 +352,7 @@ fn prune(app: &App, force: bool, filters: &[String]) -> anyhow::Result<()> {
     rbuild_network::sweep(&networks).map_err(worded)?;
     let mut text = String::new();
     for network in networks.list().map_err(worded)? {
-        if !chosen.fits(Some(network.created), &network.labels) {
+        if !chosen.fits(Some(network.created), Some(&network.labels)) {
             continue;
         }
         match networks.remove(&network.name) {

@@ -22,16 +22,18 @@ impl Chosen {
         })
     }
 
-    /// Whether something that was made then, with these labels, is meant.
+    /// Whether something that was made then, with these labels, is meant. What has labels that nobody can read is not,
+    /// where labels are asked for.
     pub(in crate::commands) fn fits(
         &self,
         made: Option<SystemTime>,
-        labels: &BTreeMap<String, String>,
+        labels: Option<&BTreeMap<String, String>>,
     ) -> bool {
         let old_enough = self
             .before
             .is_none_or(|before| made.is_none_or(|made| made < before));
-        old_enough && self.filters.labels_fit(labels)
+        let of_labels = self.filters.has("label") || self.filters.has("label!");
+        old_enough && labels.map_or(!of_labels, |labels| self.filters.labels_fit(labels))
     }
 }
 
@@ -49,7 +51,7 @@ mod tests {
         let fits = |texts: &[&str], made| {
             let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
             let chosen = Chosen::parse(&texts, now).expect("well-formed");
-            chosen.fits(made, &labels)
+            chosen.fits(made, Some(&labels))
         };
         assert!(fits(&[], Some(now)));
         assert!(fits(&["until=1h", "label=a"], old));
@@ -57,6 +59,11 @@ mod tests {
         assert!(!fits(&["label=a=2"], old));
         assert!(fits(&["label!=a=2", "label!=b"], old));
         assert!(!fits(&["label!=a"], old));
+        let unknown = |text: &str| {
+            let chosen = Chosen::parse(&[text.to_owned()], now).expect("well-formed");
+            chosen.fits(old, None)
+        };
+        assert!(!unknown("label!=a") && !unknown("label=a") && unknown("until=1h"));
         let wrong = ["color=red".to_owned()];
         assert!(Chosen::parse(&wrong, now).is_err());
     }

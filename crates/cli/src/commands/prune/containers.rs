@@ -33,7 +33,7 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     }
     note_ends(store, now)?;
     let mut fitting: Vec<Container> = store.containers()?;
-    fitting.retain(|one| chosen.fits(Some(one.created), &labels(one)));
+    fitting.retain(|one| chosen.fits(Some(one.created), labels(one).as_ref()));
     let fitting: BTreeSet<String> = fitting.into_iter().map(|one| one.id).collect();
     let fits = |item: &UsageItem| fitting.contains(&item.id);
     tell(&store.prune(&PruneOptions {
@@ -44,8 +44,9 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn labels(container: &Container) -> BTreeMap<String, String> {
+/// `None` if another version of this program wrote them.
+fn labels(container: &Container) -> Option<BTreeMap<String, String>> {
     let id = ContainerId::from_store(&container.id);
     let config = StoredConfig::from_json(&id, &container.config);
-    config.as_ref().map(documents::labels).unwrap_or_default()
+    config.as_ref().ok().map(documents::labels)
 }

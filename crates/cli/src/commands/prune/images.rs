@@ -1,6 +1,6 @@
 //! `rbuild image prune`: images that nothing uses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use rbuild_store::{Choice, ImagePrune, PruneOptions, StoredImage, UsageItem};
@@ -56,7 +56,10 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
 /// Of an image that cannot be read nothing is known but when it came here.
 fn is_chosen(app: &App, chosen: &Chosen, image: &StoredImage) -> bool {
     match documents::any_platform(app, image) {
-        Ok(found) => chosen.fits(documents::created(&found), &found.config.config.labels),
-        Err(_) => chosen.fits(Some(image.stored), &BTreeMap::new()),
+        Ok(found) => chosen.fits(
+            documents::created(&found),
+            Some(&found.config.config.labels),
+        ),
+        Err(_) => chosen.fits(Some(image.stored), None),
     }
 }
