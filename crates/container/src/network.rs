@@ -7,7 +7,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rbuild_network::{
-    Connection, DEFAULT_NETWORK, Endpoint, Networks, Port, Publish, Published, Resolver, Wishes,
+    Connection, DEFAULT_NETWORK, DefaultPlace, Endpoint, Networks, Port, Publish, Published, Resolver, Wishes,
 };
 use rbuild_sandbox::safe_program;
 use rbuild_store::{Container, Store};
@@ -155,9 +155,11 @@ impl Attached {
                     servers: &servers,
                     ..Wishes::default()
                 };
-                match Connection::open_default(&networks, &wishes, &safe_program()?) {
-                    Ok(connection) => Self::own(store, container, connection),
-                    Err(_) => Ok(Self::Nothing),
+                match Connection::open_default(&networks, &wishes, &safe_program()?)? {
+                    DefaultPlace::Private(connection) => {
+                        Self::own(store, container, *connection)
+                    }
+                    DefaultPlace::Host { .. } => Ok(Self::Nothing),
                 }
             }
         }

@@ -100,7 +100,7 @@ fn forward() -> Result<(), NetworkError> {
     if is_on {
         return Ok(());
     }
-    fs::write(FORWARDING, b"1").map_err(NetworkError::file("write", FORWARDING))
+    fs::write(FORWARDING, b"1").map_err(NetworkError::step("switch on IP forwarding"))
 }
 
 fn add(network: &Network) -> Result<(), NetworkError> {

@@ -24,6 +24,7 @@ use crate::{NetworkError, NetworkId, Publish, Published, Resolver, namespace};
 mod default;
 mod place;
 
+pub use self::default::DefaultPlace;
 use self::place::Place;
 
 /// A network that a container is to be on.
