@@ -141,6 +141,11 @@ pub enum NetworkError {
     /// It does not answer.
     #[error("reach the networks of this store: the process that holds them ended at once")]
     NoKeeper,
+    /// It is there, but stopped or stuck.
+    #[error(
+        "reach the networks of this store: the process that holds them (rbuild-network) does not answer; have it go on if it was stopped (kill -CONT), or kill it"
+    )]
+    Silent,
     /// Somebody else listens there.
     #[error("publish a port: Bind for {address} failed: port is already allocated")]
     PortTaken {
@@ -256,6 +261,7 @@ mod tests {
         let accidents = [
             NetworkError::Apart,
             NetworkError::NoKeeper,
+            NetworkError::Silent,
             NetworkError::NoSubnet { name: name() },
             NetworkError::NoAddress { name: name() },
             NetworkError::Blocked { reason: name() },

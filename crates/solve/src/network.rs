@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rbuild_network::{Connection, DEFAULT_NETWORK, DefaultPlace, Membership, NetworkError, Networks, Wishes};
+use rbuild_network::{
+    Connection, DEFAULT_NETWORK, DefaultPlace, Membership, NetworkError, Networks, Wishes,
+};
 use rbuild_plan::{Exec, NetworkMode, SecurityMode};
 use rbuild_sandbox::{Network, safe_program};
 
