@@ -100,9 +100,13 @@ pub(crate) fn enter(root: &Path, need: Need) -> anyhow::Result<Bond> {
         rbuild_sys::unshare_mounts().context("failed to enter a mount namespace")?;
         return Ok(Bond::Alone);
     }
-    let ids = rbuild_sys::wanted_id_maps();
-    if let Some(household) = Household::find(root) {
-        return join_or_enter(household, &ids);
+    // Who needs networks of a household that does not answer is told when it asks for them.
+    let Ok(there) = Household::find(root) else {
+        enter_own()?;
+        return Ok(Bond::Alone);
+    };
+    if let Some(household) = there {
+        return join_or_enter(household);
     }
     // Where the store cannot be, whoever opens it says why.
     let founding = need.is_of_networks().then(|| Founding::begin(root));
@@ -110,10 +114,16 @@ pub(crate) fn enter(root: &Path, need: Need) -> anyhow::Result<Bond> {
         enter_own()?;
         return Ok(Bond::Alone);
     };
-    if let Some(household) = founding.find() {
-        return join_or_enter(household, &ids);
+    match founding.find() {
+        Ok(Some(household)) => return join_or_enter(household),
+        Ok(None) => enter_own()?,
+        Err(_) => {
+            enter_own()?;
+            return Ok(Bond::Alone);
+        }
     }
-    enter_own()?;
+    // Those that it has, which may be fewer than it wanted.
+    let ids = rbuild_sys::id_maps().context("failed to read the id maps of this process")?;
     let started = rbuild_sandbox::safe_program().map(|program| founding.start(&program, &ids));
     // Who needs networks then, is told what keeps it from them.
     Ok(match started {
@@ -124,17 +134,20 @@ pub(crate) fn enter(root: &Path, need: Need) -> anyhow::Result<Bond> {
     })
 }
 
-/// Other ids than those that are ours by now would be somebody else's.
-fn join_or_enter(household: Household, ids: &str) -> anyhow::Result<Bond> {
-    if household.ids() != ids {
-        enter_own()?;
-        return Ok(Bond::Alone);
+/// Other ids than those that are ours by now would be somebody else's. Whoever is in another namespace than the one from which
+/// the household was made may not join it, whatever the ids.
+fn join_or_enter(household: Household) -> anyhow::Result<Bond> {
+    if household.ids() == rbuild_sys::wanted_id_maps() {
+        let joined = rbuild_sys::join_user_namespace(household.user_namespace());
+        if household.is_ours() {
+            joined.context("failed to join the user namespace of this store's other commands")?;
+            return Ok(Bond::Joined {
+                _household: household,
+            });
+        }
     }
-    rbuild_sys::join_user_namespace(household.user_namespace())
-        .context("failed to join the user namespace of this store's other commands")?;
-    Ok(Bond::Joined {
-        _household: household,
-    })
+    enter_own()?;
+    Ok(Bond::Alone)
 }
 
 fn enter_own() -> anyhow::Result<()> {

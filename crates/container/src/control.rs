@@ -1,10 +1,12 @@
 //! What commands ask of a container's supervisor: signals, the end, and to be told of it.
 
+use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rbuild_store::{Container, Store};
+use rbuild_sys::same_namespace;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cgroup::{Cgroup, Traffic, Usage};
@@ -88,9 +90,11 @@ pub fn usage(store: &Store, container: &Container) -> Option<Usage> {
 /// What has come and gone over a container's networks; `None` if it does not run, or is on the host's.
 pub fn network_traffic(container: &Container) -> Option<Traffic> {
     let pid = Condition::of(container).pid()?;
-    let network = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-    let is_own = network(&pid.to_string()) != network("self");
-    is_own.then(|| Traffic::of_network(pid))
+    let ours = File::open("/proc/self/ns/net");
+    let its = File::open(format!("/proc/{pid}/ns/net"));
+    let is_ours =
+        matches!((ours, its), (Ok(ours), Ok(its)) if same_namespace(ours.as_fd(), its.as_fd()));
+    (!is_ours).then(|| Traffic::of_network(pid))
 }
 
 fn not_running(id: &ContainerId, action: &'static str) -> ContainerError {

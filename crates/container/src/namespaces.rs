@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rbuild_sandbox::{Namespace, Namespaces, SharedMemory, Spec};
 use rbuild_store::Store;
+use rbuild_sys::same_namespace;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
@@ -201,12 +202,9 @@ fn open(
 
 /// Whether a process is in our user namespace.
 fn is_beside_us(pid: u32) -> bool {
-    let inode = |path: String| rustix::fs::stat(path).map(|stat| stat.st_ino);
-    let (own, other) = (
-        inode("/proc/self/ns/user".to_owned()),
-        inode(format!("/proc/{pid}/ns/user")),
-    );
-    matches!((own, other), (Ok(own), Ok(other)) if own == other)
+    let own = rbuild_sys::user_namespace();
+    let other = std::fs::File::open(format!("/proc/{pid}/ns/user"));
+    matches!((own, other), (Ok(own), Ok(other)) if same_namespace(own.as_fd(), other.as_fd()))
 }
 
 fn check_shareable(store: &Store, name: &str) -> Result<(), ContainerError> {

@@ -7,13 +7,15 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rbuild_network::{
-    Connection, DEFAULT_NETWORK, Endpoint, Networks, Port, Publish, Published, Resolver, Wishes,
+    Connection, DEFAULT_NETWORK, DefaultPlace, Endpoint, Networks, Port, Publish, Published,
+    Resolver, Wishes,
 };
 use rbuild_sandbox::safe_program;
 use rbuild_store::{Container, Store};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::Sysctl;
 use crate::condition::{Condition, live_process};
 use crate::directories::replace_file;
 use crate::hosts::name_servers;
@@ -155,9 +157,9 @@ impl Attached {
                     servers: &servers,
                     ..Wishes::default()
                 };
-                match Connection::open_default(&networks, &wishes, &safe_program()?) {
-                    Ok(connection) => Self::own(store, container, connection),
-                    Err(_) => Ok(Self::Nothing),
+                match Connection::open_default(&networks, &wishes, &safe_program()?)? {
+                    DefaultPlace::Private(connection) => Self::own(store, container, *connection),
+                    DefaultPlace::Host { .. } => Ok(Self::Nothing),
                 }
             }
         }
@@ -266,13 +268,15 @@ fn connect(
         servers: &servers,
     };
     let program = safe_program()?;
-    let only_default = options
+    // Who names the default network and nothing that works without it wants just that.
+    let does_without = options
         .networks
         .iter()
-        .all(|membership| membership.network == DEFAULT_NETWORK);
+        .all(|membership| membership.network == DEFAULT_NETWORK)
+        && (!ports.is_empty() || options.sysctls.iter().any(Sysctl::is_of_network));
     match Connection::open(&networks, &wishes, &program) {
         // Where there are no bridges, it gets a namespace into which the ports lead all the same.
-        Err(error) if error.is_for_all_networks() && only_default => {
+        Err(error) if error.is_for_all_networks() && does_without => {
             let wishes = Wishes {
                 networks: &[],
                 ..wishes

@@ -10,7 +10,8 @@ use crate::household::{Ground, Home};
 use crate::lock::{self, Lock};
 use crate::members::{Mac, Member};
 use crate::netlink::{Netlink, Pair, index_of};
-use crate::{NetworkError, NetworkId, keeper, namespace, pool};
+use crate::pool::Routes;
+use crate::{NetworkError, NetworkId, keeper, namespace};
 
 /// Held while a range of addresses is looked for and taken: stores know nothing of each other's networks.
 const RANGES: &str = "/run/rbuild-networks.lock";
@@ -20,8 +21,12 @@ const COMPLETE: &[u8] = b"complete";
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// Makes sure that the bridge is there. The network is locked, and its dead are buried; whether somebody is on it does not
-/// matter. What is known of its addresses may have changed afterwards.
-pub(crate) fn bring_up(networks: &Networks, network: &mut Network) -> Result<(), NetworkError> {
+/// matter. What is known of its addresses may have changed afterwards. `outside` is where its packets come out.
+pub(crate) fn bring_up(
+    networks: &Networks,
+    network: &mut Network,
+    outside: &Routes,
+) -> Result<(), NetworkError> {
     let mark = networks.up_mark(&network.id);
     let left = fs::read(&mark).ok();
     if index_of(&network.interface()).is_ok() {
@@ -32,17 +37,7 @@ pub(crate) fn bring_up(networks: &Networks, network: &mut Network) -> Result<(),
         take_down(networks, network)?;
     }
     let _ranges = ranges()?;
-    if let Some(with) = pool::taken(network.subnet) {
-        if network.chosen_subnet {
-            return Err(NetworkError::Overlap {
-                name: network.name.clone(),
-                with,
-            });
-        }
-        let others = networks.list()?;
-        network.move_to(pool::free(&network.name, &others)?);
-        networks.write(network)?;
-    }
+    settle(networks, network, outside)?;
     let written =
         |contents: &[u8]| fs::write(&mark, contents).map_err(NetworkError::file("write", &mark));
     written(b"")?;
@@ -53,6 +48,32 @@ pub(crate) fn bring_up(networks: &Networks, network: &mut Network) -> Result<(),
         let _ = take_down(networks, network);
     }
     made
+}
+
+/// Has it elsewhere where its range is somebody else's by now.
+fn settle(
+    networks: &Networks,
+    network: &mut Network,
+    outside: &Routes,
+) -> Result<(), NetworkError> {
+    let here = Routes::here();
+    if network.chosen_subnet {
+        // Whoever chose it may hide what is outside.
+        let overlap = |with| NetworkError::Overlap {
+            name: network.name.clone(),
+            with,
+        };
+        return here
+            .taken(network.subnet)
+            .map_or(Ok(()), |with| Err(overlap(with)));
+    }
+    let all = here.and(outside);
+    if all.taken(network.subnet).is_some() {
+        let others = networks.list()?;
+        network.move_to(all.free(&network.name, &others)?);
+        networks.write(network)?;
+    }
+    Ok(())
 }
 
 /// Does both at the same time: interfaces and rules each keep us waiting, but not for each other. Of two failures, the
@@ -100,7 +121,7 @@ fn forward() -> Result<(), NetworkError> {
     if is_on {
         return Ok(());
     }
-    fs::write(FORWARDING, b"1").map_err(NetworkError::file("write", FORWARDING))
+    fs::write(FORWARDING, b"1").map_err(NetworkError::step("switch on IP forwarding"))
 }
 
 fn add(network: &Network) -> Result<(), NetworkError> {

@@ -282,7 +282,7 @@ impl Networks {
                 pool::refuse_overlap(&new.name, subnet, &known)?;
                 subnet
             }
-            None => pool::free(&new.name, &known)?,
+            None => pool::Routes::here().free(&new.name, &known)?,
         };
         let network = Network {
             version: FORMAT_VERSION,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::{Route, Unplugged};
 use crate::catalog::{Networks, Reach};
-use crate::household::Ground;
+use crate::household::{Ground, Others};
 use crate::members::{Applicant, Mac};
 use crate::relay::{self, NamesTask, Relay, Task};
 use crate::{NetworkError, NetworkId, Publish, Published, Resolver, namespace};
@@ -24,6 +24,7 @@ use crate::{NetworkError, NetworkId, Publish, Published, Resolver, namespace};
 mod default;
 mod place;
 
+pub use self::default::DefaultPlace;
 use self::place::Place;
 
 /// A network that a container is to be on.
@@ -125,7 +126,7 @@ impl Connection {
 
     fn set_up(&mut self, wishes: &Wishes<'_>) -> Result<(), NetworkError> {
         for membership in wishes.networks {
-            self.enter(membership)?;
+            self.enter(membership, Others::MayEnd)?;
         }
         let mut place = self.place();
         if self.places.is_empty() {
@@ -182,7 +183,7 @@ impl Connection {
 
     /// Puts the container on another network.
     pub fn join(&mut self, membership: &Membership) -> Result<(), NetworkError> {
-        self.enter(membership)?;
+        self.enter(membership, Others::Refuse)?;
         let told = self.tell_relay();
         if told.is_err()
             && let Some(place) = self.places.pop()
@@ -237,15 +238,15 @@ impl Connection {
     }
 
     /// Where the bridges are.
-    fn ground(&mut self) -> Result<Ground, NetworkError> {
+    fn ground(&mut self, others: Others) -> Result<Ground, NetworkError> {
         if let Some(ground) = &self.ground {
             return Ok(ground.clone());
         }
-        let ground = self.networks.home.open(&self.program)?;
+        let ground = self.networks.home.open(&self.program, others)?;
         Ok(self.ground.insert(ground).clone())
     }
 
-    fn enter(&mut self, membership: &Membership) -> Result<(), NetworkError> {
+    fn enter(&mut self, membership: &Membership, others: Others) -> Result<(), NetworkError> {
         let network = self.networks.find(&membership.network)?;
         if self.places.iter().any(|one| one.network.id == network.id) {
             return Err(NetworkError::Connected {
@@ -253,7 +254,7 @@ impl Connection {
                 network: network.name,
             });
         }
-        let ground = self.ground()?;
+        let ground = self.ground(others)?;
         let applicant = Applicant {
             container: &self.container,
             name: &self.name,

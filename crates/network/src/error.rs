@@ -98,7 +98,7 @@ pub enum NetworkError {
         /// Why not.
         reason: &'static str,
     },
-    /// Whoever we are may not have bridges.
+    /// Whoever we are may not have bridges, or the kernel has none.
     #[error(
         "connect with network {name}: the kernel denies making a bridge here; containers can have published ports (-p), the host's network (--network host), or none"
     )]
@@ -120,8 +120,15 @@ pub enum NetworkError {
         /// Why not.
         reason: NoWayOut,
     },
+    /// The default network cannot be had, although there are networks here.
+    #[error("make a private network (--network host does without one)")]
+    Private {
+        /// The cause.
+        #[source]
+        source: Box<NetworkError>,
+    },
     /// The program that is to lead out does not.
-    #[error("make a private network: nothing leads out of it: {reason}")]
+    #[error("lead out of a private network: {reason}")]
     Blocked {
         /// Why not.
         reason: String,
@@ -134,6 +141,11 @@ pub enum NetworkError {
     /// It does not answer.
     #[error("reach the networks of this store: the process that holds them ended at once")]
     NoKeeper,
+    /// It is there, but stopped or stuck.
+    #[error(
+        "reach the networks of this store: the process that holds them (rbuild-network) does not answer; have it go on if it was stopped (kill -CONT), or kill it"
+    )]
+    Silent,
     /// Somebody else listens there.
     #[error("publish a port: Bind for {address} failed: port is already allocated")]
     PortTaken {
@@ -204,17 +216,60 @@ impl NetworkError {
         }
     }
 
-    /// Whether no bridge can be had here, whichever network it is.
+    /// Whether this machine, or who we are on it, can have no networks at all: trying again would not help.
     pub fn is_for_all_networks(&self) -> bool {
-        self.is_denied() || matches!(self, Self::NoFirewall { .. } | Self::NoKeeper)
+        self.is_denied() || matches!(self, Self::NoFirewall { .. } | Self::NoWayOut { .. })
     }
 
-    /// Whether the kernel denied what only an administrator may do.
+    /// Whether the kernel denied what only an administrator may do, or has no such thing.
     pub(crate) fn is_denied(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, Unsupported};
         match self {
-            Self::Step { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::Step { source, .. } => matches!(
+                source.kind(),
+                PermissionDenied | ReadOnlyFilesystem | Unsupported
+            ),
             Self::Denied { .. } => true,
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(kind: io::ErrorKind) -> NetworkError {
+        NetworkError::step("make the bridge")(io::Error::from(kind))
+    }
+
+    #[test]
+    fn only_what_the_machine_lacks_is_for_all_networks() {
+        let name = || "bridge".to_owned();
+        let lacking = [
+            NetworkError::NoFirewall { name: name() },
+            NetworkError::Denied { name: name() },
+            NetworkError::NoWayOut {
+                reason: NoWayOut::NotInstalled,
+            },
+            step(io::ErrorKind::PermissionDenied),
+            step(io::ErrorKind::Unsupported),
+        ];
+        for error in lacking {
+            assert!(error.is_for_all_networks(), "{error}");
+        }
+        let accidents = [
+            NetworkError::Apart,
+            NetworkError::NoKeeper,
+            NetworkError::Silent,
+            NetworkError::NoSubnet { name: name() },
+            NetworkError::NoAddress { name: name() },
+            NetworkError::Blocked { reason: name() },
+            step(io::ErrorKind::WouldBlock),
+            step(io::ErrorKind::Other),
+        ];
+        for error in accidents {
+            assert!(!error.is_for_all_networks(), "{error}");
         }
     }
 }

@@ -39,7 +39,7 @@ mod subnet;
 
 pub use bridge::sweep;
 pub use catalog::{DEFAULT_NETWORK, Network, Networks, Reach};
-pub use connection::{Connection, Endpoint, Membership, Wishes};
+pub use connection::{Connection, DefaultPlace, Endpoint, Membership, Wishes};
 pub use error::NetworkError;
 pub use household::{Founding, Household, NoWayOut, Presence, way_out};
 pub use id::NetworkId;

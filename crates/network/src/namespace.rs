@@ -26,7 +26,10 @@ pub(crate) fn create() -> Result<OwnedFd, NetworkError> {
                 unshare(CloneFlags::CLONE_NEWNET)
                     .map_err(NetworkError::step("make a network namespace"))?;
                 bring_up_loopback().map_err(|error| {
-                    NetworkError::step("bring up loopback")(io::Error::other(error))
+                    // Whether it is denied is told by the number.
+                    let source = error.errno().map(io::Error::from_raw_os_error);
+                    let source = source.unwrap_or_else(|| io::Error::other(error));
+                    NetworkError::step("bring up loopback")(source)
                 })?;
                 for (name, value) in DOCKERS {
                     // A kernel without it does without it.

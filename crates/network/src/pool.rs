@@ -16,17 +16,39 @@ fn candidates() -> impl Iterator<Item = Subnet> {
     large.chain(small).chain(last)
 }
 
-/// The first range that neither the host nor one of the networks `known` has.
-pub(crate) fn free(name: &str, known: &[Network]) -> Result<Subnet, NetworkError> {
-    let host = host_ranges();
-    candidates()
-        .find(|subnet| {
-            let of_host = host.iter().any(|(range, _)| range.overlaps(*subnet));
-            !of_host && !known.iter().any(|network| network.subnet.overlaps(*subnet))
-        })
-        .ok_or_else(|| NetworkError::NoSubnet {
-            name: name.to_owned(),
-        })
+/// What is routed from a namespace.
+#[derive(Debug, Clone)]
+pub(crate) struct Routes(Vec<(Subnet, String)>);
+
+impl Routes {
+    /// From that of the calling thread.
+    pub(crate) fn here() -> Self {
+        Self(parse(&std::fs::read_to_string(ROUTES).unwrap_or_default()))
+    }
+
+    /// From there, too.
+    pub(crate) fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
+    /// Which interface has addresses of `subnet`.
+    pub(crate) fn taken(&self, subnet: Subnet) -> Option<String> {
+        let (range, interface) = self.0.iter().find(|(range, _)| range.overlaps(subnet))?;
+        Some(format!("{interface} ({range})"))
+    }
+
+    /// The first range that nobody there has, nor one of the networks `known`.
+    pub(crate) fn free(&self, name: &str, known: &[Network]) -> Result<Subnet, NetworkError> {
+        candidates()
+            .find(|subnet| {
+                let is_known = known.iter().any(|network| network.subnet.overlaps(*subnet));
+                !is_known && self.taken(*subnet).is_none()
+            })
+            .ok_or_else(|| NetworkError::NoSubnet {
+                name: name.to_owned(),
+            })
+    }
 }
 
 /// Fails if somebody has addresses of `subnet`.
@@ -38,7 +60,7 @@ pub(crate) fn refuse_overlap(
     let network = known.iter().find(|network| network.subnet.overlaps(subnet));
     let with = match network {
         Some(network) => Some(format!("network {} ({})", network.name, network.subnet)),
-        None => taken(subnet),
+        None => Routes::here().taken(subnet),
     };
     match with {
         None => Ok(()),
@@ -47,19 +69,6 @@ pub(crate) fn refuse_overlap(
             with,
         }),
     }
-}
-
-/// Which interface of the host has addresses of `subnet`.
-pub(crate) fn taken(subnet: Subnet) -> Option<String> {
-    let (range, interface) = host_ranges()
-        .into_iter()
-        .find(|(range, _)| range.overlaps(subnet))?;
-    Some(format!("{interface} ({range})"))
-}
-
-/// What the host has routes for, with their interfaces; the default route is none of these.
-fn host_ranges() -> Vec<(Subnet, String)> {
-    parse(&std::fs::read_to_string(ROUTES).unwrap_or_default())
 }
 
 /// Lines of interface, destination, gateway, …, mask (field 7); numbers are hexadecimal, in the machine's byte order.
@@ -91,6 +100,18 @@ mod tests {
         assert_eq!(ranges.len(), 1);
         assert_eq!(ranges[0].0.to_string(), "192.0.2.0/24");
         assert_eq!(ranges[0].1, "eth0");
+    }
+
+    #[test]
+    fn a_free_range_is_free_on_both_sides() {
+        let side = |range: Subnet| Routes(vec![(range, "eth0".to_owned())]);
+        let mut all = candidates();
+        let mut next = || all.next().expect("there are many");
+        let (first, second, third) = (next(), next(), next());
+        let both = side(first).and(&side(second));
+        assert_eq!(both.free("app", &[]).expect("some are left"), third);
+        assert_eq!(both.taken(third), None);
+        assert!(both.taken(second).is_some_and(|with| with.contains("eth0")));
     }
 
     #[test]

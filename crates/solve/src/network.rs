@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rbuild_network::{Connection, Membership, NetworkError, Networks, Wishes};
+use rbuild_network::{
+    Connection, DEFAULT_NETWORK, DefaultPlace, Membership, NetworkError, Networks, Wishes,
+};
 use rbuild_plan::{Exec, NetworkMode, SecurityMode};
 use rbuild_sandbox::{Network, safe_program};
 
@@ -25,10 +27,20 @@ pub enum StepNetwork {
     /// The host's network.
     #[default]
     Host,
-    /// One of their own where that can be had, else the host's.
+    /// One of their own; the host's where there are none such.
     Private(Networks),
     /// The network of this name, on which containers may be.
     Named(Networks, String),
+}
+
+impl StepNetwork {
+    fn name(&self) -> &str {
+        match self {
+            Self::Host => "host",
+            Self::Private(_) => DEFAULT_NETWORK,
+            Self::Named(_, name) => name,
+        }
+    }
 }
 
 /// What steps with a network are told about it.
@@ -123,17 +135,10 @@ impl StepNetworks {
             servers: &self.files.servers,
             ..Wishes::default()
         };
-        match (&self.network, self.open(&wishes)) {
-            (_, Ok(made)) => Ok(made),
-            (StepNetwork::Named(_, name), Err(error)) => Err(StepError::Network {
-                name: name.clone(),
-                source: error,
-            }),
-            (_, Err(error)) => {
-                self.pool().failure = Some(error.to_string());
-                Ok(None)
-            }
-        }
+        self.open(&wishes).map_err(|error| StepError::Network {
+            name: self.network.name().to_owned(),
+            source: error,
+        })
     }
 
     /// A member's id, of which already the first digits tell it from others.
@@ -150,7 +155,13 @@ impl StepNetworks {
         match &self.network {
             StepNetwork::Host => Ok(None),
             StepNetwork::Private(networks) => {
-                Connection::open_default(networks, wishes, &program).map(Some)
+                match Connection::open_default(networks, wishes, &program)? {
+                    DefaultPlace::Private(made) => Ok(Some(*made)),
+                    DefaultPlace::Host { reason } => {
+                        self.pool().failure = Some(reason.to_string());
+                        Ok(None)
+                    }
+                }
             }
             StepNetwork::Named(networks, name) => {
                 let memberships = [Membership {

@@ -98,17 +98,28 @@ pub fn owns_network_namespace() -> bool {
     }
     // SAFETY: the kernel has just made this descriptor for us.
     let owner = unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(owner) };
-    let inode = |namespace: BorrowedFd<'_>| rustix::fs::fstat(namespace).map(|stat| stat.st_ino);
-    let own = user_namespace().ok();
-    matches!(
-        (inode(owner.as_fd()), own.map(|own| inode(own.as_fd()))),
-        (Ok(owner), Some(Ok(own))) if owner == own
-    )
+    user_namespace().is_ok_and(|own| same_namespace(owner.as_fd(), own.as_fd()))
+}
+
+/// Whether two descriptors are of one namespace.
+pub fn same_namespace(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    let file = |namespace| rustix::fs::fstat(namespace).map(|stat| (stat.st_dev, stat.st_ino));
+    matches!((file(one), file(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_is_the_same_by_whatever_way_it_is_opened() {
+        let open = |path: String| open_namespace(&path).expect("our own");
+        let own = open("/proc/self/ns/user".to_owned());
+        let again = open(format!("/proc/{}/ns/user", std::process::id()));
+        let network = open("/proc/self/ns/net".to_owned());
+        assert!(same_namespace(own.as_fd(), again.as_fd()));
+        assert!(!same_namespace(own.as_fd(), network.as_fd()));
+    }
 
     #[test]
     fn maps_are_told_as_the_kernel_has_them() {

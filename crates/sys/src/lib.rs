@@ -46,7 +46,8 @@ pub use devices::{DeviceKind, DeviceRule, restrict_devices};
 pub use error::SysError;
 pub use id_map::{IdRange, SubordinateIds, all_subordinate_ids, subordinate_ids};
 pub use joining::{
-    id_maps, join_user_namespace, owns_network_namespace, user_namespace, wanted_id_maps,
+    id_maps, join_user_namespace, owns_network_namespace, same_namespace, user_namespace,
+    wanted_id_maps,
 };
 pub use memory::give_back_large_allocations;
 pub use mount::{
@@ -58,7 +59,7 @@ pub use overlay::{
     MAX_OVERLAY_LOWERS, OVERLAY_OPAQUE_TRUSTED, OVERLAY_OPAQUE_USER, OverlayFlavor, UpperWork,
     mount_overlay,
 };
-pub use packets::{Door, MAX_PASSED_DESCRIPTORS, Packets, Room};
+pub use packets::{Door, DoorFile, MAX_PASSED_DESCRIPTORS, Packets, Room};
 pub use process::{
     Fork, bring_up_loopback, drop_bounding_capability, exit_now, fork, join_new_session_keyring,
     kill_on_parent_death, reset_signals, rlimit, send_signal, set_child_subreaper, set_groups,

@@ -3,10 +3,13 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind,
@@ -28,6 +31,13 @@ pub struct Packets(OwnedFd);
 /// Where others come in, by a name in a directory.
 #[derive(Debug)]
 pub struct Door(OwnedFd);
+
+/// The file of a door in its directory: no other is the same as long as the door is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DoorFile {
+    device: u64,
+    inode: u64,
+}
 
 /// Whether to wait for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +68,30 @@ impl Packets {
     /// # Errors
     /// The kernel's.
     pub fn connect(directory: &Path, name: &str) -> io::Result<Option<Self>> {
+        Self::connect_through(new_socket()?, directory, name)
+    }
+
+    /// The same, but neither this nor anything that is done with the result keeps the caller waiting for longer than
+    /// `patience`.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nobody lets us in in that time; the kernel's.
+    pub fn connect_within(
+        directory: &Path,
+        name: &str,
+        patience: Duration,
+    ) -> io::Result<Option<Self>> {
+        let socket = new_socket()?;
+        // Of room among those who wait at the door, too.
+        set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+        set_socket_timeout(&socket, Timeout::Recv, Some(patience))?;
+        Self::connect_through(socket, directory, name)
+    }
+
+    fn connect_through(socket: OwnedFd, directory: &Path, name: &str) -> io::Result<Option<Self>> {
         let Some((address, _directory)) = address(directory, name)? else {
             return Ok(None);
         };
-        let socket = new_socket()?;
         match rustix::io::retry_on_intr(|| connect(&socket, &address)) {
             Ok(()) => Ok(Some(Self(socket))),
             Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
@@ -171,6 +201,30 @@ impl Door {
         }
     }
 
+    /// The file of the door of this name.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn file(directory: &Path, name: &str) -> io::Result<DoorFile> {
+        let found = std::fs::symlink_metadata(directory.join(name))?;
+        Ok(DoorFile {
+            device: found.dev(),
+            inode: found.ino(),
+        })
+    }
+
+    /// Removes the door of this name, unless it is somebody else's by now.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove_own(directory: &Path, name: &str, own: DoorFile) -> io::Result<()> {
+        match Self::file(directory, name) {
+            Ok(there) if there == own => Self::remove(directory, name),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Lets the next one in.
     ///
     /// # Errors
@@ -178,6 +232,26 @@ impl Door {
     pub fn accept(&self) -> io::Result<Packets> {
         let socket = rustix::io::retry_on_intr(|| accept_with(&self.0, SocketFlags::CLOEXEC))?;
         Ok(Packets(socket))
+    }
+}
+
+impl std::fmt::Display for DoorFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.device, self.inode)
+    }
+}
+
+impl std::str::FromStr for DoorFile {
+    type Err = io::Error;
+
+    /// As it displays.
+    fn from_str(text: &str) -> io::Result<Self> {
+        let number = |text: &str| text.parse().map_err(io::Error::other);
+        let (device, inode) = text.split_once(':').ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self {
+            device: number(device)?,
+            inode: number(inode)?,
+        })
     }
 }
 
@@ -218,4 +292,45 @@ fn address(directory: &Path, name: &str) -> io::Result<Option<(SocketAddrUnix, O
     };
     let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
     Ok(Some((SocketAddrUnix::new(path)?, directory)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "door";
+
+    #[test]
+    fn a_door_that_was_replaced_is_left_to_its_new_owner() {
+        let directory = tempfile::tempdir().expect("a place");
+        let place = directory.path();
+        let _first = Door::open(place, NAME).expect("it opens");
+        let own = Door::file(place, NAME).expect("it is there");
+        assert_eq!(own.to_string().parse::<DoorFile>().expect("ours"), own);
+        let _second = Door::open(place, NAME).expect("it opens");
+        Door::remove_own(place, NAME, own).expect("nothing to do");
+        assert!(place.join(NAME).exists());
+        let newer = Door::file(place, NAME).expect("it is there");
+        Door::remove_own(place, NAME, newer).expect("removed");
+        assert!(!place.join(NAME).exists());
+        Door::remove_own(place, NAME, newer).expect("nothing to do");
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_at_a_door_that_nobody_opens() {
+        const PATIENCE: Duration = Duration::from_millis(1);
+        let directory = tempfile::tempdir().expect("a place");
+        let _door = Door::open(directory.path(), NAME).expect("it opens");
+        let knock = || Packets::connect_within(directory.path(), NAME, PATIENCE);
+        let mut waiting = Vec::new();
+        let refused = loop {
+            match knock() {
+                Ok(link) => waiting.push(link.expect("there is a door")),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        let unheard = waiting[0].receive().expect_err("nobody speaks");
+        assert_eq!(unheard.kind(), io::ErrorKind::WouldBlock);
+    }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use rstest::rstest;
 
-use crate::containers::field;
+use crate::containers::{field, lab};
 use crate::networks::{SERVER, ask, published, serve};
 use crate::support::{Caller, Lab, am_root, note_skipped};
 
@@ -127,4 +127,19 @@ fn a_normal_users_port_is_published_without_any_right(
     assert_ne!(reached.status.code(), Some(0));
     lab.rbuild(&["rm", "-f", "web"]).success();
     TcpListener::bind(address).expect("it is free");
+}
+
+#[test]
+fn containers_of_a_normal_user_can_share_memory() {
+    let Some(lab) = lab(Caller::Ranges) else {
+        return;
+    };
+    let script = "echo kept > /dev/shm/note; sleep 1000";
+    let options = ["--name", "one", "--ipc", "shareable", "--network", "bridge"];
+    serve(&lab, &options, script);
+    let script = "until cat /dev/shm/note; do sleep 0.01; done";
+    let run = ["run", "--rm", "--ipc", "container:one", "app", "sh", "-c"];
+    let told = lab.rbuild(&[&run[..], &[script]].concat()).success();
+    assert_eq!(told.stdout, "kept\n");
+    lab.rbuild(&["rm", "-f", "one"]).success();
 }

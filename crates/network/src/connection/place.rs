@@ -9,6 +9,7 @@ use crate::bridge::{self, Route, Unplugged};
 use crate::catalog::{Network, Networks, Reach};
 use crate::household::Ground;
 use crate::members::{Applicant, Held};
+use crate::pool::Routes;
 use crate::{NetworkError, keeper};
 
 /// The name of a container's interface.
@@ -52,7 +53,8 @@ impl Wanted<'_> {
         self.network = networks.read(&self.network)?;
         networks.bury(&self.network.id)?;
         let (ground, network) = (&self.ground, &mut self.network);
-        let up = ground.inside(|| bridge::bring_up(networks, network));
+        let outside = Routes::here();
+        let up = ground.inside(|| bridge::bring_up(networks, network, &outside));
         up.map_err(|error| {
             if error.is_denied() {
                 return NetworkError::Denied {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Founding, Household, LINGER, are_one};
+use super::{Founding, Household, LINGER};
 use crate::{NetworkError, namespace};
 
 /// What ends after it has lingered may take as long.
@@ -21,6 +21,15 @@ pub(crate) enum Home {
     Household(PathBuf),
 }
 
+/// What to do where a household is there that is not ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Wait for its end, as it may be there for nobody any more.
+    MayEnd,
+    /// Fail: the caller has others to serve.
+    Refuse,
+}
+
 impl Home {
     /// That of the store whose networks are in `directory`.
     pub(crate) fn of(directory: &Path) -> Self {
@@ -32,17 +41,16 @@ impl Home {
     }
 
     /// Goes there; a household that is not there is started. `program` is this very program.
-    pub(crate) fn open(&self, program: &Path) -> Result<Ground, NetworkError> {
+    pub(crate) fn open(&self, program: &Path, others: Others) -> Result<Ground, NetworkError> {
         let Self::Household(directory) = self else {
             return Ok(Ground::Here);
         };
-        match enter(directory, program) {
-            Err(NetworkError::Apart) => {
-                // It may be there for nobody any more.
+        match (enter(directory, program), others) {
+            (Err(NetworkError::Apart), Others::MayEnd) => {
                 std::thread::sleep(LINGER + PAUSE);
                 enter(directory, program)
             }
-            other => other,
+            (other, _) => other,
         }
     }
 
@@ -51,7 +59,7 @@ impl Home {
         match self {
             Self::Here => Ok(Some(Ground::Here)),
             Self::Household(directory) => {
-                let there = Household::at(directory);
+                let there = Household::at(directory)?;
                 there.map(Ground::of).transpose()
             }
         }
@@ -60,15 +68,15 @@ impl Home {
 
 /// The network of the household in `directory`, which is started if it is not there.
 fn enter(directory: &Path, program: &Path) -> Result<Ground, NetworkError> {
-    if let Some(there) = Household::at(directory) {
+    if let Some(there) = Household::at(directory)? {
         return Ground::of(there);
     }
     let founding = Founding::at(directory)?;
-    if let Some(there) = founding.find() {
+    if let Some(there) = founding.find()? {
         return Ground::of(there);
     }
     let _presence = founding.start(program, &own_ids()?)?;
-    Ground::of(Household::at(directory).ok_or(NetworkError::NoKeeper)?)
+    Ground::of(Household::at(directory)?.ok_or(NetworkError::NoKeeper)?)
 }
 
 fn own_ids() -> Result<String, NetworkError> {
@@ -165,15 +173,15 @@ fn inherit(
     program: &Path,
 ) -> Result<(Household, Option<String>), NetworkError> {
     let founding = Founding::inherit(directory)?;
-    let there = if let Some(there) = founding.find() {
+    let there = if let Some(there) = founding.find()? {
         Some(there)
     } else {
         let _presence = founding.start_with(program, &own_ids()?, Some(network))?;
-        Household::at(directory)
+        Household::at(directory)?
     };
     let there = there.ok_or(NetworkError::NoKeeper)?;
     let (kept, blocked) = there.network()?;
-    if are_one(kept.as_fd(), network.as_fd()) {
+    if rbuild_sys::same_namespace(kept.as_fd(), network.as_fd()) {
         return Ok((there, blocked));
     }
     // Somebody was faster who knew nothing of it.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rbuild_sys::{Door, FIRST_AFTER_STDIO, Packets, Room, close_for_good_from};
+use rbuild_sys::{Door, DoorFile, FIRST_AFTER_STDIO, Packets, Room, close_for_good_from};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
@@ -23,13 +23,15 @@ pub(crate) fn keep_if_asked() {
     if arguments.next().is_none_or(|first| first != ARGUMENT) {
         return;
     }
-    let (Some(directory), Some(ids)) = (arguments.next(), arguments.next()) else {
+    let mut next = || arguments.next();
+    let (Some(directory), Some(ids), Some(file)) = (next(), next(), next()) else {
         std::process::exit(1);
     };
     let ids = ids.to_string_lossy().into_owned();
+    let file = file.to_string_lossy().into_owned();
     // What whoever started us had open is none of ours.
     close_for_good_from(FIRST_AFTER_STDIO, move || {
-        let kept = Keeper::new(directory.into(), ids).and_then(Keeper::keep);
+        let kept = Keeper::new(directory.into(), ids, &file).and_then(Keeper::keep);
         std::process::exit(i32::from(kept.is_err()))
     })
 }
@@ -39,6 +41,8 @@ struct Keeper {
     greeting: Greeting,
     user_namespace: OwnedFd,
     door: Door,
+    /// By which it is known to be ours still.
+    file: DoorFile,
     /// Who is connected.
     links: Vec<Packets>,
     network: Option<Network>,
@@ -53,7 +57,7 @@ struct Network {
 
 impl Keeper {
     /// Standard input is the door, standard output a network that was kept.
-    fn new(directory: PathBuf, ids: String) -> io::Result<Self> {
+    fn new(directory: PathBuf, ids: String, file: &str) -> io::Result<Self> {
         let door = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;
         let kept = rustix::io::fcntl_dupfd_cloexec(io::stdout().as_fd(), 3)?;
         let null = lock::open(Path::new("/dev/null")).map_err(io::Error::other)?;
@@ -70,6 +74,7 @@ impl Keeper {
             greeting: Greeting { ids },
             user_namespace,
             door: door.into(),
+            file: file.parse()?,
             links: Vec::new(),
             network,
         })
@@ -150,8 +155,8 @@ impl Keeper {
         let _lock = lock::take(&self.directory.join(LOCK)).map_err(io::Error::other);
         let (somebody, _) = self.wait(Some(Duration::ZERO))?;
         if !somebody {
-            // Its directory may be gone with the store.
-            let _ = Door::remove(&self.directory, DOOR);
+            // Its directory may be gone with the store, and another household be in its place.
+            let _ = Door::remove_own(&self.directory, DOOR, self.file);
         }
         Ok(!somebody)
     }

@@ -24,8 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rbuild_sys::{Door, Packets, Room};
-use rustix::net::sockopt::{self, Timeout};
+use rbuild_sys::{Door, Packets, Room, same_namespace};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +32,7 @@ use crate::NetworkError;
 use crate::catalog::{networks_directory, private_directory};
 use crate::lock::{self, Lock};
 
-pub(crate) use self::ground::{Ground, Home};
+pub(crate) use self::ground::{Ground, Home, Others};
 pub(crate) use self::keeper::keep_if_asked;
 pub use self::way_out::{NoWayOut, way_out};
 
@@ -84,20 +83,27 @@ pub struct Household {
 
 impl Household {
     /// That of the store at `root`, if it has one.
-    pub fn find(root: &Path) -> Option<Self> {
+    pub fn find(root: &Path) -> Result<Option<Self>, NetworkError> {
         Self::at(&networks_directory(root))
     }
 
-    fn at(directory: &Path) -> Option<Self> {
-        let link = Packets::connect(directory, DOOR).ok()??;
-        sockopt::set_socket_timeout(&link, Timeout::Recv, Some(PATIENCE)).ok()?;
-        // One that ends just now says nothing.
-        let (greeting, descriptors) = hear::<Greeting>(&link).ok()?;
-        Some(Self {
+    /// One that is there and does not answer is an error: a second one would be apart from it.
+    fn at(directory: &Path) -> Result<Option<Self>, NetworkError> {
+        let failed = || failed_to("reach the networks of this store");
+        let link = Packets::connect_within(directory, DOOR, PATIENCE).map_err(failed())?;
+        let Some(link) = link else { return Ok(None) };
+        let (greeting, descriptors) = match hear::<Greeting>(&link) {
+            // One that ends just now says nothing.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            other => other.map_err(failed())?,
+        };
+        let user_namespace = descriptors.into_iter().next();
+        Ok(Some(Self {
             link,
-            user_namespace: descriptors.into_iter().next()?,
+            user_namespace: user_namespace
+                .ok_or_else(|| failed()(io::ErrorKind::InvalidData.into()))?,
             ids: greeting.ids,
-        })
+        }))
     }
 
     /// Its user namespace.
@@ -111,14 +117,14 @@ impl Household {
     }
 
     /// Whether this process is in its user namespace.
-    fn is_ours(&self) -> bool {
+    pub fn is_ours(&self) -> bool {
         let own = rbuild_sys::user_namespace();
-        own.is_ok_and(|own| are_one(own.as_fd(), self.user_namespace()))
+        own.is_ok_and(|own| same_namespace(own.as_fd(), self.user_namespace()))
     }
 
     /// Its network, and why nothing leads out of it, if that is so.
     fn network(&self) -> Result<(OwnedFd, Option<String>), NetworkError> {
-        let failed = || NetworkError::step("ask for the network of this user's containers");
+        let failed = || failed_to("ask for the network of this user's containers");
         if !self.is_ours() {
             return Err(NetworkError::Apart);
         }
@@ -172,7 +178,7 @@ impl Founding {
     }
 
     /// The one that somebody else has started meanwhile.
-    pub fn find(&self) -> Option<Household> {
+    pub fn find(&self) -> Result<Option<Household>, NetworkError> {
         Household::at(&self.directory)
     }
 
@@ -192,6 +198,7 @@ impl Founding {
         use std::os::unix::process::CommandExt as _;
         let failed = || NetworkError::step("start the keeper of this user's networks");
         let door = Door::open(&self.directory, DOOR).map_err(failed())?;
+        let file = Door::file(&self.directory, DOOR).map_err(failed())?;
         let network = match network {
             Some(network) => Stdio::from(network.try_clone().map_err(failed())?),
             None => Stdio::null(),
@@ -199,7 +206,7 @@ impl Founding {
         Command::new(program)
             .arg0("rbuild-network")
             .args([OsString::from(ARGUMENT), self.directory.clone().into()])
-            .arg(ids)
+            .args([ids, &file.to_string()])
             // Where it is to be it goes itself: a process that is started in a directory costs more.
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(door)))
@@ -209,7 +216,7 @@ impl Founding {
             .spawn()
             .map_err(failed())?;
         // It is let in as soon as the keeper is there.
-        let link = Packets::connect(&self.directory, DOOR).map_err(failed())?;
+        let link = Packets::connect_within(&self.directory, DOOR, PATIENCE).map_err(failed())?;
         let link = link.ok_or_else(|| failed()(io::Error::from(io::ErrorKind::NotConnected)))?;
         Ok(Presence { _link: link })
     }
@@ -220,7 +227,7 @@ fn wait_for_heirs(directory: &Path) {
     const ATTEMPTS: u32 = 10;
     const PAUSE: Duration = Duration::from_millis(5);
     for _ in 0..ATTEMPTS {
-        let is_dead = matches!(Packets::connect(directory, DOOR), Ok(None));
+        let is_dead = matches!(Packets::connect_within(directory, DOOR, PATIENCE), Ok(None));
         if !is_dead || !directory.join(DOOR).exists() {
             return;
         }
@@ -228,10 +235,12 @@ fn wait_for_heirs(directory: &Path) {
     }
 }
 
-/// Whether two descriptors are of one namespace.
-fn are_one(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
-    let inode = |namespace| rustix::fs::fstat(namespace).map(|stat| (stat.st_dev, stat.st_ino));
-    matches!((inode(one), inode(other)), (Ok(one), Ok(other)) if one == other)
+/// What becomes of an error of the link: who is there and does not answer in time is told by name.
+fn failed_to(action: &'static str) -> impl FnOnce(io::Error) -> NetworkError {
+    move |error| match error.kind() {
+        io::ErrorKind::WouldBlock => NetworkError::Silent,
+        _ => NetworkError::step(action)(error),
+    }
 }
 
 fn hear<T: DeserializeOwned>(link: &Packets) -> io::Result<(T, Vec<OwnedFd>)> {

@@ -12,9 +12,16 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::programs;
 
 const PROGRAM: &str = "slirp4netns";
+/// How long it may take until it is ready: less than those wait who want the network.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
 /// Where interfaces come from that a program is behind.
 const TUN: &str = "/dev/net/tun";
 /// The largest that it takes. Copying is what costs, so it had better be much at a time.
@@ -68,7 +75,7 @@ impl WayOut {
     /// Leads out of `namespace` through the interface `inside`, which it makes; else, why not.
     pub(super) fn open(namespace: BorrowedFd<'_>, inside: &str) -> Result<Self, String> {
         let program = find().map_err(|reason| reason.to_string())?;
-        start(&program, namespace, inside)
+        start(&program, namespace, inside, PATIENCE)
             .map_err(|error| format!("{} fails: {error}", program.display()))
     }
 
@@ -78,7 +85,12 @@ impl WayOut {
     }
 }
 
-fn start(program: &Path, namespace: BorrowedFd<'_>, inside: &str) -> io::Result<WayOut> {
+fn start(
+    program: &Path,
+    namespace: BorrowedFd<'_>,
+    inside: &str,
+    patience: Timespec,
+) -> io::Result<WayOut> {
     let (ours, theirs) = UnixStream::pair()?;
     let (mut ready, tell) = io::pipe()?;
     let place = format!("/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd());
@@ -103,6 +115,10 @@ fn start(program: &Path, namespace: BorrowedFd<'_>, inside: &str) -> io::Result<
         child,
         link: Some(ours),
     };
+    let mut heard = [PollFd::new(&ready, PollFlags::IN)];
+    if rustix::io::retry_on_intr(|| poll(&mut heard, Some(&patience)))? == 0 {
+        return Err(io::Error::other("it does not become ready"));
+    }
     let mut word = [0];
     match ready.read(&mut word)? {
         0 => Err(io::Error::other("it ended before it was ready")),
@@ -113,7 +129,32 @@ fn start(program: &Path, namespace: BorrowedFd<'_>, inside: &str) -> io::Result<
 impl Drop for WayOut {
     fn drop(&mut self) {
         drop(self.link.take());
-        // It ends by itself then.
+        // Where it is stuck, it would not end by itself; it may have ended.
+        let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_never_becomes_ready_is_not_waited_for() {
+        let directory = tempfile::tempdir().expect("a place");
+        let stuck = directory.path().join("stuck");
+        std::fs::write(&stuck, "#!/bin/sh\nexec /bin/sleep 1000\n").expect("ours");
+        std::fs::set_permissions(&stuck, Permissions::from_mode(0o755)).expect("ours");
+        let namespace = std::fs::File::open("/proc/self/ns/net").expect("our own");
+        let patience = Timespec {
+            tv_sec: 0,
+            tv_nsec: 1,
+        };
+        let told = start(&stuck, namespace.as_fd(), "tap0", patience).expect_err("it sleeps");
+        assert!(told.to_string().contains("ready"), "{told}");
     }
 }
