@@ -7,6 +7,7 @@
 //! It leads neither to the host's loopback interface nor to what is only there, and ends with the keeper.
 
 use std::io::{self, Read as _};
+use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::programs;
+use crate::pool::Routes;
+use crate::{Subnet, programs};
 
 const PROGRAM: &str = "slirp4netns";
 /// How long it may take until it is ready: less than those wait who want the network.
@@ -101,6 +103,7 @@ fn start(
             "--disable-host-loopback",
             "--disable-dns",
         ])
+        .arg(format!("--cidr={}", range()))
         .args(["--enable-sandbox", "--enable-seccomp"])
         // Its standard input is what ends it, its standard output where it says that it is ready.
         .args(["--exit-fd=0", "--ready-fd=1", "--netns-type=path"])
@@ -124,6 +127,18 @@ fn start(
         0 => Err(io::Error::other("it ended before it was ready")),
         _ => Ok(way),
     }
+}
+
+/// The addresses between the networks and the program: the program's own choice, unless the host is there itself, as the
+/// guests of many virtual machines are.
+fn range() -> Subnet {
+    let host = Routes::here();
+    let choices = (2..=254).map(|third| Subnet::around(Ipv4Addr::new(10, 0, third, 0), 24));
+    let mut free = choices
+        .clone()
+        .filter(|choice| host.taken(*choice).is_none());
+    let own = choices.clone().next();
+    free.next().or(own).expect("there are choices")
 }
 
 impl Drop for WayOut {

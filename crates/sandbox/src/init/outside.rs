@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
 use rbuild_sys::{
-    Attributes, OverlayFlavor, Recursion, UpperWork, UserNamespace, clone_tree, file_system,
-    make_mounts_private, mount_overlay, openat2, set_rlimit,
+    Attributes, OverlayFlavor, Recursion, UpperWork, UserNamespace, attach, clone_tree,
+    file_system, make_mounts_private, mount_overlay, openat2, set_rlimit,
 };
 use rustix::fs::{CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, fchown, fstat, open};
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::chdir;
 
 use super::{Task, namespaces};
@@ -132,21 +133,30 @@ impl Opener<'_> {
     }
 
     /// What is at `path` in layers. Its links must not lead to the host: they are resolved inside first, and what was found
-    /// is cloned.
+    /// is cloned. Before Linux 6.15 that can be done with mounted trees only, so it is mounted for a moment.
     fn part(&self, merged: &Merged, path: &Path) -> Result<OwnedFd, InitFailure> {
         let (root, _) = self.overlay(&merged.lowers, merged.upper.as_ref())?;
-        let found = openat2(
-            root.as_fd(),
-            path,
-            OFlags::PATH | OFlags::CLOEXEC,
-            Mode::empty(),
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-        )
-        .map_err(|error| {
-            InitFailure::step(format!("open {} in its source", path.display()), error)
+        let point = scaffold::mount_point(&self.spec.scaffold);
+        attach(root.as_fd(), CWD, &point)?;
+        let part = clone_part(&root, path);
+        unmount(&point, UnmountFlags::DETACH).map_err(|error| {
+            InitFailure::step(format!("take a source off {}", point.display()), error)
         })?;
-        Ok(clone_tree(found.as_fd(), Path::new(""), Recursion::This)?)
+        part
     }
+}
+
+/// The mount of what is at `path` in `root`, which is mounted.
+fn clone_part(root: &OwnedFd, path: &Path) -> Result<OwnedFd, InitFailure> {
+    let found = openat2(
+        root.as_fd(),
+        path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    )
+    .map_err(|error| InitFailure::step(format!("open {} in its source", path.display()), error))?;
+    Ok(clone_tree(found.as_fd(), Path::new(""), Recursion::This)?)
 }
 
 fn open_directory(path: &Path) -> Result<OwnedFd, InitFailure> {
