@@ -40,6 +40,18 @@ pub enum ContainerError {
         /// Twelve digits.
         id: String,
     },
+    /// The container stands still already.
+    #[error("pause the container: Container {id} is already paused")]
+    AlreadyPaused {
+        /// Complete.
+        id: String,
+    },
+    /// The container runs, and nothing has stopped it.
+    #[error("unpause the container: Container {id} is not paused")]
+    NotPaused {
+        /// Complete.
+        id: String,
+    },
     /// A container's row was written by another version of rbuild.
     #[error("read the configuration of container {id}")]
     Config {

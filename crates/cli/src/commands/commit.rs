@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use rbuild_container::{Commit, Condition};
+use rbuild_container::{Commit, Condition, ContainerError};
 use rbuild_image::Reference;
 use rbuild_store::Container;
 
@@ -48,7 +48,11 @@ pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let frozen = args.pause && freeze(app, &container);
     let made = make(app, args, &container, name.as_ref());
     if frozen {
-        rbuild_container::resume(store, &container).map_err(worded)?;
+        match rbuild_container::resume(store, &container) {
+            // Somebody else was faster.
+            Ok(()) | Err(ContainerError::NotPaused { .. }) => {}
+            Err(error) => return Err(worded(error)),
+        }
     }
     render::out(&format!("{}\n", made?))?;
     Ok(ExitCode::SUCCESS)
