@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use rbuild_container::{Commit, Condition, ContainerError};
 use rbuild_image::Reference;
 use rbuild_store::Container;
 
 use super::documents;
+use super::pull::parse_name;
 use super::several::{one, worded};
 use crate::app::App;
 use crate::render;
@@ -39,12 +40,7 @@ pub(crate) struct Args {
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let store = app.store()?;
     let container = one(store, &args.container)?;
-    let name = args
-        .name
-        .as_deref()
-        .map(str::parse::<Reference>)
-        .transpose();
-    let name = name.with_context(|| format!("invalid reference {:?}", args.name))?;
+    let name = args.name.as_deref().map(parse_name).transpose()?;
     let frozen = args.pause && freeze(app, &container);
     let made = make(app, args, &container, name.as_ref());
     if frozen {
