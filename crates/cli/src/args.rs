@@ -33,12 +33,25 @@ pub(crate) struct Cli {
 // Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
-    /// Configuration file
-    #[arg(long, global = true, env = "RBUILD_CONFIG", value_name = "FILE")]
+    /// Configuration file [env: RBUILD_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where images, layers and the cache are kept
-    #[arg(long, global = true, env = "RBUILD_ROOT", value_name = "DIR")]
+    /// Where images, layers and the cache are kept [env: RBUILD_ROOT]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+}
+
+impl Global {
+    /// With the environment's in the place of those that were not typed. That is not left to clap, whose usage lines show
+    /// what comes from there as if it had been typed.
+    fn or_from(self, environment: impl Fn(&str) -> Option<OsString>) -> Self {
+        let path = |name| environment(name).filter(|value| !value.is_empty());
+        let path = |name| path(name).map(PathBuf::from);
+        Self {
+            config: self.config.or_else(|| path("RBUILD_CONFIG")),
+            root: self.root.or_else(|| path("RBUILD_ROOT")),
+        }
+    }
 }
 
 /// The verbs.
@@ -294,7 +307,9 @@ pub(crate) fn read(arguments: Vec<OsString>) -> Result<Cli, Misread> {
 fn parse(arguments: Vec<OsString>, at: usize) -> Result<Cli, clap::Error> {
     let mut command = Cli::command().args_override_self(true);
     let arguments = switches::plain(&command, arguments, at);
-    Cli::from_arg_matches(&command.try_get_matches_from_mut(arguments)?)
+    let mut cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(arguments)?)?;
+    cli.global = cli.global.or_from(|name| std::env::var_os(name));
+    Ok(cli)
 }
 
 /// `arguments` with `build` put in where no verb was typed, and where the verb is. A word that is neither a verb nor the name of

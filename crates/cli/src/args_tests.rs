@@ -131,3 +131,16 @@ fn asking_for_help_builds_nothing() {
     assert_eq!(completed(&["--help"]), ["--help"]);
     assert_eq!(completed(&[]), Vec::<String>::new());
 }
+
+#[test]
+fn what_is_typed_comes_before_the_environment() {
+    let typed = Global {
+        config: None,
+        root: Some("/typed".into()),
+    };
+    let environment = |name: &str| Some(format!("/{name}").into());
+    let global = typed.clone().or_from(environment);
+    assert_eq!(global.config.as_deref(), Some("/RBUILD_CONFIG".as_ref()));
+    assert_eq!(global.root.as_deref(), Some("/typed".as_ref()));
+    assert_eq!(typed.or_from(|_| Some("".into())).config, None);
+}

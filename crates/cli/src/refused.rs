@@ -103,7 +103,7 @@ impl<T: Table> clap::FromArgMatches for Refused<T> {
             return Ok(Self(PhantomData));
         }
         let kind = ErrorKind::UnknownArgument;
-        Err(clap::Error::raw(kind, words.join("; ")))
+        Err(clap::Error::raw(kind, format!("{}\n", words.join("; "))))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

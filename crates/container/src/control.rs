@@ -61,13 +61,21 @@ pub(crate) fn request_descriptor(
     }
 }
 
-/// Stops all processes of a container where they are.
+/// Stops all processes of a container where they are. One that stands still already is refused.
 pub fn pause(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    if let Condition::Paused { .. } = Condition::of(container) {
+        let id = container.id.clone();
+        return Err(ContainerError::AlreadyPaused { id });
+    }
     tell(store, container, "pause", &Message::Pause)
 }
 
-/// Lets the processes of a container go on.
+/// Lets the processes of a container go on. One that does not stand still is refused.
 pub fn resume(store: &Store, container: &Container) -> Result<(), ContainerError> {
+    if let Condition::Running { .. } = Condition::of(container) {
+        let id = container.id.clone();
+        return Err(ContainerError::NotPaused { id });
+    }
     tell(store, container, "unpause", &Message::Resume)
 }
 

@@ -17,8 +17,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rbuild_sandbox::Upper;
+use rbuild_store::{Container, Store};
 
 use crate::ContainerError;
+
+/// Where a container's changes are, and what the kernel needs besides.
+pub fn changes_of(store: &Store, container: &Container) -> Upper {
+    Directories::new(store.container_path(&container.id)).upper()
+}
 
 /// The directories of one container.
 pub(crate) struct Directories {

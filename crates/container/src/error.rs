@@ -11,11 +11,11 @@ use rbuild_store::StoreError;
 #[non_exhaustive]
 pub enum ContainerError {
     /// An option's value does not have the form that the option takes.
-    #[error("read {option} {value:?}: {reason}")]
+    #[error("read {option}{}: {reason}", quoted(value))]
     Option {
         /// `--volume`
         option: &'static str,
-        /// As it was given.
+        /// As it was given; empty where it is not to blame.
         value: String,
         /// What is wrong with it, and what is right.
         reason: String,
@@ -38,6 +38,18 @@ pub enum ContainerError {
         /// `start`, `remove`
         action: &'static str,
         /// Twelve digits.
+        id: String,
+    },
+    /// The container stands still already.
+    #[error("pause the container: Container {id} is already paused")]
+    AlreadyPaused {
+        /// Complete.
+        id: String,
+    },
+    /// The container runs, and nothing has stopped it.
+    #[error("unpause the container: Container {id} is not paused")]
+    NotPaused {
+        /// Complete.
         id: String,
     },
     /// A container's row was written by another version of rbuild.
@@ -195,6 +207,14 @@ impl ContainerError {
             reason: reason.into(),
         }
     }
+}
+
+/// A value as it stands behind its option's name.
+fn quoted(value: &str) -> String {
+    if value.is_empty() {
+        return String::new();
+    }
+    format!(" {value:?}")
 }
 
 /// An error with all that caused it, on one line.

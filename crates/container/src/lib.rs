@@ -88,6 +88,7 @@ pub use condition::{Condition, live_process};
 pub use config::StoredConfig;
 pub use control::{destroy, kill, network_traffic, pause, resume, stop, usage, wait};
 pub use cp::{Direction, Links, copy, copy_out_as_tar, copy_tree_in};
+pub use directories::changes_of;
 pub use environment::{EnvSource, parse_env_file};
 pub use error::ContainerError;
 pub use exec::{ExecOptions, ExecOutcome, exec, exec_detached};
@@ -102,7 +103,7 @@ pub use lifecycle::{
 };
 pub use limits::Limits;
 pub use link::Stream;
-pub use log::{LogLimits, LogLine, LogQuery, Logging, follow_log};
+pub use log::{LogLimits, LogLine, LogQuery, Logging, follow_log, log_file};
 pub use mount_options::{Device, MountOption, Naming, Tmpfs, Volume};
 pub use namespaces::{IpcMode, PidMode, Sharing};
 pub use network::{NetworkRecord, config_as_it_is, exposed_ports, network_record};

@@ -178,6 +178,7 @@ pub fn run(
     host: &HostFiles,
     attachment: Attachment<'_>,
 ) -> Result<Outcome, ContainerError> {
+    attachment.check(options)?;
     let container = create(store, image, options, seed)?;
     let outcome = start_attached(store, &container, image.directories, host, attachment);
     clean_up_after(store, &container, options, outcome)

@@ -43,11 +43,9 @@ impl Limits {
                 "no container can do with less than 6m",
             ));
         }
-        if let Some(text) = &self.cpus
-            && parse_cpus(text).is_none()
-        {
-            let reason = "it is a number of processors such as 1.5";
-            return Err(ContainerError::option("--cpus", text, reason));
+        if let Some(text) = &self.cpus {
+            check_cpus(text, processors())
+                .map_err(|reason| ContainerError::option("--cpus", text, reason))?;
         }
         if self.cpus.is_some() && (self.cpu_period.is_some() || self.cpu_quota.is_some()) {
             return Err(ContainerError::option(
@@ -137,6 +135,22 @@ impl Limits {
     }
 }
 
+/// Whether a machine with `processors` can give so many.
+fn check_cpus(text: &str, processors: u64) -> Result<(), String> {
+    match parse_cpus(text) {
+        None => Err("it is a number of processors such as 1.5".to_owned()),
+        Some(thousandths) if !(10..=processors * 1000).contains(&thousandths) => Err(format!(
+            "range of CPUs is from 0.01 to {processors}.00, as there are only {processors} CPUs available"
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The processors that this process may use, which are docker's measure, too.
+fn processors() -> u64 {
+    rustix::thread::sched_getaffinity(None).map_or(u64::MAX / 1000, |all| all.count().into())
+}
+
 /// `1.5` in thousandths of a processor.
 fn parse_cpus(text: &str) -> Option<u64> {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
@@ -166,6 +180,22 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_processors_are_promised_than_there_are() {
+        for text in ["2", "0.01", "1.999"] {
+            assert_eq!(check_cpus(text, 2), Ok(()), "{text}");
+        }
+        for text in ["900", "2.001", "0.009"] {
+            assert_eq!(
+                check_cpus(text, 2),
+                Err(
+                    "range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available".into()
+                )
+            );
+        }
+        assert!(processors() > 0);
+    }
 
     #[test]
     fn parts_of_processors_are_read_exactly() {

@@ -77,6 +77,21 @@ pub struct Attachment<'a> {
     pub tie: Bond,
 }
 
+impl Attachment<'_> {
+    /// Whether the streams are such as the container wants.
+    pub(crate) fn check(&self, options: &Options) -> Result<(), ContainerError> {
+        if options.tty && self.types(options) && !isatty(self.streams.stdin) {
+            return Err(ContainerError::NotATerminal);
+        }
+        Ok(())
+    }
+
+    /// Whether the container reads what the user types.
+    fn types(&self, options: &Options) -> bool {
+        options.interactive && self.input == Typing::Passed
+    }
+}
+
 /// Whether the user's input goes to the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Typing {
@@ -133,11 +148,9 @@ impl<'a> Session<'a> {
         options: &Options,
         attachment: Attachment<'a>,
     ) -> Result<Self, ContainerError> {
+        attachment.check(options)?;
         let streams = attachment.streams;
-        let input = options.interactive && attachment.input == Typing::Passed;
-        if options.tty && input && !isatty(streams.stdin) {
-            return Err(ContainerError::NotATerminal);
-        }
+        let input = attachment.types(options);
         let own =
             attachment.tie == Bond::Firm && options.cleanup == Cleanup::Remove && !options.tty;
         let direct = [

@@ -18,6 +18,7 @@ use crate::Store;
 use crate::collect::{Collected, Suspects};
 use crate::db::Fault;
 use crate::error::{Result, StoreError};
+use crate::image_repository;
 use crate::layer::digest_column;
 use crate::oci_layout;
 use crate::time;
@@ -44,6 +45,8 @@ pub struct StoredImage {
     pub names: Vec<Reference>,
     /// Where it came from.
     pub origin: ImageOrigin,
+    /// Its names by digest in the repositories that are known to have it, sorted.
+    pub published: Vec<Reference>,
     /// When it came into this store.
     pub stored: SystemTime,
 }
@@ -80,7 +83,7 @@ impl Store {
         let text = serde_json::to_string(image).expect("a descriptor is plain JSON");
         let origin = match origin {
             ImageOrigin::Local => None,
-            ImageOrigin::Registry(reference) => Some(reference.to_string()),
+            ImageOrigin::Registry(reference) => Some(reference),
         };
         self.db().write("enter an image", |db| {
             db.prepare_cached(
@@ -91,11 +94,13 @@ impl Store {
                 digest.as_bytes(),
                 parts.id.as_bytes(),
                 text,
-                origin,
+                origin.map(Reference::to_string),
                 self.now_millis()
             ])?;
-            insert_parts(db, &digest, &parts)?;
-            Ok(())
+            if let Some(origin) = origin {
+                image_repository::insert(db, &digest, origin)?;
+            }
+            insert_parts(db, &digest, &parts)
         })?;
         oci_layout::write(self)?;
         self.image_by_digest(&digest)?
@@ -374,14 +379,14 @@ fn select_image(db: &Connection, digest: &Digest) -> Result<Option<StoredImage>,
         .prepare_cached("SELECT name FROM image_names WHERE image = ?1 ORDER BY name")?
         .query_map([digest.as_bytes()], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    let origin: Option<Reference> = origin.and_then(|name| name.parse().ok());
     Ok(Some(StoredImage {
+        published: image_repository::select(db, digest, origin.as_ref())?,
         descriptor,
         digest: *digest,
         id,
         names: names.iter().filter_map(|name| name.parse().ok()).collect(),
-        origin: origin
-            .and_then(|name| name.parse().ok())
-            .map_or(ImageOrigin::Local, ImageOrigin::Registry),
+        origin: origin.map_or(ImageOrigin::Local, ImageOrigin::Registry),
         stored: time::from_millis(created),
     }))
 }

@@ -66,6 +66,7 @@ mod fetched;
 mod flock;
 mod fsck;
 mod image;
+mod image_repository;
 mod layer;
 mod layer_blob;
 mod lease;

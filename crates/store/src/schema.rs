@@ -13,7 +13,7 @@ use crate::error::{Result, StoreError};
 
 /// The version of what is in [`TABLES`] and of the layout of directories. An older program refuses a newer
 /// root; a newer program migrates an older root when it opens it.
-pub(crate) const SCHEMA_VERSION: i64 = 4;
+pub(crate) const SCHEMA_VERSION: i64 = 5;
 
 /// Version 1.
 const TABLES: &str = "
@@ -202,6 +202,15 @@ CREATE TABLE pushed_blobs (
 ) WITHOUT ROWID;
 ";
 
+/// Version 5: which repositories have an image, `repository` as `docker.io/library/busybox`.
+const REPOSITORIES: &str = "
+CREATE TABLE image_repositories (
+    image BLOB NOT NULL REFERENCES images (digest) ON DELETE CASCADE,
+    repository TEXT NOT NULL,
+    PRIMARY KEY (image, repository)
+) WITHOUT ROWID;
+";
+
 /// Brings the database at `path` to [`SCHEMA_VERSION`]. Costs one read where it is there already.
 pub(crate) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     let version = version(connection)?;
@@ -232,6 +241,9 @@ fn migrate(change: &Connection, from: i64) -> rusqlite::Result<()> {
     }
     if from < 4 {
         change.execute_batch(PUSHES)?;
+    }
+    if from < 5 {
+        change.execute_batch(REPOSITORIES)?;
     }
     change.pragma_update(None, "user_version", SCHEMA_VERSION)
 }

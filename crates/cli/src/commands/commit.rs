@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
-use rbuild_container::{Commit, Condition};
+use anyhow::bail;
+use rbuild_container::{Commit, Condition, ContainerError};
 use rbuild_image::Reference;
 use rbuild_store::Container;
 
 use super::documents;
+use super::pull::parse_name;
 use super::several::{one, worded};
 use crate::app::App;
 use crate::render;
@@ -39,16 +40,15 @@ pub(crate) struct Args {
 pub(crate) fn run(app: &App, args: &Args) -> anyhow::Result<ExitCode> {
     let store = app.store()?;
     let container = one(store, &args.container)?;
-    let name = args
-        .name
-        .as_deref()
-        .map(str::parse::<Reference>)
-        .transpose();
-    let name = name.with_context(|| format!("invalid reference {:?}", args.name))?;
+    let name = args.name.as_deref().map(parse_name).transpose()?;
     let frozen = args.pause && freeze(app, &container);
     let made = make(app, args, &container, name.as_ref());
     if frozen {
-        rbuild_container::resume(store, &container).map_err(worded)?;
+        match rbuild_container::resume(store, &container) {
+            // Somebody else was faster.
+            Ok(()) | Err(ContainerError::NotPaused { .. }) => {}
+            Err(error) => return Err(worded(error)),
+        }
     }
     render::out(&format!("{}\n", made?))?;
     Ok(ExitCode::SUCCESS)

@@ -132,14 +132,11 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
         .to_string()
 }
 
-/// The digest by which the registry of `name` knows the image: that of what was pulled from there.
+/// The digest by which the registry of `name` knows the image: that of what was pulled from there or pushed to it.
 pub(crate) fn repository_digest(image: &StoredImage, name: &Reference) -> Option<Digest> {
-    match &image.origin {
-        StoredOrigin::Registry(origin)
-            if origin.registry() == name.registry() && origin.repository() == name.repository() =>
-        {
-            Some(image.digest)
-        }
-        _ => name.digest(),
-    }
+    let mut published = image.published.iter();
+    let found = published.find(|there| {
+        there.registry() == name.registry() && there.repository() == name.repository()
+    });
+    found.unwrap_or(name).digest()
 }

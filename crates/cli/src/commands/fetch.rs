@@ -155,7 +155,9 @@ pub(crate) fn layers(
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    let mut fetched = fetched.map_err(solve_failure)?.into_iter();
+    let mut fetched = fetched
+        .map_err(|error| solve_failure(error, cancel))?
+        .into_iter();
     let all = here
         .into_iter()
         .filter_map(|layer| layer.or_else(|| fetched.next()));
@@ -305,10 +307,13 @@ fn build(app: &App, reporter: Reporter, cancel: &Cancel) -> anyhow::Result<Build
     })
 }
 
-fn solve_failure(error: SolveError) -> anyhow::Error {
+/// An interrupted fetch may fail by what it was just doing.
+fn solve_failure(error: SolveError, cancel: &Cancel) -> anyhow::Error {
     match error {
-        SolveError::Step { error, .. } => anyhow::anyhow!("failed to {}", chain(&*error)),
-        SolveError::Cancelled => Interrupted.into(),
+        SolveError::Step { error, .. } if !cancel.is_cancelled() => {
+            anyhow::anyhow!("failed to {}", chain(&*error))
+        }
+        SolveError::Step { .. } | SolveError::Cancelled => Interrupted.into(),
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use rbuild_container::{
-    ANONYMOUS_LABEL, NamedVolume, create_volume, remove_volume, volume, volume_users, volumes,
+    ANONYMOUS_LABEL, ContainerError, NamedVolume, create_volume, remove_volume, volume,
+    volume_users, volumes,
 };
 use rbuild_store::{Action, Store, tree_bytes};
 use serde_json::{Value, json};
@@ -218,10 +219,15 @@ fn remove(app: &App, names: &[String], force: bool) -> anyhow::Result<()> {
         }
         match remove_volume(store, name) {
             Ok(()) => render::out(&format!("{name}\n"))?,
+            Err(ContainerError::MissingVolume { name }) => failures.push(missing(&name)),
             Err(error) => failures.push(format!("failed to {}", chain(&error))),
         }
     }
     all_of(&failures)
+}
+
+fn missing(name: &str) -> String {
+    format!("no such volume: {name}")
 }
 
 fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<()> {
@@ -230,7 +236,7 @@ fn inspect(app: &App, names: &[String], format: Option<&str>) -> anyhow::Result<
     for name in names {
         match volume(app.store()?, name).map_err(worded)? {
             Some(one) => found.push(described(&one)),
-            None => failures.push(format!("no such volume: {name}")),
+            None => failures.push(missing(name)),
         }
     }
     render::out(&match format {

@@ -226,3 +226,31 @@ fn what_is_new_behind_a_former_link_is_told_as_new_whatever_the_host_has_there()
     let told = lab.rbuild(&["diff", "one"]).success().stdout;
     assert_eq!(told, "C /way\nA /way/passwd\n");
 }
+
+#[test]
+fn inspect_tells_where_a_containers_files_are() {
+    let Some(lab) = lab(Caller::Root) else { return };
+    lab.rbuild(&[
+        "run",
+        "--name",
+        "one",
+        "app",
+        "sh",
+        "-c",
+        "echo said; echo kept > /kept",
+    ])
+    .success();
+    let read = |path: String| {
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    assert!(read(field(&lab, "one", "{{.LogPath}}")).contains("said"));
+    let changes = field(&lab, "one", "{{.GraphDriver.Data.UpperDir}}");
+    assert_eq!(read(format!("{changes}/kept")), "kept\n");
+    let layers = field(&lab, "one", "{{.GraphDriver.Data.LowerDir}}");
+    let mut layers = layers.split(':').map(std::path::Path::new);
+    assert!(layers.all(std::path::Path::is_dir));
+    // The host has no files of these kinds.
+    let none = "{{.HostsPath}}{{.HostnamePath}}{{.ResolvConfPath}}";
+    assert_eq!(field(&lab, "one", none), "");
+    lab.rbuild(&["rm", "one"]).success();
+}

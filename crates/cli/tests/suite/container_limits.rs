@@ -31,10 +31,14 @@ fn limits_are_applied_or_refused_and_a_paused_container_stands_still(#[case] cal
     detached(&lab, &options, "sleep 1000");
     lab.rbuild(&["pause", "small"]).success();
     assert_eq!(field(&lab, "small", "{{.State.Status}}"), "paused");
+    let twice = lab.rbuild(&["pause", "small"]).failure();
+    twice.says("is already paused");
     let listed = lab.rbuild(&["ps"]).success().stdout;
     assert!(listed.contains("(Paused)"), "{listed}");
     lab.rbuild(&["unpause", "small"]).success();
     assert_eq!(field(&lab, "small", "{{.State.Status}}"), "running");
+    let twice = lab.rbuild(&["unpause", "small"]).failure();
+    twice.says("is not paused");
     let told = lab
         .rbuild(&["stats", "--no-stream", "--format", "{{.MemUsage}}"])
         .success();

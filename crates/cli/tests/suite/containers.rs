@@ -242,6 +242,7 @@ fn a_container_that_fails_is_started_again_as_often_as_its_policy_says() {
     assert_eq!(field(&lab, "eager", told), "exited 137 0");
     let refused = lab.rbuild(&["run", "--rm", "--restart", "always", "app"]);
     assert_eq!(refused.status.code(), Some(125), "{refused}");
+    refused.says("failed to read --restart: a container");
 }
 
 #[test]

@@ -242,3 +242,27 @@ fn a_failed_build_hands_out_what_was_there_before_the_step_that_failed() {
     let shell = ["run", "--rm", "broken", "sh", "-c", "echo $KIND in $PWD"];
     assert_eq!(lab.rbuild(&shell).success().stdout, "unit in /work\n");
 }
+
+#[test]
+fn what_cannot_be_done_is_said_on_a_whole_line_with_what_was_typed() {
+    let Some(lab) = crate::containers::lab(Caller::Root) else {
+        return;
+    };
+    let gpus = lab.rbuild(&["run", "--gpus", "all", "app"]);
+    assert!(gpus.stderr.ends_with("with --device\n"), "{gpus}");
+    lab.rbuild(&["create", "--name", "one", "app"]).success();
+    lab.rbuild(&["commit", "one", "BAD"])
+        .failure()
+        .says("invalid reference \"BAD\"");
+    lab.rbuild(&["volume", "rm", "nope"])
+        .failure()
+        .says("ERROR: no such volume: nope\n");
+    let mut usage = lab.command(&["tag"]);
+    usage
+        .env("RBUILD_CONFIG", "/etc/none")
+        .env("RBUILD_ROOT", "/none");
+    let told = Running::start(&mut usage).wait();
+    assert!(told.stderr.contains("Usage:"), "{told}");
+    assert!(!told.stderr.contains("--root"), "{told}");
+    lab.rbuild(&["rm", "one"]).success();
+}

@@ -349,3 +349,34 @@ fn many_builds_at_once_pull_a_base_once() {
         .count();
     assert_eq!(pulled, 1, "{}", outcomes[0]);
 }
+
+#[test]
+fn an_image_has_a_digest_in_each_repository_that_it_was_pulled_from_or_pushed_to() {
+    let Some((lab, hub)) = lab_with_hub(Caller::Root) else {
+        return;
+    };
+    let copy = format!("{}/me/hello", hub.host());
+    let second = format!("{copy}:v1");
+    lab.rbuild(&["pull", "busybox"]).success();
+    lab.rbuild(&["tag", "busybox", &second]).success();
+    let digests = || {
+        let format = "{{range .RepoDigests}}{{println .}}{{end}}";
+        lab.rbuild(&["inspect", "-f", format, "busybox"])
+            .success()
+            .stdout
+    };
+    assert!(!digests().contains(&copy), "{}", digests());
+    lab.rbuild(&["push", &second]).success();
+    let known = format!("{copy}@{}", digest_of(&hub, "me/hello:v1"));
+    assert!(digests().contains(&known), "{}", digests());
+    lab.rbuild(&["rmi", &second]).success();
+    lab.rbuild(&["pull", &second]).success();
+    assert!(digests().contains(&known), "{}", digests());
+    assert!(digests().contains("busybox@sha256:"), "{}", digests());
+    let listed = lab.rbuild(&["images", "--digests"]).success().stdout;
+    assert_eq!(
+        listed.matches(&known[copy.len() + 1..]).count(),
+        2,
+        "{listed}"
+    );
+}

@@ -13,6 +13,7 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+use rbuild_store::{Container, Store};
 use serde::{Deserialize, Serialize};
 
 pub use read::{LogLine, LogQuery, follow_log};
@@ -78,6 +79,12 @@ struct Entry<'a> {
     stream: Stream,
     #[serde(borrow)]
     time: std::borrow::Cow<'a, str>,
+}
+
+/// The file that a container's log is written to; `None` where there is none.
+pub fn log_file(store: &Store, container: &Container) -> Option<PathBuf> {
+    let file = path(&store.container_path(&container.id), 0);
+    file.exists().then_some(file)
 }
 
 /// The `age`th file back: 0 is the one that is written.

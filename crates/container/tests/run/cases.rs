@@ -263,9 +263,10 @@ fn a_terminal_is_one_inside_with_the_users_size() {
 
 fn interactive_with_a_terminal_needs_one() {
     let world = World::new();
-    let output = world.run(&["--rm", "-i", "-t", "sh"]);
+    let output = world.run(&["-i", "-t", "sh"]);
     assert_eq!(output.status.code(), Some(125));
     assert!(text(&output.stderr).contains("not a TTY"), "{output:?}");
+    assert_eq!(world.containers(), []);
 }
 
 fn nothing_outlives_the_container() {

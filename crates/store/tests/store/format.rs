@@ -39,7 +39,7 @@ fn the_tree_and_the_tables_are_those_of_version_4() -> Result {
         fs::read_to_string(room.root().join("index.json"))?,
         r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#
     );
-    assert_eq!(room.count("PRAGMA user_version")?, 4);
+    assert_eq!(room.count("PRAGMA user_version")?, 5);
     let db = rusqlite::Connection::open(room.root().join("rbuild.db"))?;
     let tables: Vec<String> = db
         .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")?
@@ -48,7 +48,7 @@ fn the_tree_and_the_tables_are_those_of_version_4() -> Result {
     let digest = Digest::sha256_of(tables.join("\n").as_bytes()).to_string();
     assert_eq!(
         digest,
-        "sha256:47d9b3cace2710378dbdca5e098279682640a1ea94d696a9fa4b8716e2cb4c01"
+        "sha256:bb7f62c50c677dc6198c5e80dadb74fb7075cb073fe13434129adedc4b42b34e"
     );
     Ok(())
 }
@@ -77,7 +77,7 @@ fn a_root_of_version_1_is_taken_over_with_its_layers() -> Result {
     let diff_id = DiffId(Digest::sha256_of(b"its tar"));
     room.store.set_diff_id(&id, FileTimes::Own, &diff_id, 7)?;
     room.sql(
-        "DROP TABLE pushed_blobs; DROP TABLE measured; DROP TABLE base_blobs; DROP TABLE base_layers; ALTER TABLE resolutions DROP COLUMN last_used; DROP VIEW layer_tars; DROP TABLE dated_layers; ALTER TABLE layers DROP COLUMN begun; PRAGMA user_version = 1;",
+        "DROP TABLE image_repositories; DROP TABLE pushed_blobs; DROP TABLE measured; DROP TABLE base_blobs; DROP TABLE base_layers; ALTER TABLE resolutions DROP COLUMN last_used; DROP VIEW layer_tars; DROP TABLE dated_layers; ALTER TABLE layers DROP COLUMN begun; PRAGMA user_version = 1;",
     )?;
     let store = Store::open(room.root())?;
     assert_eq!(store.layer_tar(&diff_id)?, Some((id, FileTimes::Own)));

@@ -118,6 +118,38 @@ fn where_an_image_was_pulled_from_is_remembered() -> Result {
 }
 
 #[test]
+fn every_repository_that_has_an_image_is_remembered() -> Result {
+    let room = room()?;
+    let one = image(&room.store, &[], "pulled")?;
+    for known in [
+        "busybox",
+        "localhost:5000/team/app:1",
+        "localhost:5000/team/app:2",
+    ] {
+        let origin = ImageOrigin::Registry(name(known));
+        room.store.add_image(&one, &origin)?;
+    }
+    room.store.set_tag(&name("mine"), &one)?;
+    let stored = room.store.image(&name("mine"))?.expect("named");
+    let digest = stored.digest;
+    let published: Vec<String> = stored.published.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        published,
+        [
+            format!("docker.io/library/busybox@{digest}"),
+            format!("localhost:5000/team/app@{digest}"),
+        ]
+    );
+    // One that was entered before repositories were remembered is known by its origin.
+    room.sql("DELETE FROM image_repositories")?;
+    let stored = room.store.image(&name("mine"))?.expect("named");
+    assert_eq!(stored.published.len(), 1);
+    room.store.remove_image(&digest)?;
+    assert_eq!(room.count("SELECT COUNT(*) FROM image_repositories")?, 0);
+    Ok(())
+}
+
+#[test]
 fn blobs_are_what_their_names_say_or_nothing() -> Result {
     use std::io::Write as _;
     let room = room()?;

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use rbuild_container::{
-    Condition, ContainerId, Health, RootAccess, StoredConfig, Volume, apparmor_profile,
-    config_as_it_is, health, volume,
+    Condition, ContainerId, Health, RootAccess, StoredConfig, Volume, apparmor_profile, changes_of,
+    config_as_it_is, health, layer_directories, log_file, volume,
 };
 use rbuild_store::{Container, ContainerState, Store};
 use serde_json::{Value, json};
@@ -52,12 +52,39 @@ pub(super) fn describe(
         "Mounts": config.as_ref().map(|config| mounts(store, config)).transpose()?,
         "Config": config.as_ref().map(|config| own_config(&id, container, config)).transpose()?,
     });
+    value["LogPath"] = json!(log_file(store, container).unwrap_or_default());
+    for made_inside in ["ResolvConfPath", "HostnamePath", "HostsPath"] {
+        // They are written in the container's own namespace: the host has no such files.
+        value[made_inside] = json!("");
+    }
+    value["GraphDriver"] = graph_driver(store, container);
     if detail == Detail::Sizes {
         let (own, all) = ps::sizes(store, container)?;
         value["SizeRw"] = json!(own);
         value["SizeRootFs"] = json!(all);
     }
     Ok(value)
+}
+
+/// Where its files are on the host. The merged ones are only seen from inside.
+fn graph_driver(store: &Store, container: &Container) -> Value {
+    let upper = changes_of(store, container);
+    // Of a layer that is lost there is no directory to be told.
+    let layers = layer_directories(store, container).unwrap_or_default();
+    let lower: Vec<String> = layers
+        .iter()
+        .rev()
+        .map(|layer| layer.display().to_string())
+        .collect();
+    json!({
+        "Name": "overlay",
+        "Data": {
+            "LowerDir": lower.join(":"),
+            "MergedDir": "",
+            "UpperDir": upper.diff,
+            "WorkDir": upper.work,
+        },
+    })
 }
 
 fn state(store: &Store, container: &Container) -> anyhow::Result<Value> {

@@ -1,7 +1,9 @@
 //! An image, as docker tells it.
 
+use std::collections::BTreeSet;
+
 use rbuild_image::Reference;
-use rbuild_store::{ImageOrigin, StoredImage};
+use rbuild_store::StoredImage;
 use serde_json::{Value, json};
 
 use super::NEVER;
@@ -52,20 +54,14 @@ pub(super) fn describe(
     Ok(value)
 }
 
-/// `debian@sha256:…`, of each repository that the image was pulled from.
+/// `debian@sha256:…`, of each repository that the image was pulled from or pushed to.
 fn repository_digests(image: &StoredImage) -> Vec<String> {
-    let mut names: Vec<&Reference> = image.names.iter().collect();
-    if let ImageOrigin::Registry(origin) = &image.origin {
-        names.push(origin);
-    }
-    let mut all: Vec<String> = names
-        .into_iter()
-        .filter_map(|name| {
-            let digest = documents::repository_digest(image, name)?;
-            Some(format!("{}@{digest}", name.familiar_repository()))
-        })
+    let named = image.names.iter().filter(|name| name.digest().is_some());
+    let all: BTreeSet<String> = image
+        .published
+        .iter()
+        .chain(named)
+        .filter_map(|name| Some(format!("{}@{}", name.familiar_repository(), name.digest()?)))
         .collect();
-    all.sort();
-    all.dedup();
-    all
+    all.into_iter().collect()
 }
