@@ -232,6 +232,8 @@ fn inspect_tells_where_a_containers_files_are() {
     let Some(lab) = lab(Caller::Root) else { return };
     lab.rbuild(&[
         "run",
+        "--user",
+        "0",
         "--name",
         "one",
         "app",

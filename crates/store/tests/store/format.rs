@@ -9,7 +9,7 @@ use rbuild_layer::FileTimes;
 use rbuild_store::{CacheMountSpec, CacheSharing, Store, StoreError, cache_mount_key};
 
 #[test]
-fn the_tree_and_the_tables_are_those_of_version_4() -> Result {
+fn the_tree_and_the_tables_are_those_of_version_5() -> Result {
     let room = room()?;
     let mut names: Vec<String> = fs::read_dir(room.root())?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
