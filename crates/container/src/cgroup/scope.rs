@@ -8,7 +8,8 @@
 //!       rbuild/<id>/           the container
 //! ```
 //!
-//! It is asked over the user's bus, by the program `busctl` that comes with it. systemd removes the group when nothing runs in it any more.
+//! It is asked over the user's bus, by the program `busctl` that comes with it. It removes the group when nothing runs in it
+//! any more.
 
 use std::fs;
 use std::io;
@@ -17,12 +18,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rbuild_sandbox::first_user_of;
 use rustix::fs::{Access, access};
 
-use rbuild_sandbox::first_user_of;
-
 const UNIFIED: &str = "/sys/fs/cgroup";
-/// Of who has bits of this hierarchy to itself.
+/// It is there if this is version 2.
 const UNIFIED_MARK: &str = "/sys/fs/cgroup/cgroup.controllers";
 const BUSCTL: &str = "/usr/bin/busctl";
 /// How long systemd may take to move us once it has agreed to.
